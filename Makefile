@@ -1,0 +1,46 @@
+# Every target does its own set-up: a fresh machine needs Python 3.11 or newer, git and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: demo test unit lint types contracts wheel bench lock clean run sandbox
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	touch $@
+
+demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once ends after the story
+	$(BIN)/flash-agent demo $(ARGS)
+
+test: $(VENV)/.dev  ## every test, against the tree
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev  ## the directions of the imports
+	$(BIN)/lint-imports
+
+wheel: $(VENV)/.dev  ## build the wheel, then test what is installed instead of the tree
+	$(BIN)/python tools/wheel_check.py $(ARGS)
+
+bench: $(VENV)/.bench  ## the figures of the README, side by side in one run; writes benchmarks/results.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(VENV)/.dev  ## renew the lock files from pyproject.toml
+	$(BIN)/python tools/lock.py
+
+clean:
+	rm -rf $(VENV) .wheel-venv dist build

@@ -1,0 +1,1 @@
+"""The localhost API: guard → route table → thin handlers. What a register sees is fixed; see docs/integrating.md."""

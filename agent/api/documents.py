@@ -1,0 +1,172 @@
+"""What the API answers, as models: the same ones describe it in the OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from agent.clock import rfc3339
+from agent.outbox.operation import Operation
+from agent.receipt import lines
+
+# What may be shown of a request: nothing that names a person. The customer is left out whole, for an external id may be
+# an e-mail address; so are names, phones and whatever a register put into lines.
+_SHOWN = (
+    "externalOrderId", "refundId", "totalAmount", "amount", "currency", "storeId", "businessDate", "transactionId",
+    "occurredAt", "reason", "orderRef", "ifKnown", "marketingConsent", "couponId", "attempt",
+)  # fmt: skip
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, extra="allow")
+
+
+class ErrorView(_Answer):
+    """Why an operation is not settled, or failed."""
+
+    code: str
+    detail: str
+    http_status: int | None
+
+
+class OperationView(_Answer):
+    """An operation. All keys are always there; clients ignore keys that they do not know."""
+
+    id: str
+    href: str
+    kind: Literal["sale", "refund", "enrollment", "redemption", "store", "catalog"]
+    status: Literal["pending", "succeeded", "declined", "failed", "discarded"]
+    accepted_at: str
+    settled_at: str | None
+    attempts: int
+    next_attempt_at: str | None
+    waiting_for: list[str]
+    idempotency_key: str
+    replayed: bool
+    warnings: list[str]
+    metadata: dict[str, Any]
+    request: dict[str, Any]
+    upstream_order_id: str | None
+    result: dict[str, Any]
+    error: ErrorView | None
+    receipt: list[str]
+
+
+class OperationList(_Answer):
+    """A page of operations, newest first. A page may be short, even empty; `nextCursor` null ends the list."""
+
+    operations: list[OperationView]
+    next_cursor: Annotated[str | None, Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"})]
+
+
+class Dependent(_Answer):
+    """An operation that waited for a discarded one, and what becomes of it."""
+
+    id: str
+    kind: str
+    effect: Literal["discarded", "goes-on"]
+
+
+class DiscardView(OperationView):
+    """The discarded operation, and what becomes of those that depended on it."""
+
+    dependents: list[Dependent]
+
+
+class ConditionView(_Answer):
+    """A fault that holds now."""
+
+    code: str
+    severity: Literal["info", "warning", "critical"]
+    text: str
+    since: str
+    mend: str
+
+
+class DiskView(_Answer):
+    """The disk of the data directory, in bytes."""
+
+    free_bytes: int
+    wal_bytes: int
+
+
+class StatusView(_Answer):
+    """How the agent is."""
+
+    version: str
+    features: list[str]
+    connectivity: Literal["online", "offline", "unauthorized", "throttled", "starting"]
+    pending: int
+    failed: int
+    oldest_pending_age_seconds: float | None
+    last_success_at: str | None
+    last_contact_at: str | None
+    clock_skew_seconds: float | None
+    disk: DiskView
+    store_id: str | None
+    till_id: str
+    conditions: list[ConditionView]
+
+
+class HealthView(_Answer):
+    """Whether the agent lives, or is ready."""
+
+    status: Literal["ok", "unavailable"]
+
+
+class FaultView(_Answer):
+    """One fault of a document."""
+
+    field: str
+    message: str
+
+
+class OperationRef(_Answer):
+    """Where the operation of a conflict is."""
+
+    id: str
+    href: str
+
+
+class ProblemView(_Answer):
+    """RFC 9457. `retryable`: send the same again later. `stored` false: nothing was kept."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    stored: bool
+    errors: list[FaultView] | None = None
+    operation: OperationRef | None = None
+
+
+def operation_json(operation: Operation, *, replayed: bool = False, differs: list[str] | None = None) -> dict[str, Any]:
+    """The fields of OperationView; built by hand, for this is the busiest path."""
+    content, verdict = operation.content, operation.verdict
+    request = content.request if content else {}
+    error = None
+    if verdict.code or verdict.reason:
+        detail = f"Discarded by {verdict.by}: {verdict.reason}" if verdict.reason else verdict.detail
+        error = {"code": verdict.code or "discarded", "detail": detail, "httpStatus": verdict.http_status}
+    return {
+        "id": operation.id,
+        "href": f"/v1/operations/{operation.id}",
+        "kind": operation.kind.value,
+        "status": operation.status.value,
+        "acceptedAt": rfc3339(operation.accepted_at),
+        "settledAt": rfc3339(operation.settled_at),
+        "attempts": operation.attempts,
+        "nextAttemptAt": rfc3339(operation.next_attempt_at),
+        "waitingFor": list(operation.waiting_for),
+        "idempotencyKey": operation.upstream_key,
+        "replayed": replayed,
+        "warnings": [*(content.warnings if content else ()), *(differs or ())],
+        "metadata": dict(content.metadata) if content else {},
+        "request": {name: request[name] for name in _SHOWN if name in request},
+        "upstreamOrderId": content.upstream_order_id if content else None,
+        "result": dict(verdict.result),
+        "error": error,
+        "receipt": lines(operation),
+    }

@@ -1,0 +1,208 @@
+"""The handlers: thin, one a call. They translate HTTP to the rooms below and back, and decide nothing."""
+
+import base64
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from agent import jsons
+from agent.api import prefer
+from agent.api.documents import operation_json
+from agent.api.guard import Caller
+from agent.delivery import Kind
+from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
+from agent.intake import Request
+from agent.model import Discard, faults_of
+from agent.outbox.operation import Accepted
+from agent.outbox.state import Status
+from agent.outbox.store import MAX_LISTED, Filter
+from agent.service import Service
+
+MAX_REQUEST_KEY_CHARS = 255
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way to a handler: what the guard and the router found out."""
+
+    request: web.Request
+    caller: Caller
+    service: Service
+
+
+def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """JSON, with a length, never cached."""
+    return web.Response(
+        body=jsons.dumps(document).encode(),
+        status=status,
+        content_type="application/json",
+        headers={**_NO_STORE, **(headers or {})},
+    )
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the body; raises BadRequestError or InvalidError naming what is wrong with it."""
+    body = await request.read()
+    try:
+        document = jsons.loads(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"The body is not valid UTF-8 (byte {error.start}).", code="invalid-utf8") from None
+    except ValueError:
+        raise BadRequestError("The body is not valid JSON.", code="malformed-json") from None
+    if not isinstance(document, dict):
+        raise InvalidError("The body must be a JSON object.", faults=[Fault("", "must be a JSON object")])
+    return document
+
+
+def request_key(call: Call, kind: Kind) -> str | None:
+    """The register's own Idempotency-Key, scoped to its token and the kind; never forwarded."""
+    values = call.request.headers.getall("Idempotency-Key", [])
+    if not values:
+        return None
+    value = values[0].strip()
+    if len(values) > 1 or not value or len(value) > MAX_REQUEST_KEY_CHARS:
+        raise BadRequestError(
+            f"Send one Idempotency-Key of 1 to {MAX_REQUEST_KEY_CHARS} characters.", code="bad-header"
+        )
+    return f"{call.caller.name}:{kind}:{value}"
+
+
+async def _accept(call: Call, kind: Kind, accept: Callable[[Request], Awaitable[Accepted]]) -> web.Response:
+    preference = prefer.parse(call.request.headers.getall("Prefer", []))
+    key = request_key(call, kind)
+    accepted = await accept(Request(await read_object(call.request), key, preference.strict))
+    operation = accepted.operation
+    if operation.status is Status.PENDING:
+        operation = await call.service.send(operation, preference.wait_s)
+    headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
+    document = operation_json(operation, replayed=accepted.replayed, differs=list(accepted.differs))
+    return answer(document, 202 if operation.status is Status.PENDING else 200, headers)
+
+
+async def post_sale(call: Call) -> web.Response:
+    """Accept a sale; it becomes points when Flash hears of it."""
+    return await _accept(call, Kind.SALE, call.service.intake.sale)
+
+
+async def post_refund(call: Call) -> web.Response:
+    """Accept a refund of a sale; it follows its sale."""
+    return await _accept(call, Kind.REFUND, call.service.intake.refund)
+
+
+async def post_enrollment(call: Call) -> web.Response:
+    """Accept a new member, or news of one; later sales of that member follow it."""
+    return await _accept(call, Kind.ENROLLMENT, call.service.intake.enrollment)
+
+
+async def get_operation(call: Call) -> web.Response:
+    """One operation."""
+    return answer(operation_json(await call.service.store.get(_operation_id(call))))
+
+
+async def list_operations(call: Call) -> web.Response:
+    """A page of operations, newest first."""
+    query = call.request.query
+    wanted = Filter(
+        status=_one_of(query.get("status"), "status", [status.value for status in Status]),
+        kind=_one_of(query.get("kind"), "kind", [kind.value for kind in Kind]),
+        external_order_id=query.get("externalOrderId"),
+        transaction_id=query.get("transactionId"),
+        business_date=query.get("businessDate"),
+    )
+    operations, before = await call.service.store.select(
+        wanted, _limit(query.get("limit")), _cursor(query.get("cursor"))
+    )
+    shown = [operation_json(operation) for operation in operations]
+    return answer({"operations": shown, "nextCursor": None if before is None else _spell_cursor(before)})
+
+
+async def retry_operation(call: Call) -> web.Response:
+    """Send a failed operation again."""
+    return answer(operation_json(await call.service.retry(_operation_id(call))))
+
+
+async def discard_operation(call: Call) -> web.Response:
+    """Give an operation up, with a reason."""
+    try:
+        discard = Discard.model_validate(await read_object(call.request))
+    except ValidationError as error:
+        raise InvalidError("The document has faults; nothing was changed.", faults=faults_of(error)) from None
+    operation, dependents = await call.service.discard(_operation_id(call), call.caller.name, discard.reason)
+    return answer({**operation_json(operation), "dependents": dependents})
+
+
+async def get_status(call: Call) -> web.Response:
+    """How the agent is."""
+    return answer(await call.service.status())
+
+
+async def confirm_key(call: Call) -> web.Response:
+    """Say that the new write key belongs to this till's tenant."""
+    return answer(await call.service.confirm_key())
+
+
+async def get_metrics(call: Call) -> web.Response:
+    """Prometheus text."""
+    text = await call.service.metrics()
+    return web.Response(body=text, headers={**_NO_STORE, "Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+async def get_healthz(call: Call) -> web.Response:  # noqa: ARG001 - alive is alive
+    """The process lives and answers."""
+    return answer({"status": "ok"})
+
+
+async def get_readyz(call: Call) -> web.Response:
+    """Sales can be stored."""
+    try:
+        await call.service.check_writable()
+    except Refusal as refusal:
+        raise StorageUnavailableError(refusal.detail, code=refusal.code, retry_after_s=5) from None
+    return answer({"status": "ok"})
+
+
+def _operation_id(call: Call) -> str:
+    operation_id = call.request.match_info["id"]
+    if not re.fullmatch(r"op_[0-9a-z]{26}", operation_id):
+        raise NotFoundError("There is no operation with this id.", code="operation-not-found")
+    return operation_id
+
+
+def _fault(field: str, message: str) -> InvalidError:
+    return InvalidError("A query parameter is wrong.", faults=[Fault(field, message)])
+
+
+def _one_of(value: str | None, field: str, allowed: list[str]) -> str | None:
+    if value is not None and value not in allowed:
+        raise _fault(field, f"must be one of {', '.join(allowed)}")
+    return value
+
+
+def _limit(value: str | None) -> int:
+    if value is None:
+        return 50
+    if not re.fullmatch(r"\d{1,4}", value, re.ASCII) or not 1 <= int(value) <= MAX_LISTED:
+        raise _fault("limit", f"must be a number from 1 to {MAX_LISTED}")
+    return int(value)
+
+
+def _spell_cursor(seq: int) -> str:
+    return base64.urlsafe_b64encode(str(seq).encode()).decode().rstrip("=")
+
+
+def _cursor(value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        if not _CURSOR.fullmatch(value):
+            raise ValueError
+        seq = int(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii"))
+    except ValueError:
+        raise _fault("cursor", "must be a nextCursor of this list") from None
+    return seq

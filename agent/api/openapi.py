@@ -1,0 +1,101 @@
+"""The OpenAPI document, generated from the routes and models that serve: it cannot say what the server does not do."""
+
+import inspect
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from agent import __version__
+from agent.api.documents import ProblemView
+from agent.api.guard import Scope
+from agent.api.problems import CONTENT_TYPE
+from agent.api.routes import ROUTES, Parameter, Route
+
+_REF = "#/components/schemas/{model}"
+_GUARD_PROBLEMS = (403, 405, 421)
+_TITLES = {
+    200: "Settled, or simply the answer",
+    202: "Accepted and durable; not settled yet",
+    400: "The request cannot be read",
+    401: "No valid local token",
+    403: "The token's scope is too narrow, or the web page is not allowed",
+    404: "There is no such thing",
+    405: "The path does not take this method",
+    409: "It contradicts what the agent has",
+    413: "The body is too large",
+    415: "The body must be JSON",
+    421: "Meant for another host",
+    422: "The document has faults, each named in `errors`",
+    503: "Nothing can be stored or asked now; try again",
+    507: "The disk is full",
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document, OpenAPI 3.1."""
+    models: list[tuple[type[BaseModel], Any]] = [(ProblemView, "serialization")]
+    for route in ROUTES:
+        models += [(model, "serialization") for model in route.answers.values() if model is not None]
+        models += [(route.body, "validation")] if route.body is not None else []
+    unique = list(dict.fromkeys(models))
+    names, definitions = models_json_schema(unique, ref_template=_REF)
+    paths: dict[str, Any] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, names)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flash POS Agent",
+            "version": __version__,
+            "description": "The localhost API through which register software reaches the Flash loyalty platform.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8455"}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "register": {"type": "http", "scheme": "bearer", "description": "register.token or operator.token"},
+                "operator": {"type": "http", "scheme": "bearer", "description": "operator.token"},
+            },
+        },
+    }
+
+
+def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    summary, _, rest = (inspect.getdoc(route.handler) or "").partition("\n")
+    responses: dict[str, Any] = {}
+    for status, model in route.answers.items():
+        content = (
+            {"text/plain": {"schema": {"type": "string"}}}
+            if model is None
+            else {"application/json": {"schema": names[model, "serialization"]}}
+        )
+        responses[str(status)] = {"description": _TITLES[status], "content": content}
+    problems = {*route.problems, *_GUARD_PROBLEMS, *(() if route.scope is Scope.PUBLIC else (401,))}
+    for status in sorted(problems):
+        schema = names[ProblemView, "serialization"]
+        responses[str(status)] = {"description": _TITLES[status], "content": {CONTENT_TYPE: {"schema": schema}}}
+    described: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": summary,
+        "description": rest.strip(),
+        "security": [] if route.scope is Scope.PUBLIC else [{route.scope.value: []}],
+        "parameters": [_parameter(parameter) for parameter in route.parameters],
+        "responses": responses,
+    }
+    if route.body is not None:
+        schema = names[route.body, "validation"]
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return described
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.place == "path",
+        "description": parameter.text,
+        "schema": {"type": "string"},
+    }

@@ -1,0 +1,33 @@
+"""The Prefer header (RFC 7240): `wait` in seconds and `handling`."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.errors import BadRequestError
+
+MAX_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What the register asked for."""
+
+    wait_s: float = 0.0
+    strict: bool = False
+
+
+def parse(headers: Iterable[str], default_wait_s: float = 0.0) -> Preference:
+    """Read the preferences; unknown ones are ignored, as the RFC asks; a wait that is no number is a fault."""
+    wait_s, strict = default_wait_s, False
+    for preference in (part.strip() for header in headers for part in header.split(",")):
+        name, _, value = preference.partition(";")[0].partition("=")
+        value = value.strip().strip('"')
+        match name.strip().lower():
+            case "wait":
+                if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
+                    raise BadRequestError("Prefer: wait takes a number of seconds, such as wait=2.", code="bad-header")
+                wait_s = min(float(value), MAX_WAIT_S)
+            case "handling":
+                strict = value.lower() == "strict"
+    return Preference(wait_s, strict)

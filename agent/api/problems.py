@@ -1,0 +1,40 @@
+"""Every error as `application/problem+json` (RFC 9457), with a stable `code` and what a register should do next."""
+
+from typing import Any
+
+from aiohttp import web
+
+from agent import jsons
+from agent.errors import Refusal
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def body_of(refusal: Refusal) -> dict[str, Any]:
+    """The problem document. `type` is `about:blank`-like: the code is the identity, under a stable URN."""
+    document: dict[str, Any] = {
+        "type": f"urn:flash-agent:problem:{refusal.code}",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "code": refusal.code,
+        "retryable": refusal.retryable,
+        "stored": refusal.stored,
+    }
+    if refusal.faults:
+        document["errors"] = [{"field": fault.field, "message": fault.message} for fault in refusal.faults]
+    if refusal.operation_id:
+        document["operation"] = {"id": refusal.operation_id, "href": f"/v1/operations/{refusal.operation_id}"}
+    return document
+
+
+def response_to(refusal: Refusal) -> web.Response:
+    """The answer to a register."""
+    headers = {"Cache-Control": "no-store"}
+    if refusal.retry_after_s is not None:
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return web.Response(
+        body=jsons.dumps(body_of(refusal)).encode(), status=refusal.status, content_type=CONTENT_TYPE, headers=headers
+    )

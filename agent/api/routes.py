@@ -1,0 +1,115 @@
+"""The route table: every call of the local API, sorted by path and method, with what it takes and gives.
+
+The server is built from it and so is the OpenAPI document; a test holds that it is sorted and complete.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from agent.api import documents, handlers
+from agent.api.guard import Scope
+from agent.api.handlers import Call
+from agent.model import Discard, Enrollment, Refund, Sale
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query or path parameter, or a header, for the OpenAPI document."""
+
+    name: str
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call. `answers` maps statuses other than problems to their models (None: not JSON)."""
+
+    path: str
+    method: str
+    scope: Scope
+    handler: Callable[[Call], Awaitable[web.StreamResponse]]
+    answers: dict[int, type[BaseModel] | None]
+    body: type[BaseModel] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    problems: tuple[int, ...] = ()
+
+
+_ID = Parameter("id", "path", "The operation's id.")
+_PREFER = Parameter("Prefer", "header", "`wait=S`: hold the answer up to S seconds (30 at most). `handling=strict`.")
+_KEY = Parameter("Idempotency-Key", "header", "The register's own key: the same one returns the same operation.")
+_ACCEPT = {200: documents.OperationView, 202: documents.OperationView}
+_ACCEPT_PROBLEMS = (400, 409, 413, 415, 422, 503, 507)
+_LIST = (
+    Parameter("status", "query", "Only this status."),
+    Parameter("kind", "query", "Only this kind."),
+    Parameter("externalOrderId", "query", "The sale's order id as the register sent it; refunds of it too."),
+    Parameter("transactionId", "query", "The basket."),
+    Parameter("businessDate", "query", "The business date."),
+    Parameter("limit", "query", "How many at most: 1 to 200, 50 by default."),
+    Parameter("cursor", "query", "`nextCursor` of the page before."),
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route("/healthz", "GET", Scope.PUBLIC, handlers.get_healthz, {200: documents.HealthView}),
+    Route("/metrics", "GET", Scope.OPERATOR, handlers.get_metrics, {200: None}, problems=(503,)),
+    Route("/readyz", "GET", Scope.PUBLIC, handlers.get_readyz, {200: documents.HealthView}, problems=(503, 507)),
+    Route(
+        "/v1/enrollments",
+        "POST",
+        Scope.REGISTER,
+        handlers.post_enrollment,
+        _ACCEPT,
+        Enrollment,
+        (_PREFER, _KEY),
+        _ACCEPT_PROBLEMS,
+    ),
+    Route(
+        "/v1/key/confirm", "POST", Scope.OPERATOR, handlers.confirm_key, {200: documents.StatusView}, problems=(503,)
+    ),
+    Route(
+        "/v1/operations",
+        "GET",
+        Scope.REGISTER,
+        handlers.list_operations,
+        {200: documents.OperationList},
+        parameters=_LIST,
+        problems=(422, 503),
+    ),
+    Route(
+        "/v1/operations/{id}",
+        "GET",
+        Scope.REGISTER,
+        handlers.get_operation,
+        {200: documents.OperationView},
+        parameters=(_ID,),
+        problems=(404, 503),
+    ),
+    Route(
+        "/v1/operations/{id}/discard",
+        "POST",
+        Scope.OPERATOR,
+        handlers.discard_operation,
+        {200: documents.DiscardView},
+        Discard,
+        (_ID,),
+        (400, 404, 409, 413, 415, 422, 503, 507),
+    ),
+    Route(
+        "/v1/operations/{id}/retry",
+        "POST",
+        Scope.OPERATOR,
+        handlers.retry_operation,
+        {200: documents.OperationView},
+        parameters=(_ID,),
+        problems=(404, 409, 503, 507),
+    ),
+    Route(
+        "/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, (_PREFER, _KEY), _ACCEPT_PROBLEMS
+    ),
+    Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, (_PREFER, _KEY), _ACCEPT_PROBLEMS),
+    Route("/v1/status", "GET", Scope.REGISTER, handlers.get_status, {200: documents.StatusView}, problems=(503,)),
+)

@@ -1,0 +1,167 @@
+"""The composition root: builds every part, starts them in order, stops them in reverse, and nothing else.
+
+Order: data directory (one agent each) → port → database (checked, migrated) → data key → outbox → relay → API. The
+port is taken before the database is opened, so that a misconfigured second agent touches nothing. Once `start` returns
+the agent serves, whether Flash can be reached or not.
+"""
+
+import contextlib
+import random
+from importlib.resources import files
+from pathlib import Path
+
+from agent import logs
+from agent.api.guard import Guard, Scope
+from agent.api.server import Server
+from agent.clock import Clock
+from agent.config import Settings
+from agent.flash.client import FlashClient
+from agent.health import Health
+from agent.intake import Intake
+from agent.outbox.housekeeping import Housekeeping
+from agent.outbox.keyguard import KeyGuard
+from agent.outbox.line import Line
+from agent.outbox.relay import Relay, RelayOptions
+from agent.outbox.salvage import salvage
+from agent.outbox.store import Store
+from agent.service import Service
+from agent.storage import Database, DataDir, Sealer, load_or_create_keys
+from agent.storage.migrations import migrate
+
+CHECK_FACT = "data-key-check"
+
+
+class Agent:
+    """One running agent. `port` is where it listens, once started."""
+
+    def __init__(self, settings: Settings, data_dir: Path, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or Clock()
+        self._health = Health(self._clock)
+        self._data_dir = DataDir(data_dir)
+        self._stack = contextlib.AsyncExitStack()
+        self._log = logs.get()
+        self.port = settings.api.port
+
+    @property
+    def data_dir(self) -> DataDir:
+        """Where the agent keeps its things."""
+        return self._data_dir
+
+    async def start(self) -> None:
+        """Start everything; raises ConfigError (exit code 2) or a storage error, with nothing left running."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop everything that was started, in reverse."""
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings, clock, health = self._settings, self._clock, self._health
+        self._data_dir.take()
+        self._stack.callback(self._data_dir.release)
+        tokens = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
+        database, sealer = await self._open_storage()
+        store = Store(database, sealer, clock)
+        await store.start()
+        self._stack.push_async_callback(store.stop)
+        flash = self._flash_client()
+        self._stack.push_async_callback(flash.close)
+        line = Line(
+            clock,
+            max_in_flight=settings.relay.max_in_flight,
+            start_delay_s=random.uniform(0, settings.relay.start_jitter_s),  # noqa: S311 - jitter
+            hold_probe_s=settings.relay.hold_probe_s,
+        )
+        key = settings.key("write")
+        key_hash = sealer.hash(f"key:{key.get_secret_value()}") if key else None
+        guard = KeyGuard(store, flash, health, key_hash=key_hash, store_id=settings.store.store_id)
+        await guard.start()
+        if not guard.verified:
+            line.hold_key(probe_now=True)
+        options = RelayOptions(settings.relay.max_in_flight, settings.relay.batch_size, settings.relay.order_wait_h)
+        relay = Relay(store, flash, line, clock, options, probe=guard.probe)
+        service = Service(
+            settings=settings,
+            clock=clock,
+            health=health,
+            database=database,
+            store=store,
+            intake=Intake(store, sealer, settings),
+            relay=relay,
+            line=line,
+            flash=flash,
+            key_guard=guard,
+        )
+        line.changed = service.observe_line
+        await relay.start()
+        self._stack.push_async_callback(relay.stop)
+        await self._serve(service, Guard(tokens, settings.api.allowed_origins))
+        self._keep_house(database)
+        await service.count()
+        self._data_dir.announce(self.port)
+        self._log.info("started", port=self.port, till=settings.store.till_id)
+
+    async def _open_storage(self) -> tuple[Database, Sealer]:
+        database = Database(self._data_dir.database, self._data_dir.quarantine, self._health)
+        self._stack.push_async_callback(database.close)
+        await database.open()
+        await migrate(database, "outbox", files("agent.outbox") / "migrations")
+        sealer = await self._open_sealer(database)
+        if database.quarantined is not None:
+            taken_over = await salvage(database, database.quarantined)
+            detail = f"It is in {database.quarantined.parent}; {taken_over} operations were taken over."
+            self._health.set("database-quarantined", active=True, detail=detail)
+            self._log.error("database was damaged", path=str(database.quarantined.parent), count=taken_over)
+        return database, sealer
+
+    async def _open_sealer(self, database: Database) -> Sealer:
+        rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
+        keys = load_or_create_keys(self._data_dir.data_key, rows[0][0] if rows else None)
+        if not rows:
+            await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
+        return Sealer(keys)
+
+    def _flash_client(self) -> FlashClient:
+        flash, store = self._settings.flash, self._settings.store
+        return FlashClient(
+            flash.base_url,
+            self._clock,
+            write_key=self._settings.key("write"),
+            read_key=self._settings.key("read"),
+            till=f"till {store.till_id}",
+            attempt_timeout_s=flash.attempt_timeout_s,
+            proxy=flash.proxy,
+            ca_file=str(flash.ca_file) if flash.ca_file else None,
+            connections=self._settings.relay.max_in_flight,
+        )
+
+    async def _serve(self, service: Service, guard: Guard) -> None:
+        api = self._settings.api
+        server = Server(
+            service,
+            guard,
+            self._health,
+            port=api.port,
+            open_metrics=api.open_metrics,
+            max_body_bytes=api.max_body_bytes,
+        )
+        self.port = server.bind()
+        self._stack.push_async_callback(server.stop)
+        await server.start()
+
+    def _keep_house(self, database: Database) -> None:
+        kept = self._settings.storage
+        house = Housekeeping(
+            database,
+            self._clock,
+            self._health,
+            retention_days=kept.retention_days,
+            tombstone_days=kept.tombstone_days,
+        )
+        house.start()
+        self._stack.push_async_callback(house.stop)

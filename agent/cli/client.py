@@ -1,0 +1,59 @@
+"""Talks to the running agent through its local API; standard library alone, so that commands start quickly."""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from agent.cli.options import read_small_file
+from agent.errors import AgentError, ConfigError
+
+TIMEOUT_S = 35.0
+
+
+class ApiError(AgentError):
+    """The agent said no; `code` is the problem's own."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        self.status = status
+        self.problem = problem
+        self.code = problem.get("code", "unknown")
+        faults = "; ".join(f"{fault['field']} {fault['message']}" for fault in problem.get("errors") or ())
+        super().__init__(f"{problem.get('detail', 'The agent refused.')} {faults}".rstrip())
+
+
+class AgentClient:
+    """One running agent, found by its data directory."""
+
+    def __init__(self, data_dir: Path, scope: str = "operator") -> None:
+        about = data_dir / "agent.json"
+        try:
+            self.port = int(json.loads(about.read_text("ascii"))["port"])
+        except (OSError, ValueError, KeyError):
+            raise ConfigError(
+                f"No agent runs with the data directory {data_dir}. Start it with flash-agent run, or name its --data-dir."
+            ) from None
+        self._token = read_small_file(data_dir / f"{scope}.token", f"The {scope} token")
+
+    def call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
+        """One call; returns the parsed answer, raises ApiError for a problem."""
+        if query:
+            path = f"{path}?{urlencode(query)}"
+        headers = {"Authorization": f"Bearer {self._token}"}
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, path, payload, headers)
+            response = connection.getresponse()
+            parsed = json.loads(response.read() or b"{}")
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise AgentError(f"The agent on port {self.port} does not answer: {error}.") from None
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise ApiError(response.status, parsed)
+        return parsed

@@ -1,0 +1,9 @@
+"""tbd"""
+
+
+def add_arguments(parser):
+    pass
+
+
+def run(arguments):
+    return 0

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+import argparse
+from pathlib import Path
+
+from agent.errors import ConfigError
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """`--data-dir`."""
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="the data directory (default: FLASH_AGENT_DATA_DIR, else site-wide)"
+    )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config`."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration file (default: FLASH_AGENT_CONFIG, else site-wide)"
+    )
+
+
+def port(text: str) -> int:
+    """A port number; 0 lets the system choose."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
+
+
+def read_small_file(path: Path, what: str) -> str:
+    """The stripped text of a file; raises ConfigError naming it."""
+    try:
+        return path.read_text("ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read: {error.strerror}.") from None

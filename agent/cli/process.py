@@ -1,0 +1,55 @@
+"""Running asyncio programs until they are told to stop, on Linux and on Windows."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run to the end, on the fastest loop there is: uvloop or winloop where they are installed."""
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(main)
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        if sys.platform == "win32":
+            import winloop as fast  # type: ignore[import-not-found,unused-ignore]
+        else:
+            import uvloop as fast
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = fast.new_event_loop
+    return factory
+
+
+async def until_told_to_stop() -> None:
+    """Return at Ctrl-C, SIGTERM, or Windows' Ctrl-Break; a second Ctrl-C interrupts as usual."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    if threading.current_thread() is not threading.main_thread():
+        await stop.wait()
+        return
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def told(*_: object) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in numbers:
+        try:
+            loop.add_signal_handler(number, told)
+        except NotImplementedError:  # the Proactor loop has none
+            signal.signal(number, told)
+    try:
+        await stop.wait()
+    finally:
+        for number, handler in before.items():
+            try:
+                loop.remove_signal_handler(number)
+            except NotImplementedError:
+                signal.signal(number, handler)

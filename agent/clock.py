@@ -1,0 +1,49 @@
+"""Time, injectable: the wall clock, a steady clock and sleep.
+
+Three readings, because a till's wall clock can be days off and can jump:
+
+* `now()` is the wall clock, for what people read;
+* `monotonic()` measures durations;
+* `steady_ms()` is what deadlines in the database are compared with: the wall clock at start plus the time elapsed
+  since, so that a clock set back by a year while the agent runs delays nothing.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """The real clock. Tests and simulations hand in one of their own with the same methods."""
+
+    def __init__(self) -> None:
+        self._offset_s = time.time() - time.monotonic()
+
+    def now(self) -> datetime:
+        """The wall clock, UTC-aware."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        return time.monotonic()
+
+    def steady_ms(self) -> int:
+        """Milliseconds since the epoch as the wall clock showed them at start, advancing steadily."""
+        return int((self._offset_s + time.monotonic()) * 1000)
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let `delay_s` seconds pass."""
+        await asyncio.sleep(delay_s)
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return int(moment.timestamp() * 1000)
+
+
+def rfc3339(milliseconds: int | None) -> str | None:
+    """A time as the local API writes it (UTC, milliseconds, `Z`); None stays None."""
+    if milliseconds is None:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

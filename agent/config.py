@@ -1,0 +1,308 @@
+"""The settings: TOML file, then environment, then flags; loaded once, and refused whole when anything is off.
+
+An unknown or malformed setting stops the start with its name and the mend, for a misspelt `id_template` that is
+silently ignored costs a store its points. Called by the commands; everything else is handed the frozen `Settings`.
+"""
+
+import difflib
+import os
+import re
+import string
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agent.errors import ConfigError
+
+APP_NAME = "flash-agent"
+ENV_PREFIX = "FLASH_AGENT_"
+OUTSIDE_THE_FILE = {"CONFIG", "DATA_DIR"}
+ORDER_FIELDS = frozenset({"external_order_id", "store_id", "till_id", "business_date"})
+REFUND_FIELDS = ORDER_FIELDS | {"refund_id"}
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _check_base_url(value: str) -> str:
+    match = re.fullmatch(r"(https?)://(\[[0-9a-fA-F:]+\]|[^/?#@:\s\[\]]+)(:\d{1,5})?(/[^?#\s]*)?", value)
+    if not match:
+        raise ValueError("must be an address such as https://flash.socialhub.ai/api/v2, without a query or a user")
+    scheme, host = match[1], match[2].strip("[]")
+    if scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise ValueError("must begin with https:// (plain http is for loopback hosts alone)")
+    return value.rstrip("/")
+
+
+def _check_origin(value: str) -> str:
+    if not re.fullmatch(r"(https?|chrome-extension|moz-extension|app)://[A-Za-z0-9.\-\[\]:]+", value):
+        raise ValueError("must be an origin such as https://pos.example.com, without a path")
+    return value.lower()
+
+
+def _template(fields: frozenset[str], needed: str) -> AfterValidator:
+    def check(value: str) -> str:
+        try:
+            parts = list(string.Formatter().parse(value))
+        except ValueError:
+            raise ValueError("has unbalanced braces") from None
+        names = [name for _, name, _, _ in parts if name is not None]
+        if any(spec or conversion for _, _, spec, conversion in parts):
+            raise ValueError("must hold plain fields, such as {store_id}")
+        if wrong := sorted(set(names) - fields):
+            raise ValueError(f"knows no field {wrong[0]!r}; there are {', '.join(sorted(fields))}")
+        if needed not in names:
+            raise ValueError(f"must contain {{{needed}}}, or every operation would be the same one")
+        return value
+
+    return AfterValidator(check)
+
+
+class Flash(_Section):
+    """The upstream. Times in seconds."""
+
+    base_url: Annotated[str, AfterValidator(_check_base_url)] = "https://flash.socialhub.ai/api/v2"
+    write_key: SecretStr | None = None
+    write_key_file: Path | None = None
+    read_key: SecretStr | None = None
+    read_key_file: Path | None = None
+    proxy: str | None = None
+    ca_file: Path | None = None
+    extended_orders: bool = False
+    attempt_timeout_s: float = Field(default=8.0, gt=0, le=60)
+
+
+class Store(_Section):
+    """Where this till stands."""
+
+    store_id: str | None = Field(default=None, min_length=1, max_length=128)
+    till_id: str = Field(default="till-1", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    language: str = Field(default="en", pattern=r"^[A-Za-z]{2,3}([_\-][A-Za-z0-9]{2,8})*$")
+
+
+class Api(_Section):
+    """The localhost API."""
+
+    port: int = Field(default=8455, ge=0, le=65535)
+    allowed_origins: tuple[Annotated[str, AfterValidator(_check_origin)], ...] = ()
+    open_metrics: bool = False
+    max_body_bytes: int = Field(default=256 * 1024, ge=4096, le=16 * 1024 * 1024)
+
+
+class Orders(_Section):
+    """How upstream ids are made where order numbers repeat."""
+
+    id_template: Annotated[str, _template(ORDER_FIELDS, "external_order_id")] = "{external_order_id}"
+    refund_id_template: Annotated[str, _template(REFUND_FIELDS, "refund_id")] = "{refund_id}"
+
+    @property
+    def dated(self) -> bool:
+        """Whether an order's id needs its business date."""
+        return "{business_date}" in self.id_template
+
+    @property
+    def refunds_dated(self) -> bool:
+        """Whether a refund's id needs the refund's own business date."""
+        return "{business_date}" in self.refund_id_template
+
+
+class Coupons(_Section):
+    """What a coupon is worth while Flash cannot be asked."""
+
+    offline: Literal["decline", "limited"] = "decline"
+
+
+class Relay(_Section):
+    """How the backlog is sent. The defaults suit a till; benchmarks and tests change them."""
+
+    max_in_flight: int = Field(default=8, ge=1, le=8)
+    batch_size: int = Field(default=100, ge=1, le=100)
+    start_jitter_s: float = Field(default=2.0, ge=0, le=300)
+    hold_probe_s: float = Field(default=60.0, gt=0, le=3600)
+    order_wait_h: float = Field(default=72.0, gt=0, le=24 * 30)
+
+
+class Storage(_Section):
+    """How long things are kept on the till."""
+
+    retention_days: int = Field(default=30, ge=1, le=3650)
+    tombstone_days: int = Field(default=400, ge=30, le=3650)
+
+
+class Log(_Section):
+    """Logging to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, by section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        enable_decoding=True,
+    )
+
+    flash: Flash = Flash()
+    store: Store = Store()
+    api: Api = Api()
+    orders: Orders = Orders()
+    coupons: Coupons = Coupons()
+    relay: Relay = Relay()
+    storage: Storage = Storage()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment above the file; no .env files, no secrets directory."""
+        return env_settings, init_settings
+
+    def key(self, which: Literal["write", "read"]) -> SecretStr | None:
+        """The write or read key, from the setting or from its file; None when none is configured."""
+        key: SecretStr | None = getattr(self.flash, f"{which}_key")
+        path: Path | None = getattr(self.flash, f"{which}_key_file")
+        if key is None and path is not None:
+            try:
+                key = SecretStr(path.read_text("utf-8").strip())
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or type(error).__name__
+                raise ConfigError(f"[flash] {which}_key_file {path} cannot be read: {reason}.") from None
+        if key is not None and not re.fullmatch(r"[\x21-\x7e]{8,512}", key.get_secret_value()):
+            raise ConfigError(
+                f"[flash] {which}_key does not look like a key: 8 or more printable characters without blanks "
+                "are expected, such as fl_live_…"
+            )
+        return key
+
+
+def default_config_path() -> Path:
+    """The site-wide configuration file, which the service and the command line share."""
+    return Path(platformdirs.site_config_dir(APP_NAME, appauthor=False)) / "agent.toml"
+
+
+def default_data_dir() -> Path:
+    """The site-wide data directory where it can be used, else the user's own."""
+    site = Path(platformdirs.site_data_dir(APP_NAME, appauthor=False))
+    if os.name == "posix":
+        site = Path("/var/lib") / APP_NAME
+    if os.access(site, os.W_OK | os.X_OK):
+        return site
+    return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False))
+
+
+def data_dir(flag: str | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The data directory: flag, then environment, then the default."""
+    chosen = flag or environ.get(f"{ENV_PREFIX}DATA_DIR")
+    return Path(chosen).absolute() if chosen else default_data_dir()
+
+
+def load(config: str | None = None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the settings; raises ConfigError naming every fault and its mend.
+
+    `flags` are settings by section that override file and environment.
+    """
+    named = config or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    path = Path(named) if named else default_config_path()
+    table = _read_table(path, must_exist=named is not None)
+    faults = list(_unknown(table, path)) + list(_unknown_environment())
+    if faults:
+        raise ConfigError("\n".join(faults))
+    try:
+        settings = Settings(**table)
+        if flags:
+            merged = {name: {**getattr(settings, name).model_dump(), **values} for name, values in flags.items()}
+            sections = {name: Settings.model_fields[name].annotation for name in merged}
+            update = {name: section.model_validate(merged[name]) for name, section in sections.items() if section}
+            settings = settings.model_copy(update=update)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_spell(item, path) for item in error.errors(include_input=False))) from None
+    except ValueError as error:  # the environment source: a list that is not JSON
+        raise ConfigError(f"The environment holds a malformed setting: {_without_cause(error)}") from None
+    settings.key("write")
+    settings.key("read")
+    return settings
+
+
+def _read_table(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"There is no configuration file {path}. Name another with --config.") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError(f"The configuration file {path} cannot be read: {reason}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not valid TOML: {error}.") from None
+
+
+def _names() -> dict[str, list[str]]:
+    sections = {}
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            sections[name] = list(section.model_fields)
+    return sections
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(known)}."
+
+
+def _unknown(table: Mapping[str, Any], path: Path) -> Iterator[str]:
+    sections = _names()
+    for section, values in table.items():
+        if section not in sections:
+            yield f"{path}: unknown section [{section}].{_hint(section, list(sections))}"
+        elif not isinstance(values, dict):
+            yield f"{path}: {section} must be a section, written [{section}]."
+        else:
+            for name in values:
+                if name not in sections[section]:
+                    yield f"{path}: unknown setting [{section}] {name}.{_hint(name, sections[section])}"
+
+
+def _unknown_environment() -> Iterator[str]:
+    sections = _names()
+    known = {f"{section}__{name}".upper() for section, names in sections.items() for name in names}
+    known |= OUTSIDE_THE_FILE
+    for variable in os.environ:
+        name = variable.upper()
+        if name.startswith(ENV_PREFIX) and name.removeprefix(ENV_PREFIX) not in known:
+            hint = _hint(name.removeprefix(ENV_PREFIX), sorted(known))
+            yield f"Unknown environment variable {variable}.{hint}"
+
+
+def _spell(item: Any, path: Path) -> str:
+    section, *rest = (str(step) for step in item["loc"]) if item["loc"] else ("?",)
+    name = " ".join([f"[{section}]", *rest[:1]])
+    variable = f"{ENV_PREFIX}{'__'.join([section, *rest[:1]]).upper()}"
+    message = item["msg"].removeprefix("Value error, ")
+    source = variable if variable in os.environ else str(path)
+    return f"{source}: {name}: {message}."
+
+
+def _without_cause(error: ValueError) -> str:
+    return str(error).splitlines()[0]

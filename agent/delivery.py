@@ -1,0 +1,106 @@
+"""What the outbox and a transport agree on: a parcel goes out, an outcome comes back.
+
+The outbox knows no transport and the Flash client knows no queue; both know these types. Every expected result is a
+value, not an exception.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Kind(StrEnum):
+    """What an operation is about; one collection of the local API each."""
+
+    SALE = "sale"
+    REFUND = "refund"
+    ENROLLMENT = "enrollment"
+    REDEMPTION = "redemption"
+    STORE = "store"
+    CATALOG = "catalog"
+
+
+class Fate(StrEnum):
+    """What becomes of the operation after one attempt."""
+
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    FAILED = "failed"
+    RETRY = "retry"
+    HOLD = "hold"
+
+
+class Contact(StrEnum):
+    """What the attempt says about the line to Flash, whatever it says about the operation."""
+
+    ANSWERED = "answered"  # Flash itself spoke
+    TROUBLED = "troubled"  # a server answered 5xx or 408: reachable, not well
+    UNREACHABLE = "unreachable"  # no connection, no whole answer, or an answer that is not Flash's
+    THROTTLED = "throttled"  # 429
+    KEY_REFUSED = "key-refused"  # 401
+    ENDPOINT_REFUSED = "endpoint-refused"  # 403
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The word on one attempt.
+
+    `definitive`: Flash refused under this idempotency key and may replay that refusal, so a later attempt needs the
+    next generation of the key. `unsent`: the connection was never made, or the call was turned away at the door (401,
+    403, 429), so nothing can have had an effect.
+    """
+
+    fate: Fate
+    contact: Contact
+    code: str = ""
+    detail: str = ""
+    http_status: int | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    retry_after_s: float | None = None
+    definitive: bool = False
+    unsent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One operation ready to be sent: path, body and key as they were fixed when it was accepted.
+
+    `path` is relative to the base URL and percent-encoded; `key` is the upstream Idempotency-Key of the current
+    generation. The kind also names the endpoint that a 403 holds.
+    """
+
+    id: str
+    kind: Kind
+    path: str
+    body: bytes
+    key: str
+    attempts: int
+    if_known: bool = False
+
+
+class Sender(Protocol):
+    """A way to Flash. Methods never raise for what a network or a server does: they return an Outcome."""
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """One attempt for one operation, within the total time limit."""
+        ...
+
+    async def send_batch(self, parcels: Sequence[Parcel]) -> Sequence[Outcome] | Outcome:
+        """One attempt for several of one batchable kind: an outcome each, or the one that befell the whole call.
+
+        A whole-call outcome with `code` `batch-refused` says that nothing was settled and the items should go singly.
+        """
+        ...
+
+    async def probe(self) -> Outcome:
+        """A harmless read with the write key, to learn whether the line works and the key is taken."""
+        ...
+
+    async def shows_store(self, store_id: str) -> bool | None:
+        """Whether the write key's tenant has this store; None when that cannot be read."""
+        ...
+
+
+BATCHABLE = frozenset({Kind.SALE, Kind.ENROLLMENT})
+BATCH_REFUSED = "batch-refused"

@@ -1,0 +1,167 @@
+"""Fault conditions as data: each is declared once and is either there or not.
+
+A condition is raised by the part that sees the fault and cleared by the same part when the fault is gone. The status
+call, the metrics and the console show what is raised; nobody parses log lines to learn how the agent is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.clock import Clock, rfc3339, to_ms
+
+
+class Severity(StrEnum):
+    """How soon a person must act."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One kind of fault: what it means and what to do about it, in words for a store's IT."""
+
+    code: str
+    severity: Severity
+    text: str
+    mend: str
+
+
+_DECLARED = (
+    Condition(
+        "flash-offline",
+        Severity.WARNING,
+        "Flash cannot be reached; sales are kept and sent later.",
+        "Check the store's internet connection. Nothing is lost meanwhile.",
+    ),
+    Condition(
+        "flash-not-flash",
+        Severity.WARNING,
+        "Something that is not Flash answers at its address.",
+        "Check [flash] base_url, and whether a captive portal or proxy answers in its place.",
+    ),
+    Condition(
+        "flash-throttled",
+        Severity.INFO,
+        "Flash asked the agent to slow down.",
+        "Nothing to do; raise the key's rate limit if this stays.",
+    ),
+    Condition(
+        "flash-key-missing",
+        Severity.CRITICAL,
+        "No Flash key is configured; sales are kept but not sent.",
+        "Set [flash] write_key or write_key_file and restart the agent.",
+    ),
+    Condition(
+        "flash-key-refused",
+        Severity.CRITICAL,
+        "Flash refuses the write key; sales are kept but not sent.",
+        "Replace the key in [flash] write_key and restart the agent.",
+    ),
+    Condition(
+        "flash-key-unverified",
+        Severity.CRITICAL,
+        "The write key is new and Flash has not yet shown this till's store under it; nothing is sent with it.",
+        "If the key is right, confirm it: flash-agent key confirm. If it belongs to another tenant, replace it.",
+    ),
+    Condition(
+        "flash-endpoint-refused",
+        Severity.CRITICAL,
+        "The write key's scopes do not allow a call that is needed.",
+        "Give the key the write preset in Flash; what is held is sent within a minute.",
+    ),
+    Condition(
+        "operations-failed",
+        Severity.WARNING,
+        "Operations failed for good and wait for a person.",
+        "flash-agent operations list --status failed; then retry or discard each.",
+    ),
+    Condition(
+        "clock-skewed",
+        Severity.WARNING,
+        "The till's clock differs from Flash's by more than two minutes.",
+        "Let the system set its time from the network.",
+    ),
+    Condition(
+        "storage-unavailable",
+        Severity.CRITICAL,
+        "The database cannot be written; nothing is accepted.",
+        "Check the disk; the agent tries again by itself.",
+    ),
+    Condition(
+        "storage-full",
+        Severity.CRITICAL,
+        "The disk is full; nothing is accepted.",
+        "Free space on the disk of the data directory.",
+    ),
+    Condition(
+        "disk-low",
+        Severity.WARNING,
+        "The disk of the data directory is nearly full.",
+        "Free space before nothing can be accepted.",
+    ),
+    Condition(
+        "data-key-unavailable",
+        Severity.CRITICAL,
+        "The data key is missing or is not the one that sealed the stored operations; nothing is accepted.",
+        "Put data.key back from a backup. Do not delete the database: without the key it cannot be read.",
+    ),
+    Condition(
+        "database-quarantined",
+        Severity.CRITICAL,
+        "The database was damaged; it was set aside and what could be read was taken over.",
+        "Send the quarantine folder to support; delete it when the case is closed.",
+    ),
+    Condition(
+        "loopback-partial",
+        Severity.INFO,
+        "The agent listens on one of the two loopback addresses only.",
+        "Call it by the address that works, or switch the missing protocol on.",
+    ),
+)
+CONDITIONS = {condition.code: condition for condition in _DECLARED}
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A condition that holds now: since when (milliseconds), and particulars without personal data."""
+
+    condition: Condition
+    since_ms: int
+    detail: str
+
+    def as_json(self) -> dict[str, str | None]:
+        """The shape in `GET /v1/status`."""
+        text = f"{self.condition.text} {self.detail}".rstrip()
+        return {
+            "code": self.condition.code,
+            "severity": self.condition.severity.value,
+            "text": text,
+            "since": rfc3339(self.since_ms),
+            "mend": self.condition.mend,
+        }
+
+
+class Health:
+    """The conditions that hold now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._raised: dict[str, Raised] = {}
+
+    def set(self, code: str, *, active: bool, detail: str = "") -> None:
+        """Raise or clear the declared condition `code`; the time of the first raise is kept."""
+        if not active:
+            self._raised.pop(code, None)
+            return
+        before = self._raised.get(code)
+        since = before.since_ms if before else to_ms(self._clock.now())
+        self._raised[code] = Raised(CONDITIONS[code], since, detail)
+
+    def __contains__(self, code: str) -> bool:
+        return code in self._raised
+
+    def __iter__(self) -> Iterator[Raised]:
+        return iter(sorted(self._raised.values(), key=lambda raised: raised.since_ms))

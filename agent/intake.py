@@ -1,0 +1,252 @@
+"""The only way in: validate, derive keys and subjects, store durably, acknowledge.
+
+Every document, whether a register posted it or an adapter parsed it, passes here and nowhere else. What goes upstream
+(path, body, key) is fixed here, before the first send, and resent unchanged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from agent.config import Settings
+from agent.delivery import Kind
+from agent.errors import Fault, InvalidError
+from agent.flash import wire
+from agent.model import Document, Enrollment, OrderRef, Refund, Sale, faults_of, plain
+from agent.outbox.operation import Accepted, Content, Draft, KnownOrder
+from agent.outbox.store import Store, order_scope
+from agent.storage import Sealer
+
+D = TypeVar("D", bound=Document)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How a document came: its fields, the register's own key (scoped to token and kind), and how strict to be."""
+
+    fields: Mapping[str, Any]
+    request_key: str | None = None
+    strict: bool = False
+
+
+class Intake:
+    """Turns documents into stored operations."""
+
+    def __init__(self, store: Store, sealer: Sealer, settings: Settings) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._settings = settings
+
+    async def sale(self, request: Request) -> Accepted:
+        """Accept a sale, or find the one it repeats."""
+        sale, warnings = self._read(Sale, request)
+        sent = sale.sent()
+        order_id = self._order_id(sale.external_order_id, sale.store_id, None, sale.business_date, "businessDate")
+        store_id = sale.store_id or self._settings.store.store_id
+        body = wire.order_body(order_id, sent, store_id, extended=self._settings.flash.extended_orders)
+        content = Content(
+            request=_without_metadata(sent),
+            path="/orders",
+            body=wire.encode(body),
+            key=wire.readable_key(Kind.SALE, order_id),
+            metadata=sale.metadata,
+            warnings=warnings,
+            upstream_order_id=order_id,
+        )
+        return await self._accept(
+            Draft(
+                kind=Kind.SALE,
+                scope=order_scope(order_id),
+                content=content,
+                fingerprint=plain(sale.total_amount),
+                subjects=[order_scope(order_id), *sale.customer.subjects()],
+                request_key=request.request_key,
+                external_order=_if_other(sale.external_order_id, order_id),
+                basket=sale.transaction_id,
+                business_date=sale.business_date,
+            )
+        )
+
+    async def refund(self, request: Request) -> Accepted:
+        """Accept a refund; where its sale is known here, its amount is fixed and checked against what is left."""
+        refund, warnings = self._read(Refund, request)
+        order_id = self._refunded_order_id(refund)
+        refund_id = self._refund_id(refund)
+        sent = _without_metadata(refund.sent())
+        content = Content(
+            request=sent,
+            path=wire.refund_path(order_id),
+            body=wire.encode(wire.refund_body(refund_id, sent)),
+            key=wire.readable_key(Kind.REFUND, order_id, refund_id),
+            metadata=refund.metadata,
+            warnings=warnings,
+            upstream_order_id=order_id,
+            if_known=refund.if_known,
+        )
+
+        def decide(order: KnownOrder) -> tuple[Content, str]:
+            amount = _amount_of(refund, order)
+            if amount is None:
+                return replace(content, if_known=refund.if_known and order.total is None), "rest"
+            fixed = {**sent, "amount": amount}
+            body = wire.encode(wire.refund_body(refund_id, fixed))
+            known = refund.if_known and order.total is None
+            return replace(content, request=fixed, body=body, if_known=known), plain(amount)
+
+        return await self._accept(
+            Draft(
+                kind=Kind.REFUND,
+                scope=order_scope(order_id),
+                item=f"refund:{refund_id}",
+                content=content,
+                fingerprint=None if refund.amount is None else plain(refund.amount),
+                subjects=[order_scope(order_id)],
+                request_key=request.request_key,
+                external_order=_if_other(refund.external_order_id, order_id),
+                business_date=refund.business_date,
+                conflict_code="refund-conflict",
+                decide=decide,
+            )
+        )
+
+    async def enrollment(self, request: Request) -> Accepted:
+        """Accept a new member, or news of one."""
+        enrollment, warnings = self._read(Enrollment, request)
+        sent = _without_metadata(enrollment.sent())
+        body = wire.encode(wire.member_body(sent))
+        scope = enrollment.subjects()[0]
+        content = Content(
+            request=sent,
+            path="/members",
+            body=body,
+            key=self._upsert_key(Kind.ENROLLMENT, scope),
+            metadata=enrollment.metadata,
+            warnings=warnings,
+        )
+        return await self._accept(
+            Draft(
+                kind=Kind.ENROLLMENT,
+                scope=scope,
+                content=content,
+                fingerprint=body,
+                subjects=enrollment.subjects(),
+                request_key=request.request_key,
+            )
+        )
+
+    def _upsert_key(self, kind: Kind, scope: str) -> str:
+        """A keyed digest: it holds no personal data, and differs by till, as two tills' upserts may."""
+        return f"{kind}-{self._sealer.hash(f'upsert:{scope}').hex()}"
+
+    async def _accept(self, draft: Draft) -> Accepted:
+        accepted = await self._store.accept(draft)
+        if accepted.differs:
+            names = ", ".join(accepted.differs)
+            detail = (
+                f"This was accepted before; the first one stands. What differs this time was not taken over: {names}."
+            )
+            return replace(accepted, differs=[detail])
+        return accepted
+
+    def _read(self, model: type[D], request: Request) -> tuple[D, Sequence[str]]:
+        try:
+            document = model.model_validate(request.fields, context={"currency": self._settings.store.currency})
+        except ValidationError as error:
+            faults = faults_of(error)
+            if request.strict:
+                faults += [_unknown_fault(name) for name in set(request.fields) - _known_names(model)]
+            raise InvalidError("The document has faults; nothing was stored.", faults=faults) from None
+        unknown = document.unknown_fields()
+        if unknown and request.strict:
+            raise InvalidError("The document has unknown fields.", faults=[_unknown_fault(name) for name in unknown])
+        return document, [f"The field {name!r} is unknown to this version and was left out." for name in unknown]
+
+    # ---- upstream ids ----------------------------------------------------------------------------------------------
+
+    def _order_id(
+        self, external: str, store_id: str | None, till_id: str | None, business_date: str | None, field: str
+    ) -> str:
+        orders = self._settings.orders
+        if orders.dated and business_date is None:
+            message = "is required, since order numbers repeat here ([orders] id_template)"
+            raise InvalidError("The document has faults; nothing was stored.", faults=[Fault(field, message)])
+        return self._fill(
+            orders.id_template, external_order_id=external, **self._place(store_id, till_id, business_date)
+        )
+
+    def _place(self, store_id: str | None, till_id: str | None, business_date: str | None) -> dict[str, str]:
+        store = self._settings.store
+        return {
+            "store_id": store_id or store.store_id or "",
+            "till_id": till_id or store.till_id,
+            "business_date": business_date or "",
+        }
+
+    def _refunded_order_id(self, refund: Refund) -> str:
+        reference = refund.order_ref
+        if reference is None:
+            if self._settings.orders.dated:
+                message = "is required, since order numbers repeat here: upstreamOrderId, or businessDate of the sale"
+                raise InvalidError("The document has faults; nothing was stored.", faults=[Fault("orderRef", message)])
+            reference = OrderRef.model_construct(
+                upstream_order_id=None, store_id=None, till_id=None, business_date=None
+            )
+        if reference.upstream_order_id is not None:
+            return reference.upstream_order_id
+        return self._order_id(
+            refund.external_order_id,
+            reference.store_id,
+            reference.till_id,
+            reference.business_date,
+            "orderRef.businessDate",
+        )
+
+    def _refund_id(self, refund: Refund) -> str:
+        orders = self._settings.orders
+        if orders.refunds_dated and refund.business_date is None:
+            message = "is required, since refund numbers repeat here ([orders] refund_id_template)"
+            raise InvalidError("The document has faults; nothing was stored.", faults=[Fault("businessDate", message)])
+        place = self._place(None, None, refund.business_date)
+        return self._fill(
+            orders.refund_id_template,
+            refund_id=refund.refund_id,
+            external_order_id=refund.external_order_id,
+            **place,
+        )
+
+    @staticmethod
+    def _fill(template: str, **fields: str) -> str:
+        return template.format_map(fields)
+
+
+def _amount_of(refund: Refund, order: KnownOrder) -> Decimal | None:
+    """The refund's amount, fixed where the sale is known here; raises InvalidError when nothing, or less, is left."""
+    if order.total is None or None in order.refunded:
+        return refund.amount
+    left = order.total - sum((amount for amount in order.refunded if amount is not None), Decimal(0))
+    if left <= 0:
+        fault = Fault("amount", "nothing is left of this sale to refund")
+    elif refund.amount is not None and refund.amount > left:
+        fault = Fault("amount", f"must be at most {left}, which is left of this sale")
+    else:
+        return refund.amount if refund.amount is not None else left
+    raise InvalidError("More cannot be refunded than was sold; nothing was stored.", faults=[fault])
+
+
+def _without_metadata(sent: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in sent.items() if name != "metadata"}
+
+
+def _if_other(external: str, upstream: str) -> str | None:
+    return external if external != upstream else None
+
+
+def _known_names(model: type[Document]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _unknown_fault(name: str) -> Fault:
+    return Fault(name, "is unknown to this version")

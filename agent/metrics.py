@@ -1,0 +1,50 @@
+"""The status as Prometheus text: no labels that name a person or an order. Loaded at the first scrape."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from agent.delivery import Fate, Kind
+
+_CONNECTIVITY = ("starting", "online", "offline", "throttled", "unauthorized")
+
+
+class _Facts(Collector):
+    def __init__(self, status: Mapping[str, Any], attempts: Mapping[tuple[Kind, Fate], int]) -> None:
+        self._status = status
+        self._attempts = attempts
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status
+        yield InfoMetricFamily("flash_agent", "The agent.", {"version": status["version"], "till": status["tillId"]})
+        yield GaugeMetricFamily("flash_agent_pending", "Operations not confirmed yet.", status["pending"])
+        yield GaugeMetricFamily("flash_agent_failed", "Operations that wait for a person.", status["failed"])
+        age = status["oldestPendingAgeSeconds"] or 0
+        yield GaugeMetricFamily("flash_agent_oldest_pending_age_seconds", "Age of the oldest pending operation.", age)
+        if status["clockSkewSeconds"] is not None:
+            skew = status["clockSkewSeconds"]
+            yield GaugeMetricFamily("flash_agent_clock_skew_seconds", "Flash's time less the till's.", skew)
+        for name, text in (("freeBytes", "Free space on the data disk."), ("walBytes", "Size of the write-ahead log.")):
+            yield GaugeMetricFamily(f"flash_agent_disk_{name[:-5].lower()}_bytes", text, status["disk"][name])
+        line = GaugeMetricFamily("flash_agent_connectivity", "What the last contact showed.", labels=["state"])
+        for state in _CONNECTIVITY:
+            line.add_metric([state], float(state == status["connectivity"]))
+        yield line
+        conditions = GaugeMetricFamily("flash_agent_condition", "Faults that hold now.", labels=["code", "severity"])
+        for condition in status["conditions"]:
+            conditions.add_metric([condition["code"], condition["severity"]], 1)
+        yield conditions
+        attempts = CounterMetricFamily("flash_agent_attempts", "Attempts since the start.", labels=["kind", "fate"])
+        for (kind, fate), count in sorted(self._attempts.items()):
+            attempts.add_metric([kind.value, fate.value], count)
+        yield attempts
+
+
+def exposition(status: Mapping[str, Any], attempts: Mapping[tuple[Kind, Fate], int]) -> bytes:
+    """The text of one scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Facts(status, attempts))
+    return generate_latest(registry)

@@ -1,0 +1,339 @@
+"""The documents a register sends, as frozen models: what is not one of these is refused with every fault named.
+
+Field names are camelCase outside and snake_case inside. Unknown fields are kept aside (`unknown_fields`) so that a
+newer register loses no sale on an older agent. Amounts are `Decimal` from the wire to the wire. Inputs never appear in
+error texts: they may be personal data.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, ClassVar, Self
+
+import simplejson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from agent.cards import mask_card_numbers
+from agent.errors import Fault
+
+MAX_ID_CHARS = 128
+MAX_EMAIL_CHARS = 254
+MAX_TEXT_CHARS = 1000
+MAX_METADATA_BYTES = 4096
+MAX_AMOUNT = Decimal(10) ** 12
+
+# ISO 4217 minor units other than two.
+_MINOR_UNITS = {
+    code: places
+    for places, codes in (
+        (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+        (3, "BHD IQD JOD KWD LYD OMR TND"),
+        (4, "CLF UYW"),
+    )
+    for code in codes.split()
+}
+_PLAIN_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def minor_units(currency: str) -> int:
+    """How many decimals the currency has."""
+    return _MINOR_UNITS.get(currency, 2)
+
+
+def plain(amount: Decimal) -> str:
+    """One spelling for equal amounts: `120`, `120.0` and `120.00` are all `120`."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _is_unprintable(text: str) -> bool:
+    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+
+
+def _check_id(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if len(value) > MAX_ID_CHARS:
+        raise ValueError(f"must have at most {MAX_ID_CHARS} characters")
+    if value in {".", ".."}:
+        raise ValueError("must not be '.' or '..'")
+    if _is_unprintable(value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def _check_email(value: str) -> str:
+    value = value.strip()
+    if not value or len(value) > MAX_EMAIL_CHARS or _is_unprintable(value) or any(map(str.isspace, value)):
+        raise ValueError(f"must be an e-mail address of at most {MAX_EMAIL_CHARS} characters")
+    local, at, domain = value.rpartition("@")
+    if not (local and at and domain):
+        raise ValueError("must be an e-mail address, such as ada@example.com")
+    return value
+
+
+def _clean_text(value: str) -> str:
+    if len(value) > MAX_TEXT_CHARS:
+        raise ValueError(f"must have at most {MAX_TEXT_CHARS} characters")
+    if any(unicodedata.category(character) == "Cs" for character in value):
+        raise ValueError("must be valid Unicode")
+    return mask_card_numbers(value)
+
+
+def _read_amount(value: Any) -> Decimal:
+    if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
+        value = Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("must be a JSON number or a decimal string, such as 120.00")  # noqa: TRY004 - pydantic's way
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise ValueError("must be a decimal number") from None
+    if not amount.is_finite():
+        raise ValueError("must be finite")
+    if abs(amount) >= MAX_AMOUNT:
+        raise ValueError("must be below 1,000,000,000,000")
+    return amount + 0  # -0 becomes 0
+
+
+def _read_date(value: Any) -> str:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            pass
+    raise ValueError("must be a date, such as 2026-11-22")
+
+
+def _read_moment(value: Any) -> str:
+    if isinstance(value, str) and _DATE_TIME.fullmatch(value):
+        try:
+            datetime.fromisoformat(value.upper())
+        except ValueError:
+            pass
+        else:
+            return value
+    raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-22T19:04:00+01:00")
+
+
+def _check_currency(value: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError("must be an ISO 4217 code, such as USD")
+    return value
+
+
+def _check_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if len(simplejson.dumps(value, use_decimal=True)) > MAX_METADATA_BYTES:
+        raise ValueError(f"must have at most {MAX_METADATA_BYTES} bytes as JSON")
+    return value
+
+
+_AMOUNT_SCHEMA = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[+-]?\d{1,40}(\.\d{1,40})?$"}],
+    "examples": ["120.00"],
+}
+Id = Annotated[
+    str,
+    Field(strict=True, json_schema_extra={"minLength": 1, "maxLength": MAX_ID_CHARS}),
+    AfterValidator(_check_id),
+]
+Email = Annotated[
+    str, Field(strict=True, json_schema_extra={"maxLength": MAX_EMAIL_CHARS}), AfterValidator(_check_email)
+]
+Text = Annotated[str, Field(strict=True, json_schema_extra={"maxLength": MAX_TEXT_CHARS}), AfterValidator(_clean_text)]
+Amount = Annotated[Decimal, BeforeValidator(_read_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
+Currency = Annotated[str, Field(strict=True, examples=["USD"]), AfterValidator(_check_currency)]
+Date = Annotated[str, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
+Moment = Annotated[str, BeforeValidator(_read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Metadata = Annotated[dict[str, Any], AfterValidator(_check_metadata)]
+
+
+class Document(BaseModel):
+    """Base of everything a register sends. Validate with `context={"currency": …}`, the till's own currency."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        validate_by_name=False,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+    def unknown_fields(self, prefix: str = "") -> list[str]:
+        """Paths of the fields that this version does not know, in the sender's spelling."""
+        found = [prefix + name for name in self.model_extra or {}]
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Document):
+                found += value.unknown_fields(f"{prefix}{to_camel(name)}.")
+        return found
+
+    def sent(self) -> dict[str, Any]:
+        """The known fields that were given, camelCase, amounts as Decimal."""
+        return self.model_dump(
+            by_alias=True, exclude_none=True, exclude_unset=True, include=set(type(self).model_fields)
+        )
+
+
+class Customer(Document):
+    """Whom a sale belongs to: one key or more; Flash resolves memberId, then externalId, then email."""
+
+    member_id: Id | None = None
+    external_id: Id | None = None
+    email: Email | None = None
+
+    @model_validator(mode="after")
+    def _needs_a_key(self) -> Self:
+        if not (self.member_id or self.external_id or self.email):
+            raise ValueError("needs memberId, externalId or email")
+        return self
+
+    def subjects(self) -> list[str]:
+        """The member subjects that order this operation among others."""
+        return member_subjects(self.member_id, self.external_id, self.email)
+
+
+def member_subjects(member_id: str | None, external_id: str | None, email: str | None) -> list[str]:
+    """One subject for each key that is given; e-mails are compared case-folded, everywhere."""
+    named = (("memberId", member_id), ("externalId", external_id), ("email", email and email.casefold()))
+    return [f"member:{name}:{value}" for name, value in named if value]
+
+
+class WithAmount(Document):
+    """Shared rules of amounts: not more non-zero decimals than the currency has."""
+
+    @staticmethod
+    def check_decimals(amount: Decimal, currency: str) -> Decimal:
+        """Return the amount; raise ValueError naming the currency otherwise."""
+        places = minor_units(currency)
+        if amount != round(amount, places):
+            raise ValueError(f"must have at most {places} decimals in {currency}")
+        return amount
+
+
+class Sale(WithAmount):
+    """A closed basket that should earn. `totalAmount` is what earns under the programme's rules; zero is allowed."""
+
+    external_order_id: Id
+    customer: Customer
+    currency: Currency | None = None  # before the amount, whose check reads it
+    total_amount: Amount
+    store_id: Id | None = None
+    business_date: Date | None = None
+    transaction_id: Id | None = None
+    occurred_at: Moment | None = None
+    lines: list[dict[str, Any]] | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    @field_validator("total_amount")
+    @classmethod
+    def _sound(cls, amount: Decimal, info: ValidationInfo) -> Decimal:
+        if amount < 0:
+            raise ValueError("must not be negative; a return is POST /v1/refunds")
+        return cls.check_decimals(amount, info.data.get("currency") or info.context["currency"])
+
+
+class OrderRef(Document):
+    """Which sale a refund is of, where order numbers repeat: its upstream id, or where and when it was rung up."""
+
+    upstream_order_id: Id | None = None
+    store_id: Id | None = None
+    till_id: Id | None = None
+    business_date: Date | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not (self.upstream_order_id or self.business_date):
+            raise ValueError("needs upstreamOrderId, or businessDate with storeId and tillId where they differ")
+        return self
+
+
+class Refund(WithAmount):
+    """Money given back for a sale. `amount` absent: what is left of the sale."""
+
+    external_order_id: Id
+    refund_id: Id
+    currency: Currency | None = None  # before the amount, whose check reads it
+    amount: Amount | None = None
+    reason: Text | None = None
+    order_ref: OrderRef | None = None
+    business_date: Date | None = None
+    if_known: bool = Field(default=False, strict=True)
+    metadata: Metadata = Field(default_factory=dict)
+
+    @field_validator("amount")
+    @classmethod
+    def _sound(cls, amount: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if amount is None:
+            return None
+        if amount <= 0:
+            raise ValueError("must be above zero; leave it out to refund what is left of the sale")
+        return cls.check_decimals(amount, info.data.get("currency") or info.context["currency"])
+
+
+class Enrollment(Document):
+    """A new member, or news of one. Consent is carried only as an explicit yes with the time it was given."""
+
+    email: Email | None = None
+    external_id: Id | None = None
+    full_name: Text | None = None
+    phone: Annotated[str, Field(strict=True, max_length=64)] | None = None
+    marketing_consent: bool | None = Field(default=None, strict=True)
+    marketing_consent_at: Moment | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if not (self.email or self.external_id):
+            raise ValueError("needs email or externalId")
+        if self.marketing_consent and not self.marketing_consent_at:
+            raise ValueError("marketingConsent needs marketingConsentAt, the time it was given")
+        return self
+
+    def subjects(self) -> list[str]:
+        """The member subjects that later sales of this member follow."""
+        return member_subjects(None, self.external_id, self.email)
+
+
+class Discard(Document):
+    """Why an operator gives an operation up."""
+
+    reason: Text
+
+    _REASON_NEEDED: ClassVar[str] = "must say why, for the next person who looks"
+
+    @field_validator("reason")
+    @classmethod
+    def _says_something(cls, reason: str) -> str:
+        if not reason.strip():
+            raise ValueError(cls._REASON_NEEDED)
+        return reason
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Every fault of a document, by the sender's field names; no input is repeated."""
+    found = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        path = ".".join(str(step) for step in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        found.append(Fault(path, message))
+    return found

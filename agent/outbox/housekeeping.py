@@ -1,0 +1,119 @@
+"""Keeps the database small: checkpoints, retention, tombstones. Runs beside the writer and never holds it for long.
+
+The write-ahead log is copied into the database when it has grown past CHECKPOINT_BYTES, or soon after the writing
+stops; then it is emptied, so that deleted content is gone from the disk. Settled operations lose their content after
+the retention time and their tombstone later. Failures are never touched. Nothing is timed while nothing is written.
+"""
+
+import asyncio
+import contextlib
+
+from agent import logs
+from agent.clock import Clock
+from agent.errors import Refusal
+from agent.health import Health
+from agent.storage import Database
+
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+IDLE_S = 2.0
+PRUNE_EVERY_S = 6 * 3600.0
+PRUNE_ROWS = 500
+LOW_DISK_BYTES = 256 * 1024 * 1024
+_DAY_MS = 86_400_000
+
+_STRIP = """
+UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subjects = '[]'
+WHERE seq IN (
+  SELECT seq FROM operation
+  WHERE content IS NOT NULL AND settled_at IS NOT NULL AND settled_at < ? AND status <> 'failed'
+  ORDER BY settled_at LIMIT ?
+)
+RETURNING seq
+"""
+_FORGET_KEYS = "DELETE FROM request_key WHERE seq IN (SELECT value FROM json_each(?))"
+_REMOVE = """
+DELETE FROM operation
+WHERE seq IN (SELECT seq FROM operation WHERE content IS NULL AND settled_at < ? ORDER BY settled_at LIMIT ?)
+RETURNING seq
+"""
+
+
+class Housekeeping:
+    """One task; `written()` tells it that there is something to do."""
+
+    def __init__(
+        self, database: Database, clock: Clock, health: Health, *, retention_days: int, tombstone_days: int
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._health = health
+        self._retention_ms = retention_days * _DAY_MS
+        self._tombstone_ms = max(tombstone_days, retention_days) * _DAY_MS
+        self._written = asyncio.Event()
+        self._oversize = asyncio.Event()
+        self._pruned_at = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+        self._log = logs.get()
+
+    def start(self) -> None:
+        """Begin, with a look at what a former run left."""
+        self._database.wrote = self.written
+        self._written.set()
+        self._task = asyncio.create_task(self._run(), name="housekeeping")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def written(self) -> None:
+        """Something was written: look after it."""
+        self._written.set()
+        if self._database.wal_bytes() >= CHECKPOINT_BYTES:
+            self._oversize.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._written.wait()
+            try:
+                await self._tidy()
+            except Refusal as error:
+                self._log.warning("housekeeping waits for the store", code=error.code)
+                await self._clock.sleep(IDLE_S)
+            except OSError as error:
+                self._log.warning("housekeeping failed", error=type(error).__name__)
+
+    async def _tidy(self) -> None:
+        """Checkpoint by size while writing goes on, and once more when it stops."""
+        while self._written.is_set():
+            self._written.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S):
+                    await self._oversize.wait()
+            if self._oversize.is_set():
+                self._oversize.clear()
+                await self._database.checkpoint()
+        self.check_disk()
+        if self._clock.monotonic() - self._pruned_at > PRUNE_EVERY_S:
+            await self.prune()
+            self._pruned_at = self._clock.monotonic()
+        await self._database.checkpoint(truncate=True)
+
+    def check_disk(self) -> None:
+        """Raise or clear the conditions of a disk that is nearly or quite full."""
+        free = self._database.free_bytes()
+        self._health.set("disk-low", active=free < LOW_DISK_BYTES, detail=f"{free // 1024 // 1024} MiB are free.")
+
+    async def prune(self) -> None:
+        """Strip what is past its retention and remove what is past its tombstone, a few rows at a time."""
+        now = self._clock.steady_ms()
+        stripped = PRUNE_ROWS
+        while stripped == PRUNE_ROWS:
+            stripped = len(await self._database.fetch(_STRIP, [now - self._retention_ms, PRUNE_ROWS]))
+        while True:
+            async with self._database.transaction() as transaction:
+                removed = await transaction.fetch(_REMOVE, [now - self._tombstone_ms, PRUNE_ROWS])
+                await transaction.fetch(_FORGET_KEYS, [str([seq for (seq,) in removed])])
+            if len(removed) < PRUNE_ROWS:
+                return

@@ -1,0 +1,56 @@
+"""A key of another tenant must not drain this till's queue: a new write key is used only once Flash shows our store.
+
+The keyed hash of the write key in use is remembered. The first key of a new database is trusted, for nothing was queued
+under another; a different one later is held until `GET /stores` under it shows the configured store, or, where stores
+cannot be read, until an operator confirms it.
+"""
+
+from agent.delivery import Contact, Fate, Outcome, Sender
+from agent.health import Health
+from agent.outbox.store import Store
+
+_FACT = "write-key"
+
+
+class KeyGuard:
+    """Wraps the sender's probe; `verified` says whether the write key may be used."""
+
+    def __init__(
+        self, store: Store, sender: Sender, health: Health, *, key_hash: bytes | None, store_id: str | None
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._health = health
+        self._key_hash = key_hash
+        self._store_id = store_id
+        self.verified = False
+
+    async def start(self) -> None:
+        """Compare the configured key with the remembered one."""
+        self._health.set("flash-key-missing", active=self._key_hash is None)
+        if self._key_hash is None:
+            return
+        known = await self._store.fact(_FACT)
+        self.verified = known == self._key_hash
+        if known is None:
+            await self.confirm()
+        self._health.set("flash-key-unverified", active=not self.verified)
+
+    async def confirm(self) -> None:
+        """From now on this key is the till's own."""
+        if self._key_hash is not None:
+            await self._store.remember(_FACT, self._key_hash)
+            self.verified = True
+            self._health.set("flash-key-unverified", active=False)
+
+    async def probe(self) -> Outcome:
+        """Probe the line; under a new key the answer counts only when it shows this till's store."""
+        if self._key_hash is None:
+            return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
+        outcome = await self._sender.probe()
+        if self.verified or outcome.contact in {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED}:
+            return outcome
+        if self._store_id is not None and await self._sender.shows_store(self._store_id):
+            await self.confirm()
+            return outcome
+        return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-unverified", "The key has not shown this store.")

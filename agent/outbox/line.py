@@ -1,0 +1,185 @@
+"""The line to Flash as one till sees it: may anything be sent now, how much at once, and what to tell people.
+
+A state machine without I/O; the relay asks before it sends and reports what came back.
+
+    starting ──▶ online ◀──▶ offline        no answer, or three operations in trouble in a row; probes find the way back
+                   ▲ │
+                   │ └─────▶ throttled       429: nobody sends before Retry-After
+                   └───────▶ unauthorized    401: what uses the key is held; a probe a minute
+
+A 403 holds one endpoint and is no state of the line. After an outage one probe goes at a time; its success opens a
+window of one request that grows by one with each success (additive increase) and halves on 429.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from agent.clock import Clock
+from agent.delivery import Contact, Outcome
+from agent.outbox.retry import LINE_CEILING_S, line_wait_s
+
+TROUBLES_UNTIL_OFFLINE = 3
+_THROTTLE_DEFAULT_S = 1.0
+
+
+class Connectivity(StrEnum):
+    """What the last contact showed."""
+
+    STARTING = "starting"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    THROTTLED = "throttled"
+    UNAUTHORIZED = "unauthorized"
+
+
+class Line:
+    """Times are monotonic seconds. `changed` is called whenever `connectivity` may have changed."""
+
+    def __init__(self, clock: Clock, *, max_in_flight: int, start_delay_s: float, hold_probe_s: float) -> None:
+        self._clock = clock
+        self._max_in_flight = max_in_flight
+        self._hold_probe_s = hold_probe_s
+        self._window = 1
+        self._backlog_from = clock.monotonic() + start_delay_s
+        self._closed_until = 0.0  # nobody sends before: Retry-After
+        self._probe_from: float | None = None  # offline: when the next probe may go
+        self._failures = 0  # since the last operation that Flash answered; a probe's success does not clear them
+        self._troubles = 0
+        self._key_held_until: float | None = None
+        self._held_endpoints: dict[str, float] = {}
+        self.connectivity = Connectivity.STARTING
+        self.heard_a_stranger = False  # the last contact was with something that is not Flash
+        self.last_contact_ms: int | None = None
+        self.last_success_ms: int | None = None
+        self.changed: Callable[[], None] = lambda: None
+
+    @property
+    def window(self) -> int:
+        """How many requests the backlog may have in flight."""
+        return self._window
+
+    @property
+    def is_open(self) -> bool:
+        """Whether operations flow; a closed line wants a probe first."""
+        return self._probe_from is None and self._key_held_until is None and self._now() >= self._closed_until
+
+    @property
+    def needs_probe(self) -> bool:
+        """Whether the way back is found by a probe (an outage, or a refused key)."""
+        return self._probe_from is not None or self._key_held_until is not None
+
+    @property
+    def held_endpoints(self) -> list[str]:
+        """Endpoints that a 403 holds, sorted."""
+        return sorted(self._held_endpoints)
+
+    def _now(self) -> float:
+        return self._clock.monotonic()
+
+    def permits_backlog(self, endpoint: str) -> bool:
+        """Whether a backlog operation may go to this endpoint now; a held endpoint lets one through when it is due."""
+        return self.is_open and self._now() >= self._backlog_from and self.permits_endpoint(endpoint)
+
+    def permits_waiting(self, endpoint: str) -> bool:
+        """Whether an operation that somebody waits for may go now: it may serve as the probe of a dead line."""
+        return self._now() >= self._closed_until and self._key_held_until is None and self.permits_endpoint(endpoint)
+
+    def permits_endpoint(self, endpoint: str) -> bool:
+        return self._now() >= self._held_endpoints.get(endpoint, 0.0)
+
+    def probe_due(self) -> bool:
+        """Whether a probe may go now."""
+        due = self._next_probe()
+        return due is not None and self._now() >= due
+
+    def _next_probe(self) -> float | None:
+        times = [time for time in (self._probe_from, self._key_held_until) if time is not None]
+        return max([*times, self._closed_until]) if times else None
+
+    def next_change_s(self) -> float | None:
+        """Seconds until something that is not permitted now may be; None when nothing is timed."""
+        now = self._now()
+        times = [self._backlog_from, self._closed_until, *self._held_endpoints.values()]
+        if (probe := self._next_probe()) is not None:
+            times.append(probe)
+        return min((time - now for time in times if time > now), default=None)
+
+    def close_for(self, delay_s: float) -> None:
+        """Send nothing for a while: a Retry-After that outlived a restart."""
+        self._closed_until = self._now() + delay_s
+        self._become(Connectivity.THROTTLED)
+
+    def hold_key(self, *, probe_now: bool = False) -> None:
+        """Hold everything that uses the write key until a probe finds it taken."""
+        self._key_held_until = self._now() + (0.0 if probe_now else self._hold_probe_s)
+        self._become(Connectivity.UNAUTHORIZED)
+
+    def release_key(self) -> None:
+        """The key may be used again."""
+        self._key_held_until = None
+        self._become(Connectivity.STARTING)
+
+    def report(self, endpoint: str, outcome: Outcome, *, probe: bool = False, waiting: bool = False) -> None:
+        """Learn from one attempt. `endpoint` is empty for a probe; `waiting` failures do not lengthen the pause."""
+        self.heard_a_stranger = outcome.code == "unexpected-answer"
+        if outcome.contact is not Contact.UNREACHABLE:
+            self.last_contact_ms = self._clock.steady_ms()
+        match outcome.contact:
+            case Contact.ANSWERED:
+                self._answered(endpoint, probe=probe)
+            case Contact.ENDPOINT_REFUSED:
+                if not probe:
+                    self._held_endpoints[endpoint] = self._now() + self._hold_probe_s
+                self._reached(probe=probe)
+            case Contact.KEY_REFUSED:
+                self._probe_from = None
+                self.hold_key()
+            case Contact.THROTTLED:
+                self._throttled(outcome.retry_after_s)
+            case Contact.TROUBLED:
+                self._troubled(outcome.retry_after_s, probe=probe, waiting=waiting)
+            case Contact.UNREACHABLE:
+                self._fail(outcome.retry_after_s, waiting=waiting)
+
+    def _answered(self, endpoint: str, *, probe: bool) -> None:
+        self._held_endpoints.pop(endpoint, None)
+        if not probe:
+            self._failures = 0
+            self._troubles = 0
+            self.last_success_ms = self._clock.steady_ms()
+        self._reached(probe=probe)
+
+    def _reached(self, *, probe: bool) -> None:
+        was_closed = self._probe_from is not None or self.connectivity is Connectivity.THROTTLED
+        self._probe_from = None
+        self._key_held_until = None
+        if was_closed:
+            self._window = 1
+        elif not probe:
+            self._window = min(self._window + 1, self._max_in_flight)
+        if self._now() >= self._closed_until:
+            self._become(Connectivity.ONLINE)
+
+    def _throttled(self, retry_after_s: float | None) -> None:
+        self._failures += 1
+        self._window = max(1, self._window // 2)
+        wait_s = max(line_wait_s(self._failures, None), retry_after_s or _THROTTLE_DEFAULT_S)
+        self._closed_until = max(self._closed_until, self._now() + wait_s)
+        self._become(Connectivity.THROTTLED)
+
+    def _troubled(self, retry_after_s: float | None, *, probe: bool, waiting: bool) -> None:
+        self._troubles += 1
+        if retry_after_s:
+            self._closed_until = max(self._closed_until, self._now() + retry_after_s)
+        if probe or self._probe_from is not None or self._troubles >= TROUBLES_UNTIL_OFFLINE:
+            self._fail(None, waiting=waiting)
+
+    def _fail(self, retry_after_s: float | None, *, waiting: bool) -> None:
+        if not (waiting and self._probe_from is not None):
+            self._failures += 1
+            self._probe_from = self._now() + min(line_wait_s(self._failures, retry_after_s), LINE_CEILING_S)
+        self._become(Connectivity.OFFLINE)
+
+    def _become(self, connectivity: Connectivity) -> None:
+        self.connectivity = connectivity
+        self.changed()

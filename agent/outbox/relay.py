@@ -1,0 +1,397 @@
+"""Ready → send → settle: moves operations from the store to Flash through a Sender.
+
+Two lanes. An operation that a register waits for goes alone and at once, ahead of any backlog, and lends its place to
+what it waits for; in an outage it may be the probe. The backlog goes oldest first, in batches where the kind has them;
+what may have reached Flash before goes alone. At most `max_in_flight` requests are under way, two places of which the
+backlog leaves free. While a register waits the backlog stands aside, but for one batch in every STAND_ASIDE_S.
+
+Invariants: an operation is claimed, durably, before its first byte leaves, and settled or put back exactly once after;
+whether anything may be sent at all is the Line's word alone. Nothing is timed while nothing is pending.
+
+Started and stopped by the composition root; fails by logging and putting back, never by stopping.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent import jsons, logs
+from agent.clock import Clock
+from agent.delivery import BATCH_REFUSED, BATCHABLE, Contact, Fate, Kind, Outcome, Sender
+from agent.errors import Refusal
+from agent.outbox.line import Line
+from agent.outbox.operation import Operation
+from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, operation_wait_s
+from agent.outbox.state import Status
+from agent.outbox.store import Store
+
+BACKLOG_KINDS = (Kind.ENROLLMENT, Kind.SALE, Kind.REFUND, Kind.STORE, Kind.CATALOG)
+RESERVED_PLACES = 2
+BATCHES_IN_FLIGHT = 2
+STAND_ASIDE_S = 0.25
+PROBE_WAIT_S = 1.0
+WAITING_TRIES = 3
+NO_BATCHES_FOR_S = 3600.0
+STOP_GRACE_S = 3.0
+_RETRY_AFTER_FACT = "retry-after"
+_WORTH_WAITING_FOR = {"conflict-in-flight", "conflict-unexplained"}
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """A register that waits for one operation."""
+
+    operation: Operation
+    released: asyncio.Event
+    registers: int
+    tries_left: int
+    not_before: float = 0.0
+    in_flight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """How the backlog is sent; see `[relay]` in the configuration."""
+
+    max_in_flight: int = 8
+    batch_size: int = 100
+    order_wait_h: float = 72.0
+
+
+class Relay:
+    """The relay of one till."""
+
+    def __init__(
+        self,
+        store: Store,
+        sender: Sender,
+        line: Line,
+        clock: Clock,
+        options: RelayOptions,
+        *,
+        probe: Callable[[], Awaitable[Outcome]] | None = None,
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._line = line
+        self._clock = clock
+        self._options = options
+        self._probe_once = probe or sender.probe
+        self._log = logs.get()
+        self._woken = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters: dict[int, _Waiter] = {}
+        self._maybe_ready = set(BACKLOG_KINDS)
+        self._due_ms: int | None = None
+        self._in_flight = 0
+        self._backlog_in_flight = 0
+        self._probing = False
+        self._backlog_sent_at = float("-inf")
+        self._no_batches_until: dict[Kind, float] = {}
+        self.attempts: Counter[tuple[Kind, Fate]] = Counter()
+        self.settled: Callable[[Operation, Status], None] = lambda _operation, _status: None
+
+    async def start(self) -> None:
+        """Take up what a former run left, then begin."""
+        await self._store.clamp_pauses(int(OPERATION_CEILING_S * 1000))
+        await self._recall_retry_after()
+        self._pump = asyncio.create_task(self._run(), name="relay")
+
+    async def stop(self) -> None:
+        """Let what is in flight finish for a moment, then stop; what is cut off is sent again at the next start."""
+        for waiter in self._waiters.values():
+            waiter.released.set()
+        if self._pump is not None:
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def wake(self, kind: Kind | None = None) -> None:
+        """Something may be ready: a new operation of a kind, or anything."""
+        self._maybe_ready |= {kind} if kind is not None and kind in BACKLOG_KINDS else set(BACKLOG_KINDS)
+        self._woken.set()
+
+    async def settle_within(self, operation: Operation, wait_s: float) -> None:
+        """Wait until an operation is settled, until waiting cannot help, or for `wait_s` seconds; the send goes on."""
+        if not self._line.permits_waiting(operation.kind):
+            return
+        if operation.blocked and await self._store.is_stuck(operation.seq):
+            return
+        waiter = self._waiters.get(operation.seq)
+        if waiter is None:
+            offline = self._line.needs_probe
+            waiter = _Waiter(operation, asyncio.Event(), 0, 1 if offline else WAITING_TRIES)
+            self._waiters[operation.seq] = waiter
+        if self._line.needs_probe:
+            wait_s = min(wait_s, PROBE_WAIT_S)
+        waiter.registers += 1
+        self._woken.set()
+        try:
+            async with asyncio.timeout(wait_s):
+                await waiter.released.wait()
+        except TimeoutError:
+            pass
+        finally:
+            waiter.registers -= 1
+            if waiter.registers == 0 and self._waiters.get(operation.seq) is waiter:
+                del self._waiters[operation.seq]
+
+    # ---- deciding what goes next -----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            delay_s: float | None = 1.0
+            try:
+                delay_s = await self._dispatch()
+            except Refusal as error:  # the store is unavailable; it mends itself or its condition says how
+                self._log.warning("relay waits for the store", code=error.code)
+            except Exception:  # noqa: BLE001 - the relay never stops
+                self._log.exception("relay failed")
+            await self._wait_until_woken(delay_s)
+
+    async def _wait_until_woken(self, delay_s: float | None) -> None:
+        if delay_s is None:
+            await self._woken.wait()
+            return
+        timer = asyncio.create_task(self._clock.sleep(delay_s))
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
+            if timer.done():
+                self._maybe_ready |= set(BACKLOG_KINDS)
+        finally:
+            timer.cancel()
+            woken.cancel()
+
+    async def _dispatch(self) -> float | None:
+        """Send what may go; returns in how many seconds to look again (None: when woken)."""
+        await self._serve_waiting()
+        if self._line.needs_probe:
+            return await self._probe_when_due()
+        for kind in BACKLOG_KINDS:
+            if kind in self._maybe_ready:
+                await self._serve_backlog(kind)
+        return await self._next_look_s()
+
+    async def _next_look_s(self) -> float | None:
+        delays = [waiter.not_before - self._clock.monotonic() for waiter in self._waiters.values() if waiter.not_before]
+        if self._maybe_ready:
+            delays += [STAND_ASIDE_S] if self._waiters else []
+            delays += [delay for delay in [self._line.next_change_s()] if delay is not None]
+        elif self._due_ms is None:
+            self._due_ms = await self._store.next_due()
+        if self._due_ms is not None:
+            delays.append((self._due_ms - self._clock.steady_ms()) / 1000)
+            self._due_ms = None
+        return max(0.001, min(delays)) if delays else None
+
+    async def _probe_when_due(self) -> float | None:
+        if await self._store.next_due() is None:
+            self._maybe_ready.clear()
+            return None  # an idle agent does not poll
+        if self._probing:
+            return None
+        if self._line.probe_due():
+            self._probing = True
+            self._spawn(self._probe())
+            return None
+        return self._line.next_change_s()
+
+    async def _probe(self) -> None:
+        try:
+            outcome = await self._probe_once()
+            self._line.report("", outcome, probe=True)
+            await self._note_retry_after(outcome)
+        finally:
+            self._probing = False
+            self.wake()
+
+    async def _serve_waiting(self) -> None:
+        now = self._clock.monotonic()
+        chosen: list[_Waiter] = []
+        for waiter in list(self._waiters.values()):
+            if waiter.in_flight or waiter.not_before > now:
+                continue
+            if not self._line.permits_waiting(waiter.operation.kind):
+                waiter.released.set()
+            elif len(chosen) + self._in_flight < self._options.max_in_flight:
+                chosen.append(waiter)
+        if self._line.needs_probe:
+            chosen = [] if self._probing else chosen[:1]
+        if not chosen:
+            return
+        claimed = await self._store.claim_waiting([waiter.operation.seq for waiter in chosen])
+        self._probing = self._probing or (self._line.needs_probe and bool(claimed))
+        for operation in claimed:
+            self._send_alone(operation, waiting=True)
+
+    async def _serve_backlog(self, kind: Kind) -> None:
+        if not self._line.permits_backlog(kind):
+            return
+        held = kind in self._line.held_endpoints
+        batch_size = 1 if held or not self._takes_batches(kind) else self._options.batch_size
+        while (free := self._free_places(batched=batch_size > 1)) > 0:
+            limit = batch_size if batch_size > 1 else (1 if held else free)
+            claimed = await self._store.claim(kind, limit, fresh=True)
+            if len(claimed) > 1 and batch_size > 1:
+                self._start(self._send_batch(claimed), backlog=True)
+            else:
+                for operation in claimed:
+                    self._send_alone(operation, waiting=False)
+            if held or len(claimed) < limit:
+                break
+        else:
+            return
+        if not held and (free := self._free_places(batched=False)) > 0:
+            again = await self._store.claim(kind, free, fresh=False)
+            for operation in again:
+                self._send_alone(operation, waiting=False)
+            if len(again) < free:
+                self._maybe_ready.discard(kind)
+
+    def _takes_batches(self, kind: Kind) -> bool:
+        refused_until = self._no_batches_until.get(kind, float("-inf"))
+        return kind in BATCHABLE and self._options.batch_size > 1 and self._clock.monotonic() >= refused_until
+
+    def _free_places(self, *, batched: bool) -> int:
+        """How many more requests the backlog may start now."""
+        now = self._clock.monotonic()
+        if self._waiters and now - self._backlog_sent_at < STAND_ASIDE_S:
+            return 0
+        places = min(self._line.window, max(1, self._options.max_in_flight - RESERVED_PLACES))
+        if batched:
+            places = min(places, BATCHES_IN_FLIGHT)
+        if self._waiters:
+            places = min(places, 1)
+        return places - self._backlog_in_flight
+
+    # ---- sending and settling --------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _start(self, work: Coroutine[Any, Any, None], *, backlog: bool) -> None:
+        self._in_flight += 1
+        if backlog:
+            self._backlog_in_flight += 1
+            self._backlog_sent_at = self._clock.monotonic()
+        self._spawn(self._finish(work, backlog=backlog))
+
+    async def _finish(self, work: Coroutine[Any, Any, None], *, backlog: bool) -> None:
+        try:
+            await work
+        finally:
+            self._in_flight -= 1
+            self._backlog_in_flight -= int(backlog)
+            self._woken.set()
+
+    def _send_alone(self, operation: Operation, *, waiting: bool) -> None:
+        if waiter := self._waiters.get(operation.seq):
+            waiter.in_flight = True
+        self._start(self._send_one(operation, waiting=waiting), backlog=not waiting)
+
+    async def _send_one(self, operation: Operation, *, waiting: bool) -> None:
+        try:
+            outcome = await self._sender.send(operation.parcel())
+        except Exception:  # noqa: BLE001 - put back, never lost
+            self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
+            outcome = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
+        was_probe = self._line.needs_probe
+        self._line.report(operation.kind, outcome, waiting=waiting)
+        if was_probe:
+            self._probing = False
+        await self._note_retry_after(outcome)
+        await self._settle([operation], [outcome])
+
+    async def _send_batch(self, operations: Sequence[Operation]) -> None:
+        kind = operations[0].kind
+        try:
+            answer = await self._sender.send_batch([operation.parcel() for operation in operations])
+        except Exception:  # noqa: BLE001 - as above
+            self._log.exception("send failed", kind=kind.value, count=len(operations))
+            answer = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
+        if isinstance(answer, Outcome):
+            self._line.report(kind, answer)
+            await self._note_retry_after(answer)
+            if answer.code == BATCH_REFUSED and answer.http_status in {404, 405, 501}:
+                self._no_batches_until[kind] = self._clock.monotonic() + NO_BATCHES_FOR_S
+            await self._settle(operations, [answer] * len(operations))
+        else:
+            self._line.report(kind, Outcome(Fate.SUCCEEDED, Contact.ANSWERED))
+            await self._settle(operations, answer)
+
+    async def _settle(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
+        now_ms = self._clock.steady_ms()
+        settlements = [
+            decide(operation, outcome, now_ms, self._options.order_wait_h)
+            for operation, outcome in zip(operations, outcomes, strict=True)
+        ]
+        attempt = 0
+        while True:  # an outcome that is not stored yet is kept in hand until it is
+            try:
+                await self._store.settle(settlements)
+                break
+            except Refusal as error:
+                attempt += 1
+                self._log.warning("outcome waits for the store", code=error.code, count=len(settlements))
+                await self._clock.sleep(min(LINE_CEILING_S, operation_wait_s(attempt, None)))
+        for settlement, outcome in zip(settlements, outcomes, strict=True):
+            self.attempts[settlement.operation.kind, outcome.fate] += 1
+            if settlement.next_attempt_at is not None:
+                self._due_ms = min(self._due_ms or settlement.next_attempt_at, settlement.next_attempt_at)
+            if settlement.status is not Status.PENDING:
+                self.settled(settlement.operation, settlement.status)
+            self._tell_waiter(settlement.operation, settlement.status, outcome)
+        if any(settlement.status is Status.FAILED for settlement in settlements):
+            await self._release_stuck()
+        self.wake()
+
+    def _tell_waiter(self, operation: Operation, status: Status, outcome: Outcome) -> None:
+        waiter = self._waiters.get(operation.seq)
+        if waiter is None:
+            return
+        waiter.in_flight = False
+        waiter.tries_left -= 1
+        may_help = (
+            waiter.tries_left > 0
+            and (outcome.contact is not Contact.ANSWERED or outcome.code in _WORTH_WAITING_FOR)
+            and self._line.permits_waiting(operation.kind)
+        )
+        if status is Status.PENDING and may_help:
+            waiter.not_before = self._clock.monotonic() + random.uniform(0.05, 0.25)  # noqa: S311 - jitter
+        else:
+            waiter.released.set()
+
+    async def _release_stuck(self) -> None:
+        for waiter in list(self._waiters.values()):
+            if waiter.operation.blocked and await self._store.is_stuck(waiter.operation.seq):
+                waiter.released.set()
+
+    # ---- Retry-After outlives a restart ----------------------------------------------------------------------------
+
+    async def _note_retry_after(self, outcome: Outcome) -> None:
+        if outcome.retry_after_s and outcome.retry_after_s >= 1:
+            length_ms = int(outcome.retry_after_s * 1000)
+            noted = {"until": self._clock.steady_ms() + length_ms, "length": length_ms}
+            with contextlib.suppress(Refusal):
+                await self._store.remember(_RETRY_AFTER_FACT, jsons.dumps(noted).encode())
+
+    async def _recall_retry_after(self) -> None:
+        if noted := await self._store.fact(_RETRY_AFTER_FACT):
+            times = jsons.loads(noted)
+            left_ms = min(times["until"] - self._clock.steady_ms(), times["length"])
+            if left_ms > 0:
+                self._line.close_for(left_ms / 1000)

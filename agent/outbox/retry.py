@@ -1,0 +1,90 @@
+"""What an attempt's outcome makes of an operation; pure: values in, a settlement out.
+
+Retries have one owner, the outbox: attempts and pauses are columns, and nothing below retries on its own. Waits grow
+exponentially with jitter (tenacity's strategy) and are floored by what Flash asked for in Retry-After.
+"""
+
+from typing import Final
+
+import tenacity
+
+from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome
+from agent.outbox.operation import Operation, Settlement, Verdict
+from agent.outbox.state import Status
+
+OPERATION_CEILING_S: Final = 300.0
+LINE_CEILING_S: Final = 15.0
+UNEXPLAINED_CONFLICTS: Final = 3
+STORED_FAILURES: Final = 5
+
+_OPERATION_WAIT = tenacity.wait_random_exponential(multiplier=1.0, max=OPERATION_CEILING_S, min=0.5)
+_LINE_WAIT = tenacity.wait_random_exponential(multiplier=0.5, max=LINE_CEILING_S, min=0.25)
+_FATES = {
+    Fate.SUCCEEDED: Status.SUCCEEDED,
+    Fate.DECLINED: Status.DECLINED,
+    Fate.FAILED: Status.FAILED,
+    Fate.RETRY: Status.PENDING,
+    Fate.HOLD: Status.PENDING,
+}
+
+
+def _wait(strategy: tenacity.wait.wait_base, attempt: int) -> float:
+    state = tenacity.RetryCallState(retry_object=tenacity.Retrying(), fn=None, args=(), kwargs={})
+    state.attempt_number = max(1, min(attempt, 32))
+    return float(strategy(state))
+
+
+def operation_wait_s(attempt: int, retry_after_s: float | None) -> float:
+    """How long one failing operation pauses before its next attempt."""
+    return max(_wait(_OPERATION_WAIT, attempt), retry_after_s or 0.0)
+
+
+def line_wait_s(failures: int, retry_after_s: float | None) -> float:
+    """How long a dead line is left alone before the next probe."""
+    return max(_wait(_LINE_WAIT, failures), retry_after_s or 0.0)
+
+
+def decide(operation: Operation, outcome: Outcome, now_ms: int, order_wait_h: float) -> Settlement:
+    """The next state of an operation after one attempt.
+
+    An operation whose trouble is the line's own (no connection, throttling, a hold) keeps no pause of its own: the
+    line decides when it goes again. One that Flash puzzles over alone pauses by itself.
+    """
+    verdict = Verdict(dict(outcome.result), outcome.code, outcome.detail, outcome.http_status, outcome.definitive)
+    status = _FATES[outcome.fate]
+    strikes = operation.strikes + 1 if _is_strike(operation, outcome) else 0
+    if outcome.code == "conflict-unexplained" and strikes >= UNEXPLAINED_CONFLICTS:
+        status, verdict = Status.FAILED, _failed(verdict, "order-conflict")
+    too_long = now_ms - operation.accepted_at > order_wait_h * 3_600_000
+    if outcome.code == "order-unknown" and status is Status.PENDING and too_long:
+        status = Status.FAILED
+    if status is not Status.PENDING:
+        return Settlement(operation, status, verdict, settled_at=now_ms, unsent=outcome.unsent)
+    own_pause = outcome.contact in {Contact.ANSWERED, Contact.TROUBLED} and outcome.code != BATCH_REFUSED
+    wait_s = operation_wait_s(operation.attempts, outcome.retry_after_s) if own_pause else 0.0
+    stored_failure = strikes >= STORED_FAILURES and operation.kind is not Kind.REDEMPTION and _may_be_stored(outcome)
+    return Settlement(
+        operation,
+        status,
+        verdict,
+        settled_at=None,
+        next_attempt_at=now_ms + int(wait_s * 1000) if own_pause else None,
+        new_generation=outcome.definitive or stored_failure,
+        strikes=0 if stored_failure else strikes,
+        unsent=outcome.unsent,
+    )
+
+
+def _failed(verdict: Verdict, code: str) -> Verdict:
+    return Verdict(verdict.result, code, verdict.detail, verdict.http_status, definitive=True)
+
+
+def _may_be_stored(outcome: Outcome) -> bool:
+    """A 5xx that a server may have stored under the key and replays; a gateway's own are not stored."""
+    return outcome.http_status is not None and outcome.http_status >= 500 and outcome.http_status not in {502, 503, 504}
+
+
+def _is_strike(operation: Operation, outcome: Outcome) -> bool:
+    if outcome.code == "conflict-unexplained":
+        return operation.verdict.code in {"", outcome.code}
+    return _may_be_stored(outcome) and operation.verdict.http_status in {None, outcome.http_status}

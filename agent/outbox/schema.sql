@@ -1,0 +1,128 @@
+-- The outbox. `state.py` is its twin in Python: kinds, states, what follows what.
+--
+-- One row an operation, for ever: a settled one loses its content after the retention time and stays as a tombstone
+-- (content IS NULL), so that a late retry still meets its first answer. Whatever may be personal data is sealed
+-- (content, outcome) or a keyed hash (scope, item, subjects, external_order, basket, request_key).
+
+CREATE TABLE operation (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('sale', 'refund', 'enrollment', 'redemption', 'store', 'catalog')),
+  status TEXT NOT NULL DEFAULT 'pending'
+    CHECK (status IN ('pending', 'succeeded', 'declined', 'failed', 'discarded')),
+
+  -- The natural key: what it is about (an order, a coupon, a member) and which of its operations (a refund, a basket).
+  scope BLOB NOT NULL CHECK (length(scope) = 16),
+  item BLOB NOT NULL CHECK (length(item) IN (0, 16)),
+  generation INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),
+  current INTEGER NOT NULL DEFAULT 1 CHECK (current IN (0, 1)),    -- 1: this row holds the natural key
+  fingerprint BLOB NOT NULL,                                       -- of what makes two requests the same one
+
+  subjects TEXT NOT NULL CHECK (json_valid(subjects)),             -- array of hex hashes
+  blocked INTEGER NOT NULL DEFAULT 0 CHECK (blocked IN (0, 1)),    -- 1: a predecessor is not settled
+  claimed INTEGER NOT NULL DEFAULT 0 CHECK (claimed IN (0, 1)),    -- 1: the relay has it in hand
+  maybe_sent INTEGER NOT NULL DEFAULT 0 CHECK (maybe_sent >= 0),   -- attempts that may have reached Flash
+  attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+  strikes INTEGER NOT NULL DEFAULT 0 CHECK (strikes >= 0),         -- the same puzzling answer in a row
+  accepted_at INTEGER NOT NULL,                                    -- milliseconds
+  next_attempt_at INTEGER,
+  settled_at INTEGER,
+
+  external_order BLOB,                                             -- where it is not the scope already
+  basket BLOB,
+  business_date TEXT,
+  request_key BLOB,                                                -- the register's own Idempotency-Key
+  key_id INTEGER NOT NULL,                                         -- which data key sealed the content
+  content BLOB,
+  outcome_key_id INTEGER,
+  outcome BLOB,
+
+  CHECK ((status = 'pending') = (settled_at IS NULL)),
+  CHECK (status = 'pending' OR (blocked = 0 AND claimed = 0 AND next_attempt_at IS NULL)),
+  CHECK (claimed <= maybe_sent),
+  CHECK (status <> 'discarded' OR current = 0),
+  CHECK ((outcome IS NULL) = (outcome_key_id IS NULL)),
+  CHECK (content IS NOT NULL OR status IN ('succeeded', 'declined', 'discarded'))
+) STRICT;
+
+-- One live operation a natural key; all its generations for the counter.
+CREATE UNIQUE INDEX operation_key ON operation (scope, item, generation);
+
+-- What the relay may take, in the order of acceptance.
+CREATE INDEX operation_ready ON operation (kind, seq) WHERE status = 'pending' AND blocked = 0 AND claimed = 0;
+CREATE INDEX operation_unsettled ON operation (status, seq) WHERE status IN ('pending', 'failed');
+
+-- What the list can be asked for.
+CREATE INDEX operation_external_order ON operation (external_order) WHERE external_order IS NOT NULL;
+CREATE INDEX operation_basket ON operation (basket) WHERE basket IS NOT NULL;
+CREATE INDEX operation_business_date ON operation (business_date, seq) WHERE business_date IS NOT NULL;
+
+-- What retention strips next, and which tombstones it removes next.
+CREATE INDEX operation_settled ON operation (settled_at) WHERE content IS NOT NULL AND settled_at IS NOT NULL;
+CREATE INDEX operation_tombstone ON operation (settled_at) WHERE content IS NULL;
+
+-- Subjects of unsettled operations alone (pending or failed), so that this stays small.
+CREATE TABLE subject (
+  hash TEXT NOT NULL,
+  seq INTEGER NOT NULL REFERENCES operation (seq),
+  PRIMARY KEY (hash, seq)
+) STRICT, WITHOUT ROWID;
+
+-- An operation of `kind` waits for earlier unsettled ones of kind `predecessor` with a common subject.
+CREATE TABLE dependence (
+  kind TEXT NOT NULL,
+  predecessor TEXT NOT NULL,
+  PRIMARY KEY (kind, predecessor)
+) STRICT, WITHOUT ROWID;
+INSERT INTO dependence (kind, predecessor) VALUES
+  ('sale', 'enrollment'),
+  ('enrollment', 'enrollment'),
+  ('refund', 'sale'),
+  ('store', 'store'),
+  ('catalog', 'catalog');
+
+-- The registers' own keys, scoped by token and kind; several may lead to one operation.
+CREATE TABLE request_key (
+  hash BLOB PRIMARY KEY,
+  seq INTEGER NOT NULL REFERENCES operation (seq)
+) STRICT, WITHOUT ROWID;
+
+-- Small facts: the data key's check value, the write key's hash.
+CREATE TABLE fact (
+  name TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A request that is there already is passed over in silence; the writer sees that it was not returned and looks.
+CREATE TRIGGER operation_known BEFORE INSERT ON operation
+WHEN EXISTS (SELECT 1 FROM operation WHERE scope = NEW.scope AND item = NEW.item AND current = 1)
+  OR EXISTS (SELECT 1 FROM request_key WHERE hash = NEW.request_key)
+BEGIN
+  SELECT RAISE(IGNORE);
+END;
+
+CREATE TRIGGER operation_accepted AFTER INSERT ON operation
+BEGIN
+  INSERT INTO subject (hash, seq) SELECT value, NEW.seq FROM json_each(NEW.subjects);
+  INSERT INTO request_key (hash, seq) SELECT NEW.request_key, NEW.seq WHERE NEW.request_key IS NOT NULL;
+END;
+
+-- Which operations still wait: those with an earlier unsettled predecessor of a common subject.
+CREATE VIEW waiting (seq, predecessor) AS
+SELECT later.seq, earlier.seq
+FROM operation AS later
+JOIN json_each(later.subjects) AS shared
+JOIN subject ON subject.hash = shared.value AND subject.seq < later.seq
+JOIN operation AS earlier ON earlier.seq = subject.seq
+JOIN dependence ON dependence.kind = later.kind AND dependence.predecessor = earlier.kind;
+
+-- A settled operation lets go of its subjects, and those that waited for it alone are ready.
+CREATE TRIGGER operation_done AFTER UPDATE OF status ON operation
+WHEN NEW.status IN ('succeeded', 'declined', 'discarded') AND OLD.status IN ('pending', 'failed')
+BEGIN
+  DELETE FROM subject WHERE seq = NEW.seq AND hash IN (SELECT value FROM json_each(NEW.subjects));
+  UPDATE operation SET blocked = 0
+  WHERE blocked = 1
+    AND seq IN (SELECT subject.seq FROM json_each(NEW.subjects) AS freed JOIN subject ON subject.hash = freed.value)
+    AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq);
+END;

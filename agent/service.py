@@ -1,0 +1,133 @@
+"""The agent as the API sees it: the intake, the outbox and the relay behind a handful of verbs.
+
+Built by the composition root; fails with the errors of the rooms below.
+"""
+
+from typing import Any
+
+from agent import __version__
+from agent.clock import Clock, rfc3339
+from agent.config import Settings
+from agent.flash.client import FlashClient
+from agent.health import Health
+from agent.intake import Intake
+from agent.outbox.keyguard import KeyGuard
+from agent.outbox.line import Connectivity, Line
+from agent.outbox.operation import Operation
+from agent.outbox.relay import Relay
+from agent.outbox.store import Counts, Store
+from agent.storage import Database
+
+FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics")
+SKEW_TOLERATED_S = 120.0
+
+
+class Service:
+    """What can be asked of a running agent."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        health: Health,
+        database: Database,
+        store: Store,
+        intake: Intake,
+        relay: Relay,
+        line: Line,
+        flash: FlashClient,
+        key_guard: KeyGuard,
+    ) -> None:
+        self.intake = intake
+        self.store = store
+        self._settings = settings
+        self._clock = clock
+        self._health = health
+        self._database = database
+        self._relay = relay
+        self._line = line
+        self._flash = flash
+        self._key_guard = key_guard
+
+    async def send(self, operation: Operation, wait_s: float) -> Operation:
+        """Let the relay have an accepted operation; with a wait, return it as it is at the wait's end."""
+        self._relay.wake(operation.kind)
+        if wait_s <= 0:
+            return operation
+        await self._relay.settle_within(operation, wait_s)
+        return await self.store.get(operation.id)
+
+    async def retry(self, operation_id: str) -> Operation:
+        """Send a failed operation again."""
+        operation = await self.store.retry(operation_id)
+        self._relay.wake()
+        await self.count()
+        return operation
+
+    async def discard(self, operation_id: str, by: str, reason: str) -> tuple[Operation, list[dict[str, str]]]:
+        """Give an operation up; what depended on it goes on or goes with it."""
+        result = await self.store.discard(operation_id, by, reason)
+        self._relay.wake()
+        await self.count()
+        return result
+
+    async def confirm_key(self) -> dict[str, Any]:
+        """Take the operator's word that the new write key is this till's own."""
+        await self._key_guard.confirm()
+        self._line.release_key()
+        self._relay.wake()
+        return await self.status()
+
+    async def check_writable(self) -> None:
+        """Write a small fact; raises what the storage raises."""
+        await self.store.remember("ready", str(self._clock.steady_ms()).encode())
+
+    async def count(self) -> Counts:
+        """The backlog, and the condition that follows from it."""
+        counts = await self.store.counts()
+        self._health.set("operations-failed", active=counts.failed > 0, detail=f"There are {counts.failed}.")
+        return counts
+
+    def observe_line(self) -> None:
+        """Conditions that follow from the line's state; called whenever it may have changed."""
+        state = self._line.connectivity
+        self._health.set("flash-offline", active=state is Connectivity.OFFLINE)
+        self._health.set("flash-throttled", active=state is Connectivity.THROTTLED)
+        refused = state is Connectivity.UNAUTHORIZED and self._key_guard.verified
+        self._health.set("flash-key-refused", active=refused)
+        held = ", ".join(self._line.held_endpoints)
+        self._health.set("flash-endpoint-refused", active=bool(held), detail=f"Held: {held}.")
+        self._health.set("flash-not-flash", active=self._line.heard_a_stranger)
+        skew = self._flash.clock_skew_s
+        self._health.set(
+            "clock-skewed", active=skew is not None and abs(skew) > SKEW_TOLERATED_S, detail=f"It is {skew} s off."
+        )
+
+    async def status(self) -> dict[str, Any]:
+        """The fields of StatusView."""
+        self.observe_line()
+        counts = await self.count()
+        age = None if counts.oldest_pending_at is None else (self._clock.steady_ms() - counts.oldest_pending_at) / 1000
+        return {
+            "version": __version__,
+            "features": list(FEATURES),
+            "connectivity": self._line.connectivity.value,
+            "pending": counts.pending,
+            "failed": counts.failed,
+            "oldestPendingAgeSeconds": None if age is None else max(0.0, round(age, 1)),
+            "lastSuccessAt": rfc3339(self._line.last_success_ms),
+            "lastContactAt": rfc3339(self._line.last_contact_ms),
+            "clockSkewSeconds": self._flash.clock_skew_s,
+            "disk": {"freeBytes": self._database.free_bytes(), "walBytes": self._database.wal_bytes()},
+            "storeId": self._settings.store.store_id,
+            "tillId": self._settings.store.till_id,
+            "conditions": [raised.as_json() for raised in self._health],
+        }
+
+    async def metrics(self) -> bytes:
+        """Prometheus text of the same facts, and the attempts since the start."""
+        from agent.metrics import exposition  # noqa: PLC0415 - a daemon nobody scrapes never loads it
+
+        status = await self.status()
+        return exposition(status, dict(self._relay.attempts))

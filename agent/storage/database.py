@@ -1,0 +1,238 @@
+"""The one connection: durable, exclusive, and reopened rather than trusted after an I/O error.
+
+Invariants: WAL with `synchronous=FULL`, so a statement that returned is on disk; one connection, one statement or
+transaction at a time (a lock, in the order of asking); outside `transaction()` every statement commits by itself.
+
+Failure: a commit that failed is not a "no", its rows may be back after a reopen. After any I/O error the connection is
+closed and the next caller opens a new one; `on_reopen` lets the owner reconcile. A full disk rolls back cleanly and
+needs no reopen. Callers see StorageUnavailableError or StorageFullError, never sqlite3's own.
+
+Cancelling a caller does not stop its statement, which runs in the connection's thread. A single statement then commits;
+a transaction is rolled back, unless its COMMIT was already on the way.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
+from agent.health import Health
+
+Row = tuple[Any, ...]
+
+_BUSY_TIMEOUT_S = 2.0
+_RETRY_AFTER_S = 5
+_NEARLY_FULL_BYTES = 1024 * 1024
+_WAL_SIZE_LIMIT_BYTES = 8 * 1024 * 1024
+_PRAGMAS = (
+    ("locking_mode=EXCLUSIVE", "exclusive"),  # before journal_mode: then there is no -shm file to go wrong
+    ("journal_mode=WAL", "wal"),
+    ("synchronous=FULL", None),
+    ("secure_delete=ON", 1),
+    ("wal_autocheckpoint=0", 0),  # housekeeping checkpoints, off the register's path
+    (f"journal_size_limit={_WAL_SIZE_LIMIT_BYTES}", _WAL_SIZE_LIMIT_BYTES),
+    ("temp_store=MEMORY", None),
+)
+_READING = ("SELECT", "PRAGMA", "WITH")
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class Transaction:
+    """Statements between BEGIN and COMMIT; handed out by `Database.transaction`."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
+        """Run one statement and return all its rows."""
+        return list(await self._connection.execute_fetchall(sql, parameters))
+
+
+class Database:
+    """One SQLite file. `quarantined` is where a damaged predecessor was set aside at this start, if one was."""
+
+    def __init__(self, path: Path, quarantine: Path, health: Health) -> None:
+        self._path = path
+        self._quarantine = quarantine
+        self._health = health
+        self._connection: aiosqlite.Connection | None = None
+        self._lock = asyncio.Lock()
+        self._closed = False
+        self.quarantined: Path | None = None
+        self.wrote: Callable[[], None] = lambda: None
+        self.on_reopen: Callable[[Transaction], Awaitable[None]] | None = None
+
+    async def open(self) -> None:
+        """Open, checking the file first; a damaged one is set aside, never reset in silence."""
+        try:
+            self._connection = await self._connect()
+            damage = await self._damage()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _CORRUPT:
+                await self._disconnect()
+                raise ConfigError(self._cannot_open(error)) from None
+            damage = str(error)
+        if damage:
+            await self._disconnect()
+            self.quarantined = self._set_aside()
+            self._connection = await self._connect()
+
+    async def close(self) -> None:
+        """Finish what is running and close; SQLite checkpoints on the way out."""
+        async with self._lock:
+            self._closed = True
+            await self._disconnect()
+
+    async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
+        """Run one statement, which commits by itself, and return all its rows."""
+        async with self._lock:
+            connection = await self._ready()
+            try:
+                rows = list(await connection.execute_fetchall(sql, parameters))
+            except sqlite3.Error as error:
+                raise await self._translate(error) from error
+        if not sql.lstrip().startswith(_READING):
+            self.wrote()
+        return rows
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Several statements, one commit. Anything raised inside rolls back and goes on to the caller."""
+        async with self._lock:
+            connection = await self._ready()
+            try:
+                await connection.execute_fetchall("BEGIN IMMEDIATE")
+                yield Transaction(connection)
+                await connection.execute_fetchall("COMMIT")
+            except BaseException as error:
+                with contextlib.suppress(sqlite3.Error, ValueError):
+                    await connection.execute_fetchall("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise await self._translate(error) from error
+                raise
+        self.wrote()
+
+    async def run_script(self, script: str) -> None:
+        """Run a migration: statements that bring their own BEGIN and COMMIT."""
+        async with self._lock:
+            connection = await self._ready()
+            try:
+                await connection.executescript(script)
+            except sqlite3.Error:
+                with contextlib.suppress(sqlite3.Error):
+                    await connection.execute_fetchall("ROLLBACK")
+                raise
+
+    async def checkpoint(self, *, truncate: bool = False) -> None:
+        """Copy the WAL into the database file; with `truncate` the WAL is emptied, deleted content with it."""
+        await self.fetch(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})")
+
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log on disk."""
+        try:
+            return self._path.with_name(self._path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
+
+    def free_bytes(self) -> int:
+        """Free space on the database's disk."""
+        return shutil.disk_usage(self._path.parent).free
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(
+            self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=512
+        )
+        try:
+            for pragma, expected in _PRAGMAS:
+                rows = list(await connection.execute_fetchall(f"PRAGMA {pragma}"))
+                if expected is not None and (not rows or rows[0][0] != expected):
+                    raise sqlite3.OperationalError(f"PRAGMA {pragma} was not taken: {rows}")
+            ((level,),) = await connection.execute_fetchall("PRAGMA synchronous")
+            if level != 2:
+                raise sqlite3.OperationalError(f"PRAGMA synchronous is {level}, not FULL")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                await connection.close()
+            raise
+        return connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                await connection.close()
+
+    async def _damage(self) -> str:
+        connection = await self._ready()
+        rows = list(await connection.execute_fetchall("PRAGMA quick_check(1)"))
+        return "" if rows == [("ok",)] else str(rows[0][0])
+
+    def _set_aside(self) -> Path:
+        target = self._quarantine / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        while target.exists():
+            target = target.with_name(target.name + "_")
+        target.mkdir(parents=True, mode=0o700)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            file = self._path.with_name(self._path.name + suffix)
+            if file.exists():
+                file.rename(target / file.name)
+        return target / self._path.name
+
+    async def _ready(self) -> aiosqlite.Connection:
+        if self._connection is not None:
+            return self._connection
+        if self._closed:
+            raise StorageUnavailableError("The agent is shutting down.", retry_after_s=_RETRY_AFTER_S)
+        try:
+            self._connection = await self._connect()
+            if self.on_reopen is not None:
+                await self.on_reopen(Transaction(self._connection))
+        except sqlite3.Error as error:
+            await self._disconnect()
+            raise await self._translate(error) from error
+        self._health.set("storage-unavailable", active=False)
+        return self._connection
+
+    async def _translate(self, error: sqlite3.Error) -> StorageFullError | StorageUnavailableError | sqlite3.Error:
+        """What a caller may see instead of sqlite3's error; drops a connection that cannot be trusted any more."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
+            return error
+        full = code == sqlite3.SQLITE_FULL
+        if not full:
+            await self._disconnect()
+            full = code == sqlite3.SQLITE_IOERR and self._no_space()
+        if full:
+            self._health.set("storage-full", active=True)
+            return StorageFullError("Nothing can be stored: the disk is full.", stored=True, retry_after_s=30)
+        self._health.set("storage-unavailable", active=True, detail=f"SQLite says: {error}.")
+        return StorageUnavailableError("The database cannot be used now.", stored=True, retry_after_s=_RETRY_AFTER_S)
+
+    def _no_space(self) -> bool:
+        try:
+            return self.free_bytes() < _NEARLY_FULL_BYTES
+        except OSError:
+            return False
+
+    def _cannot_open(self, error: sqlite3.DatabaseError) -> str:
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return f"The database {self._path} is locked by another program. End that program and start again."
+        return f"The database {self._path} cannot be opened: {error}. Check the disk and the directory's permissions."
+
+
+def placeholders(count: int) -> str:
+    """`?, ?, …` for an IN list."""
+    return ", ".join("?" * count)
+
+
+def values_rows(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """`(?, ?), (?, ?)` and the flattened parameters of a multi-row statement."""
+    row = f"({placeholders(len(rows[0]))})"
+    return ", ".join([row] * len(rows)), [value for values in rows for value in values]

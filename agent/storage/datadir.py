@@ -1,0 +1,88 @@
+"""The data directory: one agent has it at a time, and nobody but its owner can read it.
+
+    agent.db, agent.db-wal      the outbox and the members
+    data.key                    what opens them
+    register.token, operator.token   the local API's tokens
+    agent.lock                  held by the running agent for as long as it lives
+    agent.json                  which agent that is: pid and port
+    quarantine/                 damaged databases, set aside
+
+A killed agent leaves the lock file behind, unlocked; it is not in the way.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from pathlib import Path
+
+import filelock
+
+from agent.errors import AlreadyRunningError, ConfigError
+from agent.storage.sealing import write_durably
+
+
+class DataDir:
+    """Paths below one data directory, and the lock on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.database = path / "agent.db"
+        self.data_key = path / "data.key"
+        self.quarantine = path / "quarantine"
+        self._about = path / "agent.json"
+        self._lock = filelock.FileLock(path / "agent.lock", timeout=0, mode=0o600, thread_local=False)
+
+    def take(self) -> None:
+        """Create the directory where needed and lock it; raises AlreadyRunningError naming who has it."""
+        os.umask(0o077)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if os.name == "posix":
+                self.path.chmod(0o700)
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise AlreadyRunningError(self._who()) from None
+        except OSError as error:
+            raise ConfigError(
+                f"The data directory {self.path} cannot be used: {error.strerror}. Choose another with --data-dir."
+            ) from None
+
+    def release(self) -> None:
+        """Give the directory back."""
+        self._about.unlink(missing_ok=True)
+        self._lock.release()
+
+    def announce(self, port: int) -> None:
+        """Say which agent has the directory; the commands find the running agent by this."""
+        write_durably(self._about, json.dumps({"pid": os.getpid(), "port": port}).encode())
+
+    def announced(self) -> dict[str, int]:
+        """What the running agent announced; empty when there is nothing to read."""
+        with contextlib.suppress(OSError, ValueError):
+            return {name: int(value) for name, value in json.loads(self._about.read_text("ascii")).items()}
+        return {}
+
+    def token(self, scope: str) -> str:
+        """The local token of a scope, made at the first start."""
+        path = self.token_path(scope)
+        with contextlib.suppress(FileNotFoundError):
+            if token := path.read_text("ascii").strip():
+                return token
+        token = secrets.token_urlsafe(32)
+        write_durably(path, token.encode())
+        return token
+
+    def token_path(self, scope: str) -> Path:
+        """Where the token of a scope is kept."""
+        return self.path / f"{scope}.token"
+
+    def _who(self) -> str:
+        about = self.announced()
+        which = (
+            f"process {about['pid']} on port {about['port']}" if {"pid", "port"} <= about.keys() else "another agent"
+        )
+        return (
+            f"The data directory {self.path} is in use by {which}. "
+            "Stop that agent, or start this one with another --data-dir and port."
+        )

@@ -1,0 +1,137 @@
+"""Sealing at rest: AES-256-GCM for contents, keyed hashes for what is looked up.
+
+A sealed value is `nonce (12 bytes) || ciphertext and tag`; the id of the row and the column's name are its associated
+data, so that a value moved to another row or column does not open. The id of the key stands in the row. The keyed
+hashes (BLAKE2b, 16 bytes) have a key of their own that never rotates, since they are the identity of what is stored.
+
+The keys live in `data.key` (0600) beside the database; `load_or_create_keys` is the seam where an OS keyring takes
+over. A key is never made over rows that another key sealed: the database holds a check value, and a key file that is
+missing or does not match it is a DataKeyError.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from agent.errors import DataKeyError
+
+_NONCE_BYTES = 12
+_HASH_BYTES = 16
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeys:
+    """The keys of one data directory: sealing keys by id, the current id, and the key of the hashes."""
+
+    sealing: dict[int, bytes]
+    current: int
+    hashing: bytes
+
+    @property
+    def check_value(self) -> bytes:
+        """Recognises these keys without revealing them; kept in the database."""
+        return hashlib.blake2b(b"check", key=self.hashing, digest_size=_HASH_BYTES).digest()
+
+
+class Sealer:
+    """Seals, opens and hashes with one set of keys. Safe to use from any thread."""
+
+    def __init__(self, keys: DataKeys) -> None:
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
+        self._current = keys.current
+        self._hashing = keys.hashing
+
+    @property
+    def key_id(self) -> int:
+        """The id of the key that seals now."""
+        return self._current
+
+    def seal(self, plain: bytes, row_id: str, column: str) -> bytes:
+        """Seal one value for one row and column."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._ciphers[self._current].encrypt(nonce, plain, f"{row_id}/{column}".encode())
+
+    def open(self, sealed: bytes, row_id: str, column: str, key_id: int) -> bytes:
+        """Open one value; raises DataKeyError when the key is unknown or the value was altered or moved."""
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise DataKeyError(f"A row is sealed with data key {key_id}, which data.key does not hold.")
+        try:
+            return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], f"{row_id}/{column}".encode())
+        except InvalidTag:
+            raise DataKeyError(f"The {column} of {row_id} does not open with data key {key_id}.") from None
+
+    def hash(self, text: str) -> bytes:
+        """The keyed hash of a text: 16 bytes, the same for ever in this data directory."""
+        return hashlib.blake2b(text.encode(), key=self._hashing, digest_size=_HASH_BYTES).digest()
+
+
+def load_or_create_keys(path: Path, check_value: bytes | None) -> DataKeys:
+    """The keys in `path`; made on the first start alone, durable before they are returned.
+
+    `check_value` is what the database remembers of its keys, None for a new database.
+    """
+    if path.exists():
+        keys = _read(path)
+        if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
+            raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
+        return keys
+    if check_value is not None:
+        raise DataKeyError("data.key is missing, and the database holds rows that it sealed. Put it back.")
+    keys = DataKeys({1: secrets.token_bytes(32)}, 1, secrets.token_bytes(32))
+    _write(path, keys)
+    return keys
+
+
+def _read(path: Path) -> DataKeys:
+    try:
+        document = json.loads(path.read_text("ascii"))
+        sealing = {int(key_id): base64.b64decode(key, validate=True) for key_id, key in document["sealing"].items()}
+        keys = DataKeys(sealing, document["current"], base64.b64decode(document["hashing"], validate=True))
+        if document["format"] != _FORMAT or keys.current not in sealing:
+            raise ValueError("format")
+        if any(len(key) != 32 for key in (*sealing.values(), keys.hashing)):
+            raise ValueError("length")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise DataKeyError(f"data.key cannot be read: {reason}. Put it back from a backup.") from None
+    return keys
+
+
+def _write(path: Path, keys: DataKeys) -> None:
+    document = {
+        "format": _FORMAT,
+        "current": keys.current,
+        "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
+        "hashing": base64.b64encode(keys.hashing).decode(),
+    }
+    write_durably(path, json.dumps(document).encode())
+
+
+def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a small file so that it is there, whole, after a power cut; its directory entry too."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # Windows journals the rename and cannot open a directory
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,0 +1,160 @@
+"""The agent under test: in this process for most tests, as a process of its own where it is to be killed."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent.app import Agent
+from agent.config import Settings
+
+WRITE_KEY = "fl_live_test_write_0001"
+
+
+def settings(base_url: str = "http://127.0.0.1:9/api/v2", **sections: dict[str, Any]) -> Settings:
+    """Settings for a test: a free port, no start jitter, short time limits; `relay={"batch_size": 1}` and so on."""
+    chosen: dict[str, dict[str, Any]] = {
+        "flash": {"base_url": base_url, "write_key": WRITE_KEY, "attempt_timeout_s": 3.0},
+        "store": {"store_id": "st_1", "till_id": "till-1"},
+        "api": {"port": 0},
+        "relay": {"start_jitter_s": 0.0},
+    }
+    for name, values in sections.items():
+        chosen[name] = {**chosen.get(name, {}), **values}
+    return Settings(**chosen)
+
+
+class Register:
+    """A register: speaks to the agent over a real socket."""
+
+    def __init__(self, agent: Agent, session: aiohttp.ClientSession) -> None:
+        self.agent = agent
+        self.session = session
+        self.base_url = f"http://127.0.0.1:{agent.port}"
+
+    def headers(self, scope: str = "register", **more: str) -> dict[str, str]:
+        token = self.agent.data_dir.token_path(scope).read_text()
+        return {"Authorization": f"Bearer {token}", **{name.replace("_", "-"): value for name, value in more.items()}}
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        scope: str = "register",
+        raw: bytes | None = None,
+        **headers: str,
+    ) -> "Answer":
+        """One call; header names are written with underscores (`Prefer="wait=2"`, `Idempotency_Key="k"`)."""
+        sent = self.headers(scope, **headers)
+        data = raw
+        if body is not None:
+            data = json.dumps(body).encode()
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        async with self.session.request(method, self.base_url + path, data=data, headers=sent) as response:
+            content = await response.read()
+            parsed = json.loads(content) if "json" in response.content_type else content.decode()
+            return Answer(response.status, parsed, dict(response.headers))
+
+    async def sell(
+        self, order: str = "90871", amount: Any = 120, *, wait: float | None = None, **fields: Any
+    ) -> "Answer":
+        """Post a sale of member POS-CUST-5512."""
+        body = {"externalOrderId": order, "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": amount, **fields}
+        headers = {"Prefer": f"wait={wait}"} if wait is not None else {}
+        return await self.call("POST", "/v1/sales", body, **headers)
+
+    async def status(self) -> dict[str, Any]:
+        return (await self.call("GET", "/v1/status")).json
+
+    async def operation(self, operation_id: str) -> dict[str, Any]:
+        return (await self.call("GET", f"/v1/operations/{operation_id}")).json
+
+    async def conditions(self) -> set[str]:
+        return {condition["code"] for condition in (await self.status())["conditions"]}
+
+
+class Answer:
+    """Status, parsed body and headers."""
+
+    def __init__(self, status: int, body: Any, headers: dict[str, str]) -> None:
+        self.status = status
+        self.json = body
+        self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"<{self.status} {self.json}>"
+
+
+@contextlib.asynccontextmanager
+async def running(data_dir: Path, chosen: Settings | None = None) -> AsyncIterator[Register]:
+    """An agent in this process, and a register that speaks to it."""
+    agent = Agent(chosen or settings(), data_dir)
+    await agent.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Register(agent, session)
+    finally:
+        await agent.stop()
+
+
+class AgentProcess:
+    """`python -m agent run` as a process that can be killed; `start` returns when it listens."""
+
+    def __init__(self, data_dir: Path, base_url: str, **environment: str) -> None:
+        self.data_dir = data_dir
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("FLASH_AGENT_")},
+            "FLASH_AGENT_FLASH__BASE_URL": base_url,
+            "FLASH_AGENT_FLASH__WRITE_KEY": WRITE_KEY,
+            "FLASH_AGENT_STORE__STORE_ID": "st_1",
+            "FLASH_AGENT_RELAY__START_JITTER_S": "0",
+            **environment,
+        }
+        self.process: subprocess.Popen[str] | None = None
+        self.port = 0
+
+    def start(self) -> None:
+        """Start and wait for the line that says where it listens."""
+        command = [sys.executable, "-m", "agent", "run", "--data-dir", str(self.data_dir), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if line.startswith("flash-agent listens on "):
+                self.port = int(line.rsplit(":", 1)[1])
+                return
+        raise AssertionError(f"the agent did not start: {''.join(said)}")
+
+    @property
+    def token(self) -> str:
+        return (self.data_dir / "register.token").read_text()
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            if self.process.stderr is not None:
+                self.process.stderr.close()
+            self.process = None
+
+
+@contextlib.contextmanager
+def agent_process(data_dir: Path, base_url: str, **environment: str) -> Iterator[AgentProcess]:
+    """A started agent process, killed at the end."""
+    agent = AgentProcess(data_dir, base_url, **environment)
+    agent.start()
+    try:
+        yield agent
+    finally:
+        agent.kill()

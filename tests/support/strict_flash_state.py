@@ -1,0 +1,392 @@
+"""What Flash knows: tenants, orders, members, coupons, remembered answers, the ledger of committed effects.
+
+Everything lasting is an event: it is applied to memory by `_apply` and appended to the state file, one JSON
+line per committed request, flushed before the answer leaves. Loading the file applies the same events again.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_FLOOR, Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+from tests.support.strict_flash_wire import (
+    BATCHES,
+    FIELDS,
+    NO_BODY,
+    Answer,
+    Request,
+    error,
+    item_faults,
+    natural,
+)
+
+EARN_RATE = Decimal("0.05")
+UNSETTLED_ITEMS = (401, 403, 408, 425, 429)
+Row = dict[str, Any]
+Result = tuple[int, Any]
+
+
+@dataclass
+class Scripted:
+    """An answer told in advance for one order id, instead of, or after, the real one."""
+
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    commit: bool = False
+    remembered: bool = False  # replayed for its Idempotency-Key, as real refusals are
+
+
+@dataclass
+class Tenant:
+    members: dict[str, Row] = field(default_factory=dict)
+    stores: dict[str, Row] = field(default_factory=dict)
+    orders: dict[str, Row] = field(default_factory=dict)
+    refunds: dict[tuple[str, str], Row] = field(default_factory=dict)
+    coupons: dict[str, Row] = field(default_factory=dict)
+    catalog: dict[str, dict[str, Row]] = field(default_factory=dict)
+    index: dict[tuple[str, str], Row] = field(default_factory=dict)
+
+    def member(self, **known: str | None) -> Row | None:
+        """The first that resolves of memberId, externalId, email (in that order)."""
+        if (found := self.members.get(known.get("memberId") or "")) is not None:
+            return found
+        for name in ("externalId", "email"):
+            if (found := self.index.get((name, _folded(name, known.get(name))))) is not None:
+                return found
+        return None
+
+
+def _folded(name: str, value: str | None) -> str:
+    return (value or "").strip().casefold() if name == "email" else value or ""
+
+
+def refusal(status: int, code: str, message: str = "") -> Result:
+    return status, error(status, code, message).body
+
+
+class State:
+    def __init__(self, path: Path | None, *, natural_keys: bool = True) -> None:
+        self.natural_keys = natural_keys  # False: orders and refunds are deduplicated by Idempotency-Key alone
+        self.cursors = True  # False: a list has no nextCursor
+        self.member_detail = True  # False: GET /members/{id} is 404
+        self.hide_used_coupons = False
+        self.keep_partial_batches = False  # True: a 207 holding a 429 or 5xx item is replayed too
+        self.tenants: dict[str, Tenant] = {}
+        self.effects: list[Row] = []
+        self.awards: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.answers: dict[tuple[str, str], Result] = {}
+        self.sent: dict[tuple[str, str], str] = {}  # (tenant, key): fingerprint
+        self.keys_by_natural: dict[str, list[str]] = {}
+        self._fresh: list[Row] = []
+        self._last = datetime.now(UTC)
+        self._file: TextIO | None = None
+        if path is not None:
+            self._load(path)
+            self._file = path.open("a", encoding="utf-8")
+
+    # --- the file
+
+    def _load(self, path: Path) -> None:
+        raw = path.read_bytes() if path.exists() else b""
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if whole != raw:  # the last line was torn by a kill: its request was never answered
+            path.write_bytes(whole)
+        for line in whole.splitlines():
+            self._replay(json.loads(line))
+
+    def _replay(self, line: Row) -> None:
+        for effect in [*line.get("effects", ()), *line.get("seed", ())]:
+            self._apply(effect, ledger="effects" in line)
+        if "violation" in line:
+            self.violations.append(line["violation"])
+        if "sent" in line:
+            self._note(*line["sent"])
+        if "answer" in line:
+            tenant, key, status, body = line["answer"]
+            self.answers[tenant, key] = status, body
+
+    def _append(self, **line: Any) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # --- what is known of the sender
+
+    def violate(self, text: str) -> None:
+        self.violations.append(text)
+        self._append(violation=text)
+
+    def note(self, tenant: str, key: str, fingerprint: str, naturals: list[str]) -> None:
+        if (tenant, key) not in self.sent:
+            self._note(tenant, key, fingerprint, naturals)
+            self._append(sent=[tenant, key, fingerprint, naturals])
+
+    def _note(self, tenant: str, key: str, fingerprint: str, naturals: list[str]) -> None:
+        self.sent[tenant, key] = fingerprint
+        for each in naturals:
+            self.keys_by_natural.setdefault(each, []).append(key)
+
+    def remember(self, tenant: str, key: str, status: int, body: Any) -> None:
+        self.answers[tenant, key] = status, body
+        self._append(answer=[tenant, key, status, body])
+
+    # --- effects
+
+    def tenant(self, name: str) -> Tenant:
+        return self.tenants.setdefault(name, Tenant())
+
+    def now(self) -> str:
+        self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
+        return self._last.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def seed(self, kind: str, tenant: str, row: Row) -> None:
+        effect = {"kind": kind, "tenant": tenant, "row": {**row, "updatedAt": self.now()}, "points": 0}
+        self._apply(effect, ledger=False)
+        self._append(seed=[effect])
+
+    def _emit(  # noqa: PLR0917
+        self, request: Request, tenant: str, kind: str, name: str, row: Row, points: int = 0
+    ) -> None:
+        effect = {"n": len(self.effects) + 1, "kind": kind, "natural": name, "points": points}
+        effect |= {"key": request.key, "request": request.number, "tenant": tenant, "row": row}
+        self._apply(effect, ledger=True)
+        self._fresh.append(effect)
+
+    def _apply(self, effect: Row, *, ledger: bool) -> None:
+        tenant, row, kind = self.tenant(effect["tenant"]), effect["row"], effect["kind"]
+        if ledger:
+            self.effects.append(effect)
+        match kind:
+            case "award" | "not-a-member":
+                tenant.orders[row["externalOrderId"]] = dict(row)
+                self.awards[row["externalOrderId"]] += kind == "award"
+            case "refund":
+                tenant.refunds[row["order"], row["refundId"]] = row
+                order = tenant.orders[row["order"]]
+                order["refunded"] = str(Decimal(order["refunded"]) + Decimal(row["amount"]))
+                order["clawed"] += row["clawedBack"]
+                order["updatedAt"] = row["updatedAt"]
+            case "enroll" | "member":
+                held = tenant.members.setdefault(row["id"], {"points": 0})
+                held.update(row)
+                tenant.index |= {(n, _folded(n, row[n])): held for n in ("externalId", "email") if row.get(n)}
+            case "redeem":
+                tenant.coupons[row["id"]]["used"] += 1
+            case "coupon":
+                tenant.coupons[row["id"]] = dict(row)
+            case "store":
+                tenant.stores[row["id"]] = {**tenant.stores.get(row["id"], {}), **row}
+            case "catalog":
+                tenant.catalog.setdefault(row["entity"], {}).update(row["rows"])
+        if effect["points"] and (member := tenant.members.get(row["memberId"])):
+            member["points"] += effect["points"]
+            member["updatedAt"] = row["updatedAt"]
+
+    # --- writes
+
+    def perform(self, request: Request, tenant: str, scripted: Mapping[str, Scripted]) -> Answer:
+        """Answer a sound write: the remembered answer of its key, or a new one committed with its effects."""
+        told = scripted.get(request.json["externalOrderId"]) if request.route == "POST /orders" else None
+        known = self.answers.get((tenant, request.key))
+        if known is not None and (told is None or told.remembered):
+            return Answer(*known)
+        self._fresh = []
+        status, body = self._write(request, tenant, scripted)
+        line: Row = {"effects": self._fresh} if self._fresh else {}
+        if request.key and (told is None or told.remembered) and (self.keep_partial_batches or _settled(status, body)):
+            self.answers[tenant, request.key] = status, body
+            line["answer"] = [tenant, request.key, status, body]
+        if line:
+            self._append(**line)
+        return Answer(status, body, dict(told.headers) if told else {})
+
+    def _write(  # noqa: PLR0911
+        self, request: Request, tenant: str, scripted: Mapping[str, Scripted]
+    ) -> Result:
+        if request.route in BATCHES:
+            name, kind = BATCHES[request.route]
+            single = self._order if kind == "order" else self._member
+            return 207, {"data": [_item(*single(request, tenant, i, scripted)) for i in request.json[name]]}
+        match request.route:
+            case "POST /orders":
+                return self._order(request, tenant, request.json, scripted)
+            case "POST /orders/{id}/refund":
+                return self._refund(request, tenant, request.args[0], request.json)
+            case "POST /members":
+                return self._member(request, tenant, request.json, {})
+            case "POST /catalog/import":
+                return self._catalog(request, tenant, request.json)
+            case route if route == NO_BODY:
+                return self._redeem(request, tenant, request.args[0])
+        return self._store(request, tenant, request.json)
+
+    def _order(self, request: Request, tenant: str, body: Any, scripted: Mapping[str, Scripted]) -> Result:
+        for text, fatal in item_faults("order", body):
+            if fatal:
+                return refusal(422, "VALIDATION", text)
+        told = scripted.get(body["externalOrderId"])
+        if told is None or told.commit:
+            result = self._real_order(request, tenant, body)
+            if told is None:
+                return result
+        return told.status, told.body
+
+    def _real_order(self, request: Request, tenant: str, body: Row) -> Result:
+        known, amount = self.tenant(tenant), Decimal(body["totalAmount"])
+        if self.natural_keys and (earlier := known.orders.get(body["externalOrderId"])):
+            if Decimal(earlier["totalAmount"]) != amount:
+                return refusal(409, "ORDER_CONFLICT", "orders are immutable")
+            return 200, {"data": earlier["result"]}
+        if body.get("storeId") and body["storeId"] not in known.stores:
+            return refusal(422, "VALIDATION", "no such store")
+        member = known.member(**body["customer"])
+        awarded = int((amount * EARN_RATE).to_integral_value(ROUND_FLOOR)) if member else 0
+        data: Row = {"awarded": 0, "reason": "not-a-member"}
+        if member:
+            data = {"awarded": awarded, "balance": member["points"] + awarded, "memberId": member["id"]}
+        row = {"externalOrderId": body["externalOrderId"], "totalAmount": str(amount), "awarded": awarded}
+        row |= {"memberId": member and member["id"], "storeId": body.get("storeId"), "updatedAt": self.now()}
+        row |= {"refunded": "0", "clawed": 0, "result": data}
+        self._emit(request, tenant, "award" if member else "not-a-member", natural("order", body), row, awarded)
+        return 200, {"data": data}
+
+    def _refund(self, request: Request, tenant: str, order_id: str, body: Row) -> Result:
+        known = self.tenant(tenant)
+        order = known.orders.get(order_id)
+        if order is None:
+            return refusal(404, "NOT_FOUND", "no such order")
+        total = Decimal(order["totalAmount"])
+        left = total - Decimal(order["refunded"])
+        amount = Decimal(body.get("amount", left))
+        if self.natural_keys and (earlier := known.refunds.get((order_id, body["refundId"]))):
+            if "amount" in body and Decimal(earlier["amount"]) != amount:
+                self.violate(f"#{request.number} {natural('refund', body, order_id)} sent with another amount")
+            return 200, {"data": earlier["result"]}
+        if not 0 < amount <= left:
+            return refusal(422, "VALIDATION", "more than is left of the order")
+        share = order["awarded"] * (total - left + amount) / total
+        clawed = int(share.to_integral_value(ROUND_FLOOR)) - order["clawed"]
+        member = known.members.get(order["memberId"] or "")
+        data = {"clawedBack": clawed, "balance": member["points"] - clawed if member else 0}
+        row = {"order": order_id, "refundId": body["refundId"], "amount": str(amount), "clawedBack": clawed}
+        row |= {"memberId": order["memberId"], "updatedAt": self.now(), "result": data}
+        self._emit(request, tenant, "refund", natural("refund", body, order_id), row, -clawed)
+        return 200, {"data": data}
+
+    def _member(self, request: Request, tenant: str, body: Any, _: Mapping[str, Scripted]) -> Result:
+        for text, fatal in item_faults("member", body):
+            if fatal:
+                return refusal(422, "VALIDATION", text)
+        known = self.tenant(tenant)
+        key = {"externalId": body["externalId"]} if body.get("externalId") else {"email": body["email"]}
+        found = known.member(**key)
+        row = {name: body[name] for name in FIELDS["member"] & body.keys()} | {"updatedAt": self.now()}
+        row["id"] = found["id"] if found else f"mem_{tenant}_{len(known.members) + 1}"
+        self._emit(request, tenant, "member" if found else "enroll", natural("member", body), row)
+        return 200 if found else 201, {"data": known.members[row["id"]].copy()}
+
+    def _redeem(self, request: Request, tenant: str, coupon_id: str) -> Result:
+        coupon = self.tenant(tenant).coupons.get(coupon_id)
+        if coupon is None or coupon["used"] >= coupon["uses"]:
+            return refusal(404, "NOT_FOUND", "not found or already redeemed")
+        self._emit(request, tenant, "redeem", f"coupon:{coupon_id}", {"id": coupon_id})
+        return 200, {"data": {"id": coupon_id, "status": "redeemed"}}
+
+    def _store(self, request: Request, tenant: str, body: Row) -> Result:
+        stores = self.tenant(tenant).stores
+        by_external = next((s for s in stores.values() if s.get("externalId") == body["externalId"]), None)
+        found = stores.get(request.args[0]) if request.args else by_external
+        if request.args and found is None:
+            return refusal(404, "NOT_FOUND", "no such store")
+        row = {name: body[name] for name in FIELDS["store"] & body.keys()} | {"updatedAt": self.now()}
+        row["id"] = found["id"] if found else f"st_{tenant}_{len(stores) + 1}"
+        self._emit(request, tenant, "store", natural("store", body), row)
+        return 200 if found else 201, {"data": stores[row["id"]].copy()}
+
+    def _catalog(self, request: Request, tenant: str, body: Row) -> Result:
+        data: Row = {}
+        errors: list[Row] = []
+        for entity in sorted(body.keys() - {"source"}):
+            have, rows = self.tenant(tenant).catalog.get(entity, {}), {}
+            for index, item in enumerate(body[entity]):
+                name = item.get("externalId") or item.get("variantSku") if isinstance(item, dict) else None
+                if isinstance(name, str):
+                    rows[name] = {k: float(v) if isinstance(v, Decimal) else v for k, v in item.items()} | {"id": name}
+                else:
+                    errors.append({"entity": entity, "index": index, "message": "no externalId"})
+            updated = len(rows.keys() & have.keys())
+            data[entity] = {"inserted": len(rows) - updated, "updated": updated}
+            self._emit(request, tenant, "catalog", natural("catalog", body), {"entity": entity, "rows": rows})
+        return 200, {"data": {**data, "errors": errors}}
+
+    # --- reads
+
+    def read(self, request: Request, tenant: str) -> Answer:  # noqa: PLR0911
+        known, resource, query = self.tenant(tenant), request.route.split("/")[1], request.query
+        if resource == "orders":
+            return self._page(query, ({**o, "totalAmount": float(o["totalAmount"])} for o in known.orders.values()))
+        if resource != "members":
+            rows = known.stores if resource == "stores" else known.catalog.get(resource, {})
+            if not request.args:
+                return Answer(200, {"data": list(rows.values()), "total": len(rows)})
+            found = rows.get(request.args[0])
+            return Answer(200, {"data": found}) if found else error(404, "NOT_FOUND")
+        if not request.args:
+            if "externalId" in query or "email" in query:
+                one = known.member(externalId=query.get("externalId"), email=query.get("email"))
+                return Answer(200, {"data": [one] if one else [], "total": int(one is not None)})
+            return self._page(query, known.members.values())
+        member = known.members.get(request.args[0])
+        if member is None or (request.route == "GET /members/{id}" and not self.member_detail):
+            return error(404, "NOT_FOUND")
+        match request.route.rpartition("/")[2]:
+            case "points":
+                return Answer(200, {"data": {"balance": member["points"]}})
+            case "tier":
+                return Answer(200, {"data": {"name": member.get("tier", "Base")}})
+            case "coupons":
+                return Answer(200, {"data": self._coupons(known, member["id"])})
+        return Answer(200, {"data": member})
+
+    def _coupons(self, known: Tenant, member_id: str) -> list[Row]:
+        mine = [c for c in known.coupons.values() if c.get("memberId") == member_id]
+        listed = [{**c, "status": "active" if c["used"] < c["uses"] else "redeemed"} for c in mine]
+        return [c for c in listed if c["status"] == "active" or not self.hide_used_coupons]
+
+    def _page(self, query: Mapping[str, str], rows: Iterable[Row]) -> Answer:
+        try:
+            since = datetime.fromisoformat(query.get("updatedSince", "1970-01-01T00:00:00Z"))
+            limit, start = int(query.get("limit", "200")), int(query.get("cursor", "0"))
+            found = sorted(
+                (r for r in rows if datetime.fromisoformat(r["updatedAt"]) >= since),
+                key=lambda r: r["updatedAt"],
+            )
+        except (TypeError, ValueError) as fault:
+            return error(422, "VALIDATION", str(fault))
+        if not 1 <= limit <= 200:
+            return error(422, "VALIDATION", "limit")
+        page: Row = {"data": found[start : start + limit], "total": len(found)}
+        if self.cursors and start + limit < len(found):
+            page["nextCursor"] = str(start + limit)
+        return Answer(200, page)
+
+
+def _item(status: int, body: Any) -> Row:
+    return {"status": status, **(body if isinstance(body, dict) else {})}
+
+
+def _settled(status: int, body: Any) -> bool:
+    return status < 500 and not (
+        status == 207 and any(i["status"] >= 500 or i["status"] in UNSETTLED_ITEMS for i in body["data"])
+    )
