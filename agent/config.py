@@ -177,6 +177,11 @@ class Settings(BaseSettings):
         """Environment above the file; no .env files, no secrets directory."""
         return env_settings, init_settings
 
+    @classmethod
+    def isolated(cls, **sections: Mapping[str, Any]) -> "Settings":
+        """Settings from these sections alone, whatever the environment says; raises ValidationError."""
+        return _Isolated(**sections)  # type: ignore[arg-type]
+
     def key(self, which: Literal["write", "read"]) -> SecretStr | None:
         """The write or read key, from the setting or from its file; None when none is configured."""
         key: SecretStr | None = getattr(self.flash, f"{which}_key")
@@ -193,6 +198,19 @@ class Settings(BaseSettings):
                 "are expected, such as fl_live_…"
             )
         return key
+
+
+class _Isolated(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 def default_config_path() -> Path:

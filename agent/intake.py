@@ -16,8 +16,8 @@ from agent.delivery import Kind
 from agent.errors import Fault, InvalidError
 from agent.flash import wire
 from agent.model import Document, Enrollment, OrderRef, Refund, Sale, faults_of, plain
-from agent.outbox.operation import Accepted, Content, Draft, KnownOrder
-from agent.outbox.store import Store, order_scope
+from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, order_scope
+from agent.outbox.store import Store
 from agent.storage import Sealer
 
 D = TypeVar("D", bound=Document)

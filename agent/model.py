@@ -218,6 +218,12 @@ def member_subjects(member_id: str | None, external_id: str | None, email: str |
     return [f"member:{name}:{value}" for name, value in named if value]
 
 
+def _currency(info: ValidationInfo) -> str:
+    """The document's currency, else the till's."""
+    own: str | None = info.data.get("currency")
+    return own or (info.context or {})["currency"]
+
+
 class WithAmount(Document):
     """Shared rules of amounts: not more non-zero decimals than the currency has."""
 
@@ -249,7 +255,7 @@ class Sale(WithAmount):
     def _sound(cls, amount: Decimal, info: ValidationInfo) -> Decimal:
         if amount < 0:
             raise ValueError("must not be negative; a return is POST /v1/refunds")
-        return cls.check_decimals(amount, info.data.get("currency") or info.context["currency"])
+        return cls.check_decimals(amount, _currency(info))
 
 
 class OrderRef(Document):
@@ -287,7 +293,7 @@ class Refund(WithAmount):
             return None
         if amount <= 0:
             raise ValueError("must be above zero; leave it out to refund what is left of the sale")
-        return cls.check_decimals(amount, info.data.get("currency") or info.context["currency"])
+        return cls.check_decimals(amount, _currency(info))
 
 
 class Enrollment(Document):

@@ -14,8 +14,9 @@ from agent.intake import Intake
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Connectivity, Line
 from agent.outbox.operation import Operation
+from agent.outbox.reading import Counts
 from agent.outbox.relay import Relay
-from agent.outbox.store import Counts, Store
+from agent.outbox.store import Store
 from agent.storage import Database
 
 FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics")

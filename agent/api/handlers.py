@@ -18,8 +18,8 @@ from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Re
 from agent.intake import Request
 from agent.model import Discard, faults_of
 from agent.outbox.operation import Accepted
+from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
-from agent.outbox.store import MAX_LISTED, Filter
 from agent.service import Service
 
 MAX_REQUEST_KEY_CHARS = 255

@@ -3,7 +3,7 @@
 The server is built from it and so is the OpenAPI document; a test holds that it is sorted and complete.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -32,7 +32,7 @@ class Route:
     method: str
     scope: Scope
     handler: Callable[[Call], Awaitable[web.StreamResponse]]
-    answers: dict[int, type[BaseModel] | None]
+    answers: Mapping[int, type[BaseModel] | None]
     body: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()

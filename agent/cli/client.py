@@ -1,15 +1,17 @@
-"""Talks to the running agent through its local API; standard library alone, so that commands start quickly."""
+"""Talks to the running agent through its local API; light imports alone, so that commands start quickly."""
 
 import http.client
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from agent import jsons
 from agent.cli.options import read_small_file
 from agent.errors import AgentError, ConfigError
 
 TIMEOUT_S = 35.0
+PAGE = 200
 
 
 class ApiError(AgentError):
@@ -24,36 +26,54 @@ class ApiError(AgentError):
 
 
 class AgentClient:
-    """One running agent, found by its data directory."""
+    """One running agent, found by its data directory.
+
+    Raises AgentError when none runs or answers there, ConfigError when its files may not be read. `scope` is the token
+    to use: `register` where that is enough.
+    """
 
     def __init__(self, data_dir: Path, scope: str = "operator") -> None:
         about = data_dir / "agent.json"
         try:
-            self.port = int(json.loads(about.read_text("ascii"))["port"])
-        except (OSError, ValueError, KeyError):
+            self.port = int(jsons.loads(about.read_text("ascii"))["port"])
+        except PermissionError:
             raise ConfigError(
-                f"No agent runs with the data directory {data_dir}. Start it with flash-agent run, or name its --data-dir."
+                f"You may not read the data directory {data_dir}. Run this as the agent's own user or as administrator."
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise AgentError(
+                f"No agent runs with the data directory {data_dir}. "
+                "Start it with flash-agent run, or name its --data-dir."
             ) from None
         self._token = read_small_file(data_dir / f"{scope}.token", f"The {scope} token")
 
     def call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
-        """One call; returns the parsed answer, raises ApiError for a problem."""
+        """One call; returns the parsed answer (amounts as Decimal), raises ApiError for a problem."""
         if query:
             path = f"{path}?{urlencode(query)}"
         headers = {"Authorization": f"Bearer {self._token}"}
         payload = None
         if body is not None:
-            payload = json.dumps(body).encode()
+            payload = jsons.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:
             connection.request(method, path, payload, headers)
             response = connection.getresponse()
-            parsed = json.loads(response.read() or b"{}")
+            parsed = jsons.loads(response.read() or b"{}")
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise AgentError(f"The agent on port {self.port} does not answer: {error}.") from None
         finally:
             connection.close()
         if response.status >= 400:
-            raise ApiError(response.status, parsed)
+            raise ApiError(response.status, parsed if isinstance(parsed, dict) else {})
         return parsed
+
+    def operations(self, query: dict[str, str], page: int = PAGE) -> Iterator[dict[str, Any]]:
+        """Every operation that matches, newest first, page by page for as long as the caller asks for more."""
+        cursor: str | None = ""
+        while cursor is not None:
+            asked = {**query, "limit": str(page), **({"cursor": cursor} if cursor else {})}
+            answer = self.call("GET", "/v1/operations", query=asked)
+            yield from answer["operations"]
+            cursor = answer["nextCursor"]

@@ -1,9 +1,94 @@
-"""tbd"""
+"""`config check`: what the settings come to, without their secrets, and what is unwise about them.
+
+Exit code 2 with the setting's name and the mend when they cannot be used; a warning alone is no failure.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli import options
+
+if TYPE_CHECKING:
+    from agent.config import Settings
+
+_UNIQUE = {"store_id": "store", "till_id": "till", "business_date": "day"}
 
 
-def add_arguments(parser):
-    pass
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The action, and `--config`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    text = "load the configuration, print what it comes to, warn of what is unwise"
+    options.add_config(actions.add_parser("check", help=text, description=f"{text[0].upper()}{text[1:]}."))
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
+    """Load and print; raises ConfigError."""
+    from agent import config
+
+    settings = config.load(arguments.config)
+    named = arguments.config or os.environ.get(f"{config.ENV_PREFIX}CONFIG")
+    path = Path(named) if named else config.default_config_path()
+    print(f"configuration file  {path}{'' if path.exists() else ' (there is none; defaults and environment)'}")
+    print(f"data directory      {config.data_dir()}")
+    for line in _effective(settings):
+        print(line)
+    warnings = list(_warnings(settings))
+    print()
+    for warning in warnings:
+        print(f"warning: {warning}")
+    print("The configuration can be used." if not warnings else "The configuration can be used; see the warnings.")
     return 0
+
+
+def _effective(settings: "Settings") -> Iterator[str]:
+    for section, values in settings:
+        yield ""
+        yield f"[{section}]"
+        width = max(map(len, type(values).model_fields))
+        for name, value in values:
+            shown = _key(settings, name) if name in {"write_key", "read_key"} else _spell(name, value)
+            yield f"{name.ljust(width)} = {shown}"
+
+
+def _key(settings: "Settings", name: str) -> str:
+    """Whether there is a key, never a part of it."""
+    key = settings.key("write" if name == "write_key" else "read")
+    if key is None:
+        return "not set"
+    return "set" if getattr(settings.flash, name) is not None else f"set ({name}_file)"
+
+
+def _spell(name: str, value: Any) -> str:
+    if value is None:
+        return "not set"
+    if name == "proxy":
+        value = _without_user(value)
+    return json.dumps(value if isinstance(value, bool | int | float | tuple) else str(value))
+
+
+def _without_user(url: str) -> str:
+    """A proxy's address may hold a password."""
+    scheme, separator, rest = url.rpartition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}{separator}{'***' if user else ''}{at}{place}"
+
+
+def _warnings(settings: "Settings") -> Iterator[str]:
+    if settings.key("write") is None:
+        yield "There is no write key: sales are kept but not sent. Set [flash] write_key or write_key_file."
+    template = settings.orders.id_template
+    missing = [what for field, what in _UNIQUE.items() if f"{{{field}}}" not in template]
+    if missing:
+        yield (
+            f"[orders] id_template does not tell apart every {' or '.join(missing)}: two sales with the same number "
+            "would count as one. Leave it so only if the register's numbers never repeat there."
+        )
+    if settings.store.store_id is None:
+        consequence = "sales reach Flash without a store, and a new write key cannot be checked against it"
+        if "{store_id}" in template + settings.orders.refund_id_template:
+            consequence += ", and it is missing from the ids that the templates make"
+        yield f"[store] store_id is not set: {consequence}."

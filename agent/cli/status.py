@@ -1,9 +1,52 @@
-"""tbd"""
+"""`status`: how the running agent is. Exit code 1 when no agent answers; conditions alone are no failure."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from agent.cli import options, text
 
 
-def add_arguments(parser):
-    pass
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--json`, `--data-dir`."""
+    parser.add_argument("--json", action="store_true", help="print the answer of GET /v1/status")
+    options.add_place(parser)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and print; raises AgentError when no agent answers."""
+    from agent import config
+    from agent.cli.client import AgentClient
+
+    status = AgentClient(config.data_dir(arguments.data_dir), "register").call("GET", "/v1/status")
+    if arguments.json:
+        print(text.json_text(status))
+        return 0
+    for line in [*text.table(_rows(status)), *_conditions(status["conditions"])]:
+        print(line)
     return 0
+
+
+def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
+    disk = status["disk"]
+    skew = status["clockSkewSeconds"]
+    return [
+        ("connectivity", status["connectivity"]),
+        ("pending", status["pending"]),
+        ("failed", status["failed"]),
+        ("oldest pending", text.duration(status["oldestPendingAgeSeconds"])),
+        ("last contact", text.ago(status["lastContactAt"])),
+        ("last success", text.ago(status["lastSuccessAt"])),
+        ("clock skew", None if skew is None else f"{skew} s"),
+        ("disk", f"{text.size(disk['freeBytes'])} free, journal {text.size(disk['walBytes'])}"),
+        ("store, till", f"{text.printable(status['storeId'])}, {text.printable(status['tillId'])}"),
+        ("version", status["version"]),
+    ]
+
+
+def _conditions(conditions: list[dict[str, Any]]) -> Iterator[str]:
+    for condition in conditions:
+        yield ""
+        yield text.printable(f"{condition['severity']}: {condition['code']} since {condition['since']}")
+        yield f"  {text.printable(condition['text'])}"
+        yield f"  {text.printable(condition['mend'])}"

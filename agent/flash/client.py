@@ -82,7 +82,7 @@ class FlashClient:
 
     async def probe(self) -> Outcome:
         """`GET /stores` with the write key: any answer of Flash's own shows that the line works."""
-        answer = await self._call("GET", wire.PROBE_PATH, self._write_key)
+        answer = await self._call("GET", wire.STORES_PATH, self._write_key)
         if isinstance(answer, Outcome):
             return answer
         status, body, retry_after = answer
@@ -113,7 +113,7 @@ class FlashClient:
             cursor = parsed.get("nextCursor")
             if not isinstance(cursor, str) or not cursor:
                 return False
-            path = f"{wire.STORES_PATH}&cursor={wire.segment(cursor)}"
+            path = f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}"
         return None
 
     async def _post(self, path: str, body: bytes, key: str) -> tuple[int, bytes, float | None] | Outcome:

@@ -19,8 +19,7 @@ IN_FLIGHT = re.compile(r"IN_FLIGHT|IN_PROGRESS|CONCURRENT")  # the same key is s
 BATCH_PATHS = {Kind.SALE: "/orders/batch", Kind.ENROLLMENT: "/members/batch"}
 BATCH_NAMES = {Kind.SALE: "orders", Kind.ENROLLMENT: "members"}
 ECHOED_IDS = {Kind.SALE: ("externalOrderId",), Kind.ENROLLMENT: ("externalId", "email")}
-PROBE_PATH = "/stores?limit=1"
-STORES_PATH = "/stores?limit=200"
+STORES_PATH = "/stores"
 
 
 def error_code(body: Mapping[str, Any]) -> str:

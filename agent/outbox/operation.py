@@ -169,3 +169,8 @@ class Settlement:
 def key_of_generation(key: str, generation: int) -> str:
     """`sale-90871`, then `sale-90871.2`, …"""
     return key if generation == 1 else f"{key}.{generation}"
+
+
+def order_scope(upstream_order_id: str) -> str:
+    """The natural key's scope of a sale and its refunds."""
+    return f"order:{upstream_order_id}"

@@ -3,8 +3,8 @@
 Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep personal data in what `Sealer` seals.
 """
 
-from agent.storage.database import Database, Row, Transaction
+from agent.storage.database import Database, IntegrityError, Row, Transaction
 from agent.storage.datadir import DataDir
 from agent.storage.sealing import Sealer, load_or_create_keys
 
-__all__ = ["DataDir", "Database", "Row", "Sealer", "Transaction", "load_or_create_keys"]
+__all__ = ["DataDir", "Database", "IntegrityError", "Row", "Sealer", "Transaction", "load_or_create_keys"]

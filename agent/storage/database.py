@@ -26,6 +26,7 @@ from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
 from agent.health import Health
 
 Row = tuple[Any, ...]
+IntegrityError = sqlite3.IntegrityError
 
 _BUSY_TIMEOUT_S = 2.0
 _RETRY_AFTER_S = 5
@@ -44,6 +45,13 @@ _READING = ("SELECT", "PRAGMA", "WITH")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
+async def _fetch(connection: aiosqlite.Connection, sql: str, parameters: Iterable[Any]) -> list[Row]:
+    """One statement, all its rows, in one visit to the connection's thread."""
+    rows: Any = await connection.execute_fetchall(sql, parameters)  # typed as sqlite3.Row, which we do not set
+    found: list[Row] = rows
+    return found
+
+
 class Transaction:
     """Statements between BEGIN and COMMIT; handed out by `Database.transaction`."""
 
@@ -52,7 +60,7 @@ class Transaction:
 
     async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
-        return list(await self._connection.execute_fetchall(sql, parameters))
+        return await _fetch(self._connection, sql, parameters)
 
 
 class Database:
@@ -95,7 +103,7 @@ class Database:
         async with self._lock:
             connection = await self._ready()
             try:
-                rows = list(await connection.execute_fetchall(sql, parameters))
+                rows = await _fetch(connection, sql, parameters)
             except sqlite3.Error as error:
                 raise await self._translate(error) from error
         if not sql.lstrip().startswith(_READING):

@@ -1,11 +1,14 @@
 """The agent under test: in this process for most tests, as a process of its own where it is to be killed."""
 
+import asyncio
 import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import aiohttp
 
 from agent.app import Agent
 from agent.config import Settings
+from tests.support.strict_flash import StrictFlash
 
 WRITE_KEY = "fl_live_test_write_0001"
 
@@ -27,7 +31,7 @@ def settings(base_url: str = "http://127.0.0.1:9/api/v2", **sections: dict[str, 
     }
     for name, values in sections.items():
         chosen[name] = {**chosen.get(name, {}), **values}
-    return Settings(**chosen)
+    return Settings.isolated(**chosen)
 
 
 class Register:
@@ -78,6 +82,15 @@ class Register:
     async def operation(self, operation_id: str) -> dict[str, Any]:
         return (await self.call("GET", f"/v1/operations/{operation_id}")).json
 
+    async def settled(self, operation_id: str, seconds: float = 15.0) -> dict[str, Any]:
+        """The operation once it is no longer pending."""
+
+        async def is_settled() -> bool:
+            return (await self.operation(operation_id))["status"] != "pending"
+
+        await until(is_settled, seconds)
+        return await self.operation(operation_id)
+
     async def conditions(self) -> set[str]:
         return {condition["code"] for condition in (await self.status())["conditions"]}
 
@@ -104,6 +117,56 @@ async def running(data_dir: Path, chosen: Settings | None = None) -> AsyncIterat
             yield Register(agent, session)
     finally:
         await agent.stop()
+
+
+@dataclass
+class RawAnswer:
+    """An answer off a raw socket; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def read_answer(reader: asyncio.StreamReader, *, head_only: bool = False) -> RawAnswer:
+    """The next answer on a connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = 0 if head_only else int(headers.get("content-length", "0"))
+    return RawAnswer(int(first.split(" ")[1]), headers, await reader.readexactly(length))
+
+
+async def exchange(port: int, raw: bytes, *, host: str = "127.0.0.1", head_only: bool = False) -> RawAnswer:
+    """Send bytes on a connection of their own, whatever they are, and read one answer."""
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            writer.write(raw)
+            return await read_answer(reader, head_only=head_only)
+        finally:
+            writer.transport.abort()
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    """Look again and again until `holds()`; fails when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        await asyncio.sleep(0.01)
+
+
+@contextlib.contextmanager
+def strict_flash(state: Path | None = None, **options: Any) -> Iterator[StrictFlash]:
+    """A strict Flash that takes the agent's key and knows member POS-CUST-5512, who has 1814 points."""
+    with StrictFlash(state, **options) as flash:
+        flash.add_key(WRITE_KEY, "t1")
+        flash.add_member(externalId="POS-CUST-5512", email="ada@example.com", points=1814)
+        yield flash
 
 
 class AgentProcess:

@@ -1,0 +1,1 @@
+"""Adapters turn other systems' documents into canonical operations. They see `model` and `errors` alone."""

@@ -1,0 +1,77 @@
+"""Text for terminals: aligned tables, ages and sizes.
+
+What comes from elsewhere (an order number, Flash's words, a register's metadata) passes `printable`, so that nothing in
+it can steer the terminal. Pure.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+
+NOTHING = "-"
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def printable(value: Any) -> str:
+    """One line without control characters; NOTHING for what is not there."""
+    if value is None or value == "":
+        return NOTHING
+    return "".join(character if character.isprintable() else "?" for character in str(value))
+
+
+def table(rows: Sequence[Sequence[Any]], *, right: Collection[int] = ()) -> Iterator[str]:
+    """The rows as lines of aligned columns; the columns numbered in `right` are aligned to the right."""
+    cells = [[printable(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def duration(seconds: float | None) -> str:
+    """How long, in the largest unit that fits: `4 s`, `12 min`, `3 h`, `2 d`."""
+    if seconds is None:
+        return NOTHING
+    for length, unit in _STEPS:
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def ago(moment: str | None) -> str:
+    """An RFC 3339 time with how long ago that is."""
+    if moment is None:
+        return NOTHING
+    passed = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    return f"{moment} ({duration(passed)} ago)"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that people read: `41.2 GiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def json_text(document: Any) -> str:
+    """Indented ASCII JSON for `--json`; amounts keep their digits."""
+    import simplejson
+
+    text: str = simplejson.dumps(document, use_decimal=True, indent=2)
+    return text
+
+
+
+
+def one_line(document: Any) -> str:
+    """Compact ASCII JSON for a value inside a line of text."""
+    from agent import jsons
+
+    return jsons.dumps(document)

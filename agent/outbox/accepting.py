@@ -1,0 +1,274 @@
+"""Accepting: durable, in groups, once.
+
+One writer. Accepts that arrive while a commit is under way share the next one: a multi-row INSERT that commits by
+itself, so one fsync serves many registers and no timer delays anybody. A row that is there already is passed over by a
+trigger; the writer sees that it was not returned and takes the slow way: look, then replay, refuse or insert, in one
+transaction. Refunds and upserts always take the slow way, for they depend on what is there.
+
+The order of arrival is the order of acceptance. A failed commit fails its group; of each is then said whether it was
+kept all the same.
+"""
+
+import asyncio
+import contextlib
+import copy
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from agent.clock import Clock
+from agent.delivery import Kind
+from agent.errors import ConflictError, OverloadedError, Refusal, StorageFullError, StorageUnavailableError
+from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operation, Verdict, new_id
+from agent.outbox.rows import READ, Rows
+from agent.outbox.state import UPSERTS, Status
+from agent.storage import Database, Row, Sealer, Transaction
+from agent.storage.database import placeholders, values_rows
+
+MAX_GROUP = 256
+MAX_WAITING = 4096
+
+_INSERT_COLUMNS = (
+    "id, kind, scope, item, fingerprint, subjects, accepted_at, external_order, basket, business_date, request_key, "
+    "key_id, content"
+)
+
+# Accept: what is known is passed over; the generation goes on where the key's last operation ended.
+_INSERT = f"""
+INSERT INTO operation ({_INSERT_COLUMNS}, generation, blocked)
+SELECT new.*,
+  (SELECT COALESCE(max(generation), 0) + 1 FROM operation WHERE scope = new.column3 AND item = new.column4),
+  EXISTS (
+    SELECT 1
+    FROM json_each(new.column6) AS mine
+    JOIN subject ON subject.hash = mine.value
+    JOIN operation AS earlier ON earlier.seq = subject.seq
+    JOIN dependence ON dependence.kind = new.column2 AND dependence.predecessor = earlier.kind
+  )
+FROM (VALUES {{rows}}) AS new
+WHERE true
+RETURNING id, seq, generation, blocked
+"""  # noqa: S608 - constants; {rows} is filled with question marks
+
+_CURRENT = f"SELECT {READ}, scope, item, fingerprint FROM operation WHERE scope = ? AND item = ? AND current = 1"  # noqa: S608
+_BY_REQUEST_KEY = (
+    f"SELECT {READ}, scope, item, fingerprint FROM operation "  # noqa: S608
+    "WHERE seq = (SELECT seq FROM request_key WHERE hash = ?)"
+)
+_ORDER_HISTORY = f"SELECT {READ} FROM operation WHERE scope = ? AND kind IN ('sale', 'refund') AND current = 1"  # noqa: S608
+
+
+@dataclass(slots=True)
+class _Waiting:
+    draft: Draft
+    operation_id: str
+    row: tuple[Any, ...]
+    accepted_at: int
+    answer: asyncio.Future[Accepted]
+
+    @property
+    def needs_history(self) -> bool:
+        return self.draft.decide is not None or self.draft.kind in UPSERTS
+
+
+class Acceptor:
+    """The writing end of the outbox."""
+
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock, rows: Rows) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._rows = rows
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._writer = asyncio.create_task(self._write_groups(), name="outbox-writer")
+
+    async def stop(self) -> None:
+        """Write what was queued, then accept nothing more."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            while self._queue:
+                await asyncio.wait([waiting.answer for waiting in self._queue])
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+
+    async def accept(self, draft: Draft) -> Accepted:
+        """Store a draft durably, or find the operation it repeats."""
+        if self._writer is None:
+            raise StorageUnavailableError("The agent is shutting down.", retry_after_s=5)
+        if len(self._queue) >= MAX_WAITING:
+            raise OverloadedError("Too many requests wait to be stored.", retry_after_s=1)
+        operation_id, accepted_at = new_id(), self._clock.steady_ms()
+        row = self._row(draft, operation_id, accepted_at)
+        waiting = _Waiting(draft, operation_id, row, accepted_at, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._arrived.set()
+        return await waiting.answer
+
+    def _row(self, draft: Draft, operation_id: str, accepted_at: int) -> tuple[Any, ...]:
+        digest = self._sealer.hash
+        return (
+            operation_id,
+            draft.kind.value,
+            digest(draft.scope),
+            digest(draft.item) if draft.item else b"",
+            digest(draft.fingerprint or ""),
+            "[" + ", ".join(f'"{digest(subject).hex()}"' for subject in dict.fromkeys(draft.subjects)) + "]",
+            accepted_at,
+            digest(draft.external_order) if draft.external_order else None,
+            digest(draft.basket) if draft.basket else None,
+            draft.business_date,
+            digest(draft.request_key) if draft.request_key else None,
+            self._sealer.key_id,
+            self._sealer.seal(draft.content.to_bytes(), operation_id, "content"),
+        )
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
+                for needs_history, members in groupby(group, key=lambda waiting: waiting.needs_history):
+                    run = list(members)
+                    await (self._write_one_by_one(run) if needs_history else self._write_together(run))
+
+    async def _write_together(self, group: list[_Waiting]) -> None:
+        rows, parameters = values_rows([waiting.row for waiting in group])
+        try:
+            returned = await self._database.fetch(_INSERT.format(rows=rows), parameters)
+        except Exception as error:  # noqa: BLE001 - whatever happened, every register gets its answer
+            await self._refuse(group, error)
+            return
+        inserted = {operation_id: rest for operation_id, *rest in returned}
+        accepted = [
+            (waiting, _fresh(waiting, waiting.draft.content, *inserted[waiting.operation_id]))
+            for waiting in group
+            if waiting.operation_id in inserted
+        ]
+        await self._explain_waits([operation for _, operation in accepted if operation.blocked])
+        for waiting, operation in accepted:
+            if not waiting.answer.done():
+                waiting.answer.set_result(Accepted(operation, replayed=False))
+        await self._write_one_by_one(waiting for waiting in group if waiting.operation_id not in inserted)
+
+    async def _write_one_by_one(self, group: Iterable[_Waiting]) -> None:
+        for waiting in group:
+            try:
+                async with self._database.transaction() as transaction:
+                    accepted = await self._look_then_write(transaction, waiting)
+                await self._explain_waits([accepted.operation])
+            except Exception as error:  # noqa: BLE001 - as above
+                await self._refuse([waiting], error)
+            else:
+                if not waiting.answer.done():
+                    waiting.answer.set_result(accepted)
+
+    async def _explain_waits(self, operations: Sequence[Operation]) -> None:
+        """Say what blocked operations wait for; they are accepted, so a fault here is no reason to refuse them."""
+        with contextlib.suppress(StorageUnavailableError, StorageFullError):
+            await self._rows.add_waiting_for(self._database, operations)
+
+    async def _refuse(self, group: Sequence[_Waiting], error: Exception) -> None:
+        """Fail the group; after a failed commit say of each whether it was kept all the same."""
+        kept: set[str] | None = None
+        in_doubt = isinstance(error, StorageUnavailableError | StorageFullError) and error.stored
+        if in_doubt:
+            ids = [waiting.operation_id for waiting in group]
+            with contextlib.suppress(Exception):
+                sql = f"SELECT id FROM operation WHERE id IN ({placeholders(len(ids))})"  # noqa: S608
+                kept = {row[0] for row in await self._database.fetch(sql, ids)}
+        for waiting in group:
+            if not waiting.answer.done():
+                own = copy.copy(error)
+                if in_doubt and isinstance(own, Refusal):
+                    own.stored = kept is None or waiting.operation_id in kept
+                waiting.answer.set_exception(own)
+
+    async def _look_then_write(self, transaction: Transaction, waiting: _Waiting) -> Accepted:
+        draft, row = waiting.draft, waiting.row
+        scope, item, fingerprint, request_key = row[2], row[3], row[4], row[10]
+        if request_key is not None:
+            for found in await transaction.fetch(_BY_REQUEST_KEY, [request_key]):
+                same = (scope, item) == (found[-3], found[-2])
+                if not same or (draft.fingerprint is not None and found[-1] != fingerprint):
+                    raise ConflictError(
+                        "This Idempotency-Key was used for another request; the first one stands.",
+                        code="idempotency-conflict",
+                        operation_id=found[1],
+                    )
+                return self._replay(found, draft)
+        for found in await transaction.fetch(_CURRENT, [scope, item]):
+            if draft.fingerprint is None or found[-1] == fingerprint:
+                if request_key is not None:
+                    await transaction.fetch("INSERT INTO request_key VALUES (?, ?)", [request_key, found[0]])
+                return self._replay(found, draft)
+            if draft.kind not in UPSERTS:
+                raise ConflictError(
+                    "This was accepted before with another amount; the first one stands.",
+                    code=draft.conflict_code,
+                    operation_id=found[1],
+                )
+            await self._supersede(transaction, self._rows.operation(found))
+        content = draft.content
+        if draft.decide is not None:
+            content, decided = draft.decide(await self._known_order(transaction, scope))
+            sealed = self._sealer.seal(content.to_bytes(), waiting.operation_id, "content")
+            row = (*row[:4], self._sealer.hash(decided), *row[5:-1], sealed)
+        rows, parameters = values_rows([row])
+        ((_, seq, generation, blocked),) = await transaction.fetch(_INSERT.format(rows=rows), parameters)
+        return Accepted(_fresh(waiting, content, seq, generation, blocked), replayed=False)
+
+    def _replay(self, found: Row, draft: Draft) -> Accepted:
+        operation = self._rows.operation(found)
+        differs: list[str] = []
+        if operation.content is not None:
+            first, again = operation.content.request, draft.content.request
+            differs = [name for name in {**first, **again} if first.get(name) != again.get(name)]
+        return Accepted(operation, replayed=True, differs=differs)
+
+    async def _supersede(self, transaction: Transaction, older: Operation) -> None:
+        """A newer upsert takes the natural key; a failed older one is given up for it."""
+        await transaction.fetch("UPDATE operation SET current = 0 WHERE seq = ?", [older.seq])
+        if older.status is Status.FAILED:
+            await self._rows.discard(transaction, [older], "agent", "superseded", self._clock.steady_ms())
+
+    async def _known_order(self, transaction: Transaction, scope: bytes) -> KnownOrder:
+        total: Decimal | None = None
+        refunded: list[Decimal | None] = []
+        for row in await transaction.fetch(_ORDER_HISTORY, [scope]):
+            operation = self._rows.operation(row)
+            request = operation.content.request if operation.content else {}
+            if operation.kind is Kind.SALE and operation.content:
+                total = Decimal(request["totalAmount"])
+            elif operation.kind is Kind.REFUND and operation.status is not Status.DECLINED:
+                refunded.append(Decimal(request["amount"]) if "amount" in request else None)
+        return KnownOrder(total, refunded)
+
+
+def _fresh(waiting: _Waiting, content: Content, seq: int, generation: int, blocked: int) -> Operation:
+    return Operation(
+        seq=seq,
+        id=waiting.operation_id,
+        kind=waiting.draft.kind,
+        status=Status.PENDING,
+        generation=generation,
+        blocked=bool(blocked),
+        attempts=0,
+        maybe_sent=0,
+        strikes=0,
+        accepted_at=waiting.accepted_at,
+        next_attempt_at=None,
+        settled_at=None,
+        business_date=waiting.draft.business_date,
+        content=content,
+        verdict=Verdict(),
+    )

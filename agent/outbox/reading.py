@@ -1,0 +1,96 @@
+"""Reading the outbox: one operation, a page of them, the backlog in numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from agent.outbox.operation import Operation, order_scope
+from agent.outbox.rows import READ, Rows
+from agent.outbox.state import Status
+from agent.storage import Database, Sealer
+
+MAX_LISTED = 200
+_SCAN_LIMIT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to; texts are plain."""
+
+    status: str | None = None
+    kind: str | None = None
+    external_order_id: str | None = None
+    transaction_id: str | None = None
+    business_date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The backlog in numbers; times in milliseconds."""
+
+    pending: int
+    failed: int
+    oldest_pending_at: int | None
+
+
+class Reading:
+    """The reading end of the outbox."""
+
+    def __init__(self, database: Database, sealer: Sealer, rows: Rows) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._rows = rows
+
+    async def get(self, operation_id: str) -> Operation:
+        """One operation; raises NotFoundError."""
+        operation = await self._rows.get(self._database, operation_id)
+        await self._rows.add_waiting_for(self._database, [operation])
+        return operation
+
+    async def select(self, wanted: Filter, limit: int, before: int | None) -> tuple[list[Operation], int | None]:
+        """A page, newest first, and where the next one begins; a page may be short where few rows match."""
+        ((newest,),) = await self._database.fetch("SELECT max(seq) FROM operation")
+        top = min(before, (newest or 0) + 1) if before is not None else (newest or 0) + 1
+        conditions, parameters, indexed = self._conditions(wanted)
+        floor = 0 if indexed else max(0, top - _SCAN_LIMIT)
+        sql = (
+            f"SELECT {READ} FROM operation WHERE {' AND '.join(['seq < ?', 'seq >= ?', *conditions])} "  # noqa: S608
+            "ORDER BY seq DESC LIMIT ?"
+        )
+        rows = await self._database.fetch(sql, [top, floor, *parameters, limit + 1])
+        operations = [self._rows.operation(row) for row in rows[:limit]]
+        await self._rows.add_waiting_for(self._database, operations)
+        if len(rows) > limit:
+            return operations, operations[-1].seq
+        return operations, floor if floor > 1 else None
+
+    def _conditions(self, wanted: Filter) -> tuple[list[str], list[Any], bool]:
+        digest = self._sealer.hash
+        conditions: list[str] = []
+        parameters: list[Any] = []
+        if wanted.external_order_id is not None:
+            conditions.append("(scope = ? OR external_order = ?)")
+            parameters += [digest(order_scope(wanted.external_order_id)), digest(wanted.external_order_id)]
+        if wanted.transaction_id is not None:
+            conditions.append("basket = ?")
+            parameters.append(digest(wanted.transaction_id))
+        if wanted.business_date is not None:
+            conditions.append("business_date = ?")
+            parameters.append(wanted.business_date)
+        indexed = bool(conditions) or wanted.status in {Status.PENDING, Status.FAILED}
+        for column in ("status", "kind"):
+            value = getattr(wanted, column)
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                parameters.append(value)
+        return conditions, parameters, indexed
+
+    async def counts(self) -> Counts:
+        """How much is pending and failed, and since when."""
+        rows = await self._database.fetch(
+            "SELECT status, count(*) FROM operation WHERE status IN ('pending', 'failed') GROUP BY status"
+        )
+        by_status: dict[str, int] = dict(rows)
+        oldest = await self._database.fetch(
+            "SELECT accepted_at FROM operation WHERE status = 'pending' ORDER BY seq LIMIT 1"
+        )
+        return Counts(by_status.get("pending", 0), by_status.get("failed", 0), oldest[0][0] if oldest else None)

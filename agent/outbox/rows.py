@@ -1,0 +1,99 @@
+"""Rows of the outbox as operations and back: the columns that are read, and what is sealed in them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from agent.delivery import Kind
+from agent.errors import NotFoundError
+from agent.outbox.operation import Content, Operation, Verdict
+from agent.outbox.state import Status
+from agent.storage import Row, Sealer, Transaction
+from agent.storage.database import placeholders
+
+READ = (
+    "seq, id, kind, status, generation, blocked, attempts, maybe_sent, strikes, accepted_at, next_attempt_at, "
+    "settled_at, business_date, key_id, content, outcome_key_id, outcome"
+)
+_WAITING_FOR = """
+SELECT waiting.seq, operation.id FROM waiting JOIN operation ON operation.seq = waiting.predecessor
+WHERE waiting.seq IN ({rows}) ORDER BY operation.seq
+"""
+_DISCARD = """
+UPDATE operation SET status = 'discarded', current = 0, blocked = 0, next_attempt_at = NULL, settled_at = ?,
+  outcome = ?, outcome_key_id = ?
+WHERE seq = ?
+"""
+
+
+class Reader(Protocol):
+    """The database, or a transaction on it."""
+
+    async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
+        """Run one statement and return all its rows."""
+        ...
+
+
+class Rows:
+    """Opens and seals rows with one sealer."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def get(self, reader: Reader, operation_id: str) -> Operation:
+        """One operation; raises NotFoundError."""
+        for row in await reader.fetch(f"SELECT {READ} FROM operation WHERE id = ?", [operation_id]):  # noqa: S608
+            return self.operation(row)
+        raise NotFoundError("There is no operation with this id.", code="operation-not-found")
+
+    async def add_waiting_for(self, reader: Reader, operations: Sequence[Operation]) -> None:
+        """Fill in `waiting_for` of those that are blocked."""
+        blocked = {operation.seq: operation for operation in operations if operation.blocked}
+        if not blocked:
+            return
+        found: dict[int, list[str]] = {}
+        for seq, operation_id in await reader.fetch(
+            _WAITING_FOR.format(rows=placeholders(len(blocked))), list(blocked)
+        ):
+            found.setdefault(seq, []).append(operation_id)
+        for seq, operation in blocked.items():
+            operation.waiting_for = list(dict.fromkeys(found.get(seq, [])))
+
+    def operation(self, row: Row) -> Operation:
+        """The operation of a row whose first columns are READ."""
+        seq, operation_id, kind, status, generation, blocked, *rest = row[: len(READ.split(", "))]
+        *plain, key_id, content, outcome_key_id, outcome = rest
+        opened = self._sealer.open
+        attempts, maybe_sent, strikes, accepted_at, next_attempt_at, settled_at, business_date = plain
+        return Operation(
+            seq=seq,
+            id=operation_id,
+            kind=Kind(kind),
+            status=Status(status),
+            generation=generation,
+            blocked=bool(blocked),
+            attempts=attempts,
+            maybe_sent=maybe_sent,
+            strikes=strikes,
+            accepted_at=accepted_at,
+            next_attempt_at=next_attempt_at,
+            settled_at=settled_at,
+            business_date=business_date,
+            content=None if content is None else Content.from_bytes(opened(content, operation_id, "content", key_id)),
+            verdict=Verdict()
+            if outcome is None
+            else Verdict.from_bytes(opened(outcome, operation_id, "outcome", outcome_key_id)),
+        )
+
+    def seal_verdict(self, operation_id: str, verdict: Verdict) -> tuple[bytes, int]:
+        """The outcome column and the id of its key."""
+        return self._sealer.seal(verdict.to_bytes(), operation_id, "outcome"), self._sealer.key_id
+
+    async def discard(
+        self, transaction: Transaction, operations: Sequence[Operation], by: str, reason: str, now_ms: int
+    ) -> None:
+        """Write operations off under a name and a reason, beside what was known of them."""
+        for operation in operations:
+            verdict = replace(operation.verdict, by=by, reason=reason)
+            sealed, key_id = self.seal_verdict(operation.id, verdict)
+            await transaction.fetch(_DISCARD, [now_ms, sealed, key_id, operation.seq])

@@ -1,0 +1,52 @@
+"""Reads what is still readable in a database that was set aside; in this module nothing is written.
+
+Ranges of rows are halved where they cannot be read, down to the single row that is lost. The file is a copy that no
+agent uses any more.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+_RANGE = 256
+
+
+class DamagedDatabase:
+    """A quarantined database file; `open` it, read, `close` it, all in one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def rows(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """All readable rows of a table without a row number of its own; what follows the damage is lost."""
+        found: list[tuple[Any, ...]] = []
+        with contextlib.suppress(sqlite3.DatabaseError):
+            found.extend(self._connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))  # noqa: S608
+        return found
+
+    def numbered_rows(self, table: str, number: str, columns: Sequence[str], highest: int) -> Iterator[tuple[Any, ...]]:
+        """All readable rows of a table whose primary key `number` runs from 1 to `highest`."""
+        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {number} BETWEEN ? AND ? ORDER BY {number}"  # noqa: S608
+        ranges = [(low, min(low + _RANGE - 1, highest)) for low in range(1, highest + 1, _RANGE)]
+        while ranges:
+            low, high = ranges.pop(0)
+            try:
+                yield from self._connection.execute(sql, (low, high)).fetchall()
+            except sqlite3.DatabaseError:
+                if low < high:
+                    middle = (low + high) // 2
+                    ranges[:0] = [(low, middle), (middle + 1, high)]
+
+    def highest(self, queries: Sequence[str]) -> int:
+        """The highest number that any of the queries still yields."""
+        best = 0
+        for sql in queries:
+            with contextlib.suppress(sqlite3.DatabaseError):
+                best = max(best, self._connection.execute(sql).fetchone()[0] or 0)
+        return best

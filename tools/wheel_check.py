@@ -1,0 +1,48 @@
+"""Build the wheel, install it with the locked requirements into an environment of its own, and test what is installed.
+
+The tests are copied beside, so that `import agent` finds the installed package or nothing. Run by `make wheel`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = ROOT / ".wheel-venv"
+PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> None:
+    subprocess.run([str(part) for part in command], cwd=cwd, check=True)  # noqa: S603 - our own arguments
+
+
+def build(target: Path) -> Path:
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target)
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+def main(arguments: list[str]) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = build(Path(folder) / "dist")
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        venv.create(ENVIRONMENT, with_pip=True)
+        python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
+        run(python, *PIP, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt")
+        run(python, *PIP, "--no-deps", wheel)
+        away = Path(folder) / "away"
+        away.mkdir()
+        shutil.copytree(ROOT / "tests", away / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, away)
+        run(python, "-c", f"import agent; assert {str(ENVIRONMENT)!r} in agent.__file__, agent.__file__", cwd=away)
+        run(python, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *arguments, cwd=away)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
