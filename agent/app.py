@@ -15,6 +15,7 @@ from agent.api.guard import Guard, Scope
 from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
+from agent.errors import DataKeyError
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
@@ -25,7 +26,7 @@ from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.salvage import salvage
 from agent.outbox.store import Store
 from agent.service import Service
-from agent.storage import Database, DataDir, Sealer, load_or_create_keys
+from agent.storage import Database, DataDir, NoSealer, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
 
 CHECK_FACT = "data-key-check"
@@ -77,10 +78,12 @@ class Agent:
             start_delay_s=random.uniform(0, settings.relay.start_jitter_s),  # noqa: S311 - jitter
             hold_probe_s=settings.relay.hold_probe_s,
         )
-        key = settings.key("write")
+        locked = isinstance(sealer, NoSealer)
+        key = None if locked else settings.key("write")
         key_hash = sealer.hash(f"key:{key.get_secret_value()}") if key else None
         guard = KeyGuard(store, flash, health, key_hash=key_hash, store_id=settings.store.store_id)
-        await guard.start()
+        if not locked:
+            await guard.start()
         if not guard.verified:
             line.hold_key(probe_now=True)
         options = RelayOptions(settings.relay.max_in_flight, settings.relay.batch_size, settings.relay.order_wait_h)
@@ -98,8 +101,9 @@ class Agent:
             key_guard=guard,
         )
         line.changed = service.observe_line
-        await relay.start()
-        self._stack.push_async_callback(relay.stop)
+        if not locked:
+            await relay.start()
+            self._stack.push_async_callback(relay.stop)
         await self._serve(service, Guard(tokens, settings.api.allowed_origins))
         self._keep_house(database)
         await service.count()
@@ -120,8 +124,14 @@ class Agent:
         return database, sealer
 
     async def _open_sealer(self, database: Database) -> Sealer:
+        """The sealer; without its key one that refuses, so that the agent still answers and says what is wrong."""
         rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
-        keys = load_or_create_keys(self._data_dir.data_key, rows[0][0] if rows else None)
+        try:
+            keys = load_or_create_keys(self._data_dir.data_key, rows[0][0] if rows else None)
+        except DataKeyError as error:
+            self._health.set("data-key-unavailable", active=True, detail=error.detail)
+            self._log.error("the data key is unavailable", error=error.detail)
+            return NoSealer(error.detail)
         if not rows:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         return Sealer(keys)

@@ -10,6 +10,7 @@ Three readings, because a till's wall clock can be days off and can jump:
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -30,6 +31,10 @@ class Clock:
     def steady_ms(self) -> int:
         """Milliseconds since the epoch as the wall clock showed them at start, advancing steadily."""
         return int((self._offset_s + time.monotonic()) * 1000)
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back in `delay_s` seconds; the handle cancels."""
+        return asyncio.get_running_loop().call_later(delay_s, call)
 
     async def sleep(self, delay_s: float) -> None:
         """Let `delay_s` seconds pass."""

@@ -8,6 +8,7 @@ from typing import Any
 from agent import __version__
 from agent.clock import Clock, rfc3339
 from agent.config import Settings
+from agent.errors import StorageUnavailableError
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
@@ -21,6 +22,7 @@ from agent.storage import Database
 
 FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics")
 SKEW_TOLERATED_S = 120.0
+READY_CACHE_S = 1.0
 
 
 class Service:
@@ -50,6 +52,7 @@ class Service:
         self._line = line
         self._flash = flash
         self._key_guard = key_guard
+        self._written_at = float("-inf")
 
     async def send(self, operation: Operation, wait_s: float) -> Operation:
         """Let the relay have an accepted operation; with a wait, return it as it is at the wait's end."""
@@ -81,8 +84,13 @@ class Service:
         return await self.status()
 
     async def check_writable(self) -> None:
-        """Write a small fact; raises what the storage raises."""
-        await self.store.remember("ready", str(self._clock.steady_ms()).encode())
+        """Write a small fact, at most once a second; raises what the storage raises."""
+        if "data-key-unavailable" in self._health:
+            raise StorageUnavailableError("The data key is unavailable.", code="data-key-unavailable", retry_after_s=30)
+        now = self._clock.monotonic()
+        if now - self._written_at > READY_CACHE_S:
+            await self.store.remember("ready", b"1")
+            self._written_at = now
 
     async def count(self) -> Counts:
         """The backlog, and the condition that follows from it."""

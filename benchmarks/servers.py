@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,13 @@ def agent(
     upstream_port: int | None = None,
     settings: Mapping[str, str] | None = None,
     extra_environment: Mapping[str, str] | None = None,
+    words: Sequence[str] | None = None,
 ) -> Iterator[Server]:
     """The agent itself, a black box; without an upstream it is offline and only accepts."""
     port = free_port()
     config_file = directory / "agent.toml"  # empty: a till's own settings must not leak into a measurement
     config_file.touch()
-    config = {
+    environment = {
         "FLASH_AGENT_CONFIG": str(config_file),
         "FLASH_AGENT_API__PORT": str(port),
         "FLASH_AGENT_FLASH__BASE_URL": upstream_url(upstream_port),
@@ -76,8 +77,8 @@ def agent(
         **(extra_environment or {}),
     }
     data = directory / "data"
-    command = [*AgentCommand.words, "run", "--data-dir", str(data)]
-    with Child(command, directory / "agent.log", extra_environment=config) as child:
+    command = [*(words or AgentCommand.words), "run", "--data-dir", str(data)]
+    with Child(command, directory / "agent.log", extra_environment=environment) as child:
         started_s = child.wait_until_listening(port)
         token_file = data / "register.token"
         child.wait_for_file(token_file)
@@ -98,21 +99,17 @@ def naive(
 
 def hollow_is_there() -> bool:
     """Whether the agent's own server can be built without its storage."""
-    return AgentCommand.from_tree and (REPOSITORY / "benchmarks" / "peers" / "hollow.py").is_file()
+    return AgentCommand.from_tree and agent_is_there()
 
 
 @contextmanager
 def without_storage(directory: Path) -> Iterator[Server]:
-    """The agent's own server over an outbox that keeps nothing; aiohttp and pydantic alone where it fails."""
-    port = free_port()
-    data = directory / "hollow"
+    """The agent's own server over an outbox that keeps nothing; aiohttp and pydantic alone without a tree."""
     if hollow_is_there():
-        command = python("benchmarks.peers.hollow", "--port", str(port), "--dir", str(data))
-        with Child(command, directory / "hollow.log") as child:
-            started_s = child.wait_until_listening(port)
-            child.wait_for_file(data / "register.token")
-            yield Server(child, port, (data / "register.token").read_text().strip(), started_s)
+        with agent(directory, words=python("benchmarks.peers.hollow")) as server:
+            yield server
         return
+    port = free_port()
     with Child(python("benchmarks.peers.plain", "--port", str(port)), directory / "plain.log") as child:
         yield Server(child, port, started_s=child.wait_until_listening(port))
 

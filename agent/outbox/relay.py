@@ -87,7 +87,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters: dict[int, _Waiter] = {}
         self._maybe_ready = set(BACKLOG_KINDS)
-        self._due_ms: int | None = None
+        self._due_ms = 0.0
         self._in_flight = 0
         self._backlog_in_flight = 0
         self._probing = False
@@ -161,18 +161,12 @@ class Relay:
             await self._wait_until_woken(delay_s)
 
     async def _wait_until_woken(self, delay_s: float | None) -> None:
-        if delay_s is None:
-            await self._woken.wait()
-            return
-        timer = asyncio.create_task(self._clock.sleep(delay_s))
-        woken = asyncio.create_task(self._woken.wait())
+        timer = None if delay_s is None else self._clock.call_later(delay_s, self.wake)
         try:
-            await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
-            if timer.done():
-                self._maybe_ready |= set(BACKLOG_KINDS)
+            await self._woken.wait()
         finally:
-            timer.cancel()
-            woken.cancel()
+            if timer is not None:
+                timer.cancel()
 
     async def _dispatch(self) -> float | None:
         """Send what may go; returns in how many seconds to look again (None: when woken)."""
@@ -185,28 +179,30 @@ class Relay:
         return await self._next_look_s()
 
     async def _next_look_s(self) -> float | None:
-        delays = [waiter.not_before - self._clock.monotonic() for waiter in self._waiters.values() if waiter.not_before]
-        if self._maybe_ready:
+        now, now_ms = self._clock.monotonic(), self._clock.steady_ms()
+        delays = [waiter.not_before - now for waiter in self._waiters.values() if waiter.not_before]
+        if self._maybe_ready:  # something may go as soon as the line lets it
             delays += [STAND_ASIDE_S] if self._waiters else []
             delays += [delay for delay in [self._line.next_change_s()] if delay is not None]
-        elif self._due_ms is None:
-            self._due_ms = await self._store.next_due()
-        if self._due_ms is not None:
-            delays.append((self._due_ms - self._clock.steady_ms()) / 1000)
-            self._due_ms = None
+        else:
+            if self._due_ms <= now_ms:
+                due = await self._store.next_due()
+                self._due_ms = float("inf") if due is None else due
+            if self._due_ms != float("inf"):
+                delays.append((self._due_ms - now_ms) / 1000)
         return max(0.001, min(delays)) if delays else None
 
     async def _probe_when_due(self) -> float | None:
-        if await self._store.next_due() is None:
-            self._maybe_ready.clear()
-            return None  # an idle agent does not poll
-        if self._probing:
+        if self._probing or not self._maybe_ready:
             return None
-        if self._line.probe_due():
+        if not self._line.probe_due():
+            return self._line.next_change_s()
+        if await self._store.has_ready():
             self._probing = True
             self._spawn(self._probe())
-            return None
-        return self._line.next_change_s()
+        else:
+            self._maybe_ready.clear()  # an idle agent does not poll
+        return None
 
     async def _probe(self) -> None:
         try:
@@ -351,7 +347,7 @@ class Relay:
         for settlement, outcome in zip(settlements, outcomes, strict=True):
             self.attempts[settlement.operation.kind, outcome.fate] += 1
             if settlement.next_attempt_at is not None:
-                self._due_ms = min(self._due_ms or settlement.next_attempt_at, settlement.next_attempt_at)
+                self._due_ms = min(self._due_ms, settlement.next_attempt_at)
             if settlement.status is not Status.PENDING:
                 self.settled(settlement.operation, settlement.status)
             self._tell_waiter(settlement.operation, settlement.status, outcome)

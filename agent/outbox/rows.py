@@ -92,8 +92,9 @@ class Rows:
     async def discard(
         self, transaction: Transaction, operations: Sequence[Operation], by: str, reason: str, now_ms: int
     ) -> None:
-        """Write operations off under a name and a reason, beside what was known of them."""
+        """Write operations off under a name and a reason, beside what was known of them; their keys are free again."""
         for operation in operations:
             verdict = replace(operation.verdict, by=by, reason=reason)
             sealed, key_id = self.seal_verdict(operation.id, verdict)
             await transaction.fetch(_DISCARD, [now_ms, sealed, key_id, operation.seq])
+            await transaction.fetch("DELETE FROM request_key WHERE seq = ?", [operation.seq])

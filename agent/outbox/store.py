@@ -146,13 +146,15 @@ class Store:
         )
 
     async def next_due(self) -> int | None:
-        """When the next ready operation may be sent (milliseconds; 0: now); None when none is ready."""
-        sql = (
-            "SELECT min(COALESCE(next_attempt_at, 0)) FROM operation "
-            "WHERE status = 'pending' AND blocked = 0 AND claimed = 0"
-        )
+        """When the first pause ends (milliseconds); None when nothing pauses."""
+        sql = "SELECT min(next_attempt_at) FROM operation WHERE next_attempt_at IS NOT NULL"
         ((due,),) = await self._database.fetch(sql)
         return None if due is None else int(due)
+
+    async def has_ready(self) -> bool:
+        """Whether anything is pending that waits for nothing but the line."""
+        sql = "SELECT 1 FROM operation WHERE status = 'pending' AND blocked = 0 AND claimed = 0 LIMIT 1"
+        return bool(await self._database.fetch(sql))
 
     async def is_stuck(self, seq: int) -> bool:
         """Whether an operation waits, directly or not, for one that failed."""

@@ -74,6 +74,23 @@ class Sealer:
         return hashlib.blake2b(text.encode(), key=self._hashing, digest_size=_HASH_BYTES).digest()
 
 
+class NoSealer(Sealer):
+    """Stands in where the data key is missing: whatever would need it is refused, with the reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(DataKeys({}, 0, b"\0" * 32))
+        self._reason = reason
+
+    def seal(self, plain: bytes, row_id: str, column: str) -> bytes:  # noqa: ARG002
+        raise DataKeyError(self._reason, retry_after_s=30)
+
+    def open(self, sealed: bytes, row_id: str, column: str, key_id: int) -> bytes:  # noqa: ARG002
+        raise DataKeyError(self._reason, retry_after_s=30)
+
+    def hash(self, text: str) -> bytes:  # noqa: ARG002
+        raise DataKeyError(self._reason, retry_after_s=30)
+
+
 def load_or_create_keys(path: Path, check_value: bytes | None) -> DataKeys:
     """The keys in `path`; made on the first start alone, durable before they are returned.
 

@@ -1,6 +1,6 @@
 """aiohttp and pydantic without any storage: what the framework alone can do.
 
-Stands in for the agent's own server without storage (``hollow.py``) where that cannot be built.
+The fastest that this stack can answer; stands in for ``hollow.py`` where another agent than the tree's is measured.
 ``python -m benchmarks.peers.plain --port P``
 """
 

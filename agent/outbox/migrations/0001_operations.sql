@@ -50,6 +50,7 @@ CREATE UNIQUE INDEX operation_key ON operation (scope, item, generation);
 
 -- What the relay may take, in the order of acceptance.
 CREATE INDEX operation_ready ON operation (kind, seq) WHERE status = 'pending' AND blocked = 0 AND claimed = 0;
+CREATE INDEX operation_due ON operation (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX operation_unsettled ON operation (status, seq) WHERE status IN ('pending', 'failed');
 
 -- What the list can be asked for.
