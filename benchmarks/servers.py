@@ -105,10 +105,14 @@ def hollow_is_there() -> bool:
 @contextmanager
 def without_storage(directory: Path) -> Iterator[Server]:
     """The agent's own server over an outbox that keeps nothing; aiohttp and pydantic alone without a tree."""
-    if hollow_is_there():
-        with agent(directory, words=python("benchmarks.peers.hollow")) as server:
-            yield server
-        return
+    own = hollow_is_there()
+    with agent(directory, words=python("benchmarks.peers.hollow")) if own else plain(directory) as server:
+        yield server
+
+
+@contextmanager
+def plain(directory: Path) -> Iterator[Server]:
+    """aiohttp and pydantic, no storage and nothing else."""
     port = free_port()
     with Child(python("benchmarks.peers.plain", "--port", str(port)), directory / "plain.log") as child:
         yield Server(child, port, started_s=child.wait_until_listening(port))

@@ -5,7 +5,7 @@ not come out as told.
 """
 
 import argparse
-import sys
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,9 +75,9 @@ async def _serve(agent: "Agent") -> None:
     from agent.cli.story import ADA
 
     address = f"http://127.0.0.1:{agent.port}"
-    token = agent.data_dir.token_path("register")
+    token = shlex.quote(str(agent.data_dir.token_path("register")))
     print(f"\nBoth go on serving; the API is described at {address}/docs. Ring up a sale yourself:\n")
     print(f"  {_CURL.format(address=address, token=token, customer=ADA)}\n")
-    print(f"Ask how the agent is: {Path(sys.argv[0]).name} status --data-dir {agent.data_dir.path}")
+    print(f"Ask how the agent is: flash-agent status --data-dir {shlex.quote(str(agent.data_dir.path))}")
     print("Stop with Ctrl-C.", flush=True)
     await process.until_told_to_stop()

@@ -148,7 +148,9 @@ def _retry(client: "AgentClient", arguments: argparse.Namespace) -> int:
 def _discard(client: "AgentClient", arguments: argparse.Namespace) -> int:
     answer = client.call("POST", f"/v1/operations/{arguments.id}/discard", {"reason": arguments.reason})
     print(f"{answer['id']}  {answer['kind']}  {answer['status']}")
-    rows = [(f"  {each['id']}", each["kind"], _EFFECTS.get(each["effect"], each["effect"])) for each in answer["dependents"]]
+    rows = [
+        (f"  {each['id']}", each["kind"], _EFFECTS.get(each["effect"], each["effect"])) for each in answer["dependents"]
+    ]
     for line in text.table(rows):
         print(line)
     return 0

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-
 NOTHING = "-"
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -66,8 +65,6 @@ def json_text(document: Any) -> str:
 
     text: str = simplejson.dumps(document, use_decimal=True, indent=2)
     return text
-
-
 
 
 def one_line(document: Any) -> str:

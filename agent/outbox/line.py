@@ -2,7 +2,7 @@
 
 A state machine without I/O; the relay asks before it sends and reports what came back.
 
-    starting ──▶ online ◀──▶ offline        no answer, or three operations in trouble in a row; probes find the way back
+    starting ──▶ online ◀──▶ offline        no answer, or three operations in trouble; probes find the way back
                    ▲ │
                    │ └─────▶ throttled       429: nobody sends before Retry-After
                    └───────▶ unauthorized    401: what uses the key is held; a probe a minute
@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from agent.clock import Clock
 from agent.delivery import Contact, Outcome
-from agent.outbox.retry import LINE_CEILING_S, line_wait_s
+from agent.outbox.retry import line_wait_s
 
 TROUBLES_UNTIL_OFFLINE = 3
 _THROTTLE_DEFAULT_S = 1.0
@@ -44,7 +44,7 @@ class Line:
         self._closed_until = 0.0  # nobody sends before: Retry-After
         self._probe_from: float | None = None  # offline: when the next probe may go
         self._failures = 0  # since the last operation that Flash answered; a probe's success does not clear them
-        self._troubles = 0
+        self._troubled_sources: set[str] = set()
         self._key_held_until: float | None = None
         self._held_endpoints: dict[str, float] = {}
         self.connectivity = Connectivity.STARTING
@@ -119,43 +119,47 @@ class Line:
         self._key_held_until = None
         self._become(Connectivity.STARTING)
 
-    def report(self, endpoint: str, outcome: Outcome, *, probe: bool = False, waiting: bool = False) -> None:
-        """Learn from one attempt. `endpoint` is empty for a probe; `waiting` failures do not lengthen the pause."""
+    def report(self, endpoint: str, outcome: Outcome, *, probe: bool = False, source: str = "") -> None:
+        """Learn from one attempt.
+
+        `endpoint` is empty for a read; `probe`: this attempt was the one that a dead line was given; `source` names the
+        operation, so that one in trouble again and again is not taken for an outage.
+        """
         self.heard_a_stranger = outcome.code == "unexpected-answer"
         if outcome.contact is not Contact.UNREACHABLE:
             self.last_contact_ms = self._clock.steady_ms()
         match outcome.contact:
             case Contact.ANSWERED:
-                self._answered(endpoint, probe=probe)
+                self._answered(endpoint)
             case Contact.ENDPOINT_REFUSED:
-                if not probe:
+                if endpoint:
                     self._held_endpoints[endpoint] = self._now() + self._hold_probe_s
-                self._reached(probe=probe)
+                self._reached(grow=False)
             case Contact.KEY_REFUSED:
                 self._probe_from = None
                 self.hold_key()
             case Contact.THROTTLED:
                 self._throttled(outcome.retry_after_s)
             case Contact.TROUBLED:
-                self._troubled(outcome.retry_after_s, probe=probe, waiting=waiting)
+                self._troubled(outcome.retry_after_s, probe=probe, source=source)
             case Contact.UNREACHABLE:
-                self._fail(outcome.retry_after_s, waiting=waiting)
+                self._fail(outcome.retry_after_s, probe=probe)
 
-    def _answered(self, endpoint: str, *, probe: bool) -> None:
+    def _answered(self, endpoint: str) -> None:
         self._held_endpoints.pop(endpoint, None)
-        if not probe:
+        if endpoint:
             self._failures = 0
-            self._troubles = 0
+            self._troubled_sources.clear()
             self.last_success_ms = self._clock.steady_ms()
-        self._reached(probe=probe)
+        self._reached(grow=bool(endpoint))
 
-    def _reached(self, *, probe: bool) -> None:
-        was_closed = self._probe_from is not None or self.connectivity is Connectivity.THROTTLED
+    def _reached(self, *, grow: bool) -> None:
+        was_closed = self.needs_probe or self.connectivity is Connectivity.THROTTLED
         self._probe_from = None
         self._key_held_until = None
         if was_closed:
             self._window = 1
-        elif not probe:
+        elif grow:
             self._window = min(self._window + 1, self._max_in_flight)
         if self._now() >= self._closed_until:
             self._become(Connectivity.ONLINE)
@@ -167,17 +171,18 @@ class Line:
         self._closed_until = max(self._closed_until, self._now() + wait_s)
         self._become(Connectivity.THROTTLED)
 
-    def _troubled(self, retry_after_s: float | None, *, probe: bool, waiting: bool) -> None:
-        self._troubles += 1
+    def _troubled(self, retry_after_s: float | None, *, probe: bool, source: str) -> None:
+        self._troubled_sources.add(source)
         if retry_after_s:
             self._closed_until = max(self._closed_until, self._now() + retry_after_s)
-        if probe or self._probe_from is not None or self._troubles >= TROUBLES_UNTIL_OFFLINE:
-            self._fail(None, waiting=waiting)
+        if self._probe_from is not None or len(self._troubled_sources) >= TROUBLES_UNTIL_OFFLINE:
+            self._fail(None, probe=probe)
 
-    def _fail(self, retry_after_s: float | None, *, waiting: bool) -> None:
-        if not (waiting and self._probe_from is not None):
+    def _fail(self, retry_after_s: float | None, *, probe: bool) -> None:
+        """The line is dead. Of those that were under way when it died the first counts, then each probe."""
+        if self._probe_from is None or probe:
             self._failures += 1
-            self._probe_from = self._now() + min(line_wait_s(self._failures, retry_after_s), LINE_CEILING_S)
+            self._probe_from = self._now() + line_wait_s(self._failures, retry_after_s)
         self._become(Connectivity.OFFLINE)
 
     def _become(self, connectivity: Connectivity) -> None:

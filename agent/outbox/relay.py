@@ -91,6 +91,7 @@ class Relay:
         self._in_flight = 0
         self._backlog_in_flight = 0
         self._probing = False
+        self._probe_with_operation = False
         self._backlog_sent_at = float("-inf")
         self._no_batches_until: dict[Kind, float] = {}
         self.attempts: Counter[tuple[Kind, Fate]] = Counter()
@@ -197,17 +198,27 @@ class Relay:
             return None
         if not self._line.probe_due():
             return self._line.next_change_s()
-        if await self._store.has_ready():
+        if not await self._store.has_ready():
+            self._maybe_ready.clear()  # an idle agent does not poll
+        elif not (self._probe_with_operation and await self._send_as_probe()):
             self._probing = True
             self._spawn(self._probe())
-        else:
-            self._maybe_ready.clear()  # an idle agent does not poll
         return None
+
+    async def _send_as_probe(self) -> bool:
+        """Where the read finds no Flash at that address, one operation may; not while the key is in question."""
+        for kind in BACKLOG_KINDS:
+            for fresh in (True, False):
+                if self._line.permits_waiting(kind) and (claimed := await self._store.claim(kind, 1, fresh=fresh)):
+                    self._send_alone(claimed[0], waiting=False, probe=True)
+                    return True
+        return False
 
     async def _probe(self) -> None:
         try:
             outcome = await self._probe_once()
             self._line.report("", outcome, probe=True)
+            self._probe_with_operation = outcome.code == "unexpected-answer"
             await self._note_retry_after(outcome)
         finally:
             self._probing = False
@@ -228,9 +239,8 @@ class Relay:
         if not chosen:
             return
         claimed = await self._store.claim_waiting([waiter.operation.seq for waiter in chosen])
-        self._probing = self._probing or (self._line.needs_probe and bool(claimed))
         for operation in claimed:
-            self._send_alone(operation, waiting=True)
+            self._send_alone(operation, waiting=True, probe=self._line.needs_probe)
 
     async def _serve_backlog(self, kind: Kind) -> None:
         if not self._line.permits_backlog(kind):
@@ -294,21 +304,23 @@ class Relay:
             self._backlog_in_flight -= int(backlog)
             self._woken.set()
 
-    def _send_alone(self, operation: Operation, *, waiting: bool) -> None:
+    def _send_alone(self, operation: Operation, *, waiting: bool, probe: bool = False) -> None:
         if waiter := self._waiters.get(operation.seq):
             waiter.in_flight = True
-        self._start(self._send_one(operation, waiting=waiting), backlog=not waiting)
+        self._probing = self._probing or probe
+        self._start(self._send_one(operation, waiting=waiting, probe=probe), backlog=not waiting)
 
-    async def _send_one(self, operation: Operation, *, waiting: bool) -> None:
+    async def _send_one(self, operation: Operation, *, waiting: bool, probe: bool) -> None:
         try:
             outcome = await self._sender.send(operation.parcel())
         except Exception:  # noqa: BLE001 - put back, never lost
             self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
             outcome = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
-        was_probe = self._line.needs_probe
-        self._line.report(operation.kind, outcome, waiting=waiting)
-        if was_probe:
+        # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
+        self._line.report(operation.kind, outcome, probe=probe and not waiting, source=operation.id)
+        if probe:
             self._probing = False
+            self._probe_with_operation = False
         await self._note_retry_after(outcome)
         await self._settle([operation], [outcome])
 
@@ -320,7 +332,7 @@ class Relay:
             self._log.exception("send failed", kind=kind.value, count=len(operations))
             answer = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
         if isinstance(answer, Outcome):
-            self._line.report(kind, answer)
+            self._line.report(kind, answer, source=operations[0].id)
             await self._note_retry_after(answer)
             if answer.code == BATCH_REFUSED and answer.http_status in {404, 405, 501}:
                 self._no_batches_until[kind] = self._clock.monotonic() + NO_BATCHES_FOR_S
@@ -350,26 +362,32 @@ class Relay:
                 self._due_ms = min(self._due_ms, settlement.next_attempt_at)
             if settlement.status is not Status.PENDING:
                 self.settled(settlement.operation, settlement.status)
-            self._tell_waiter(settlement.operation, settlement.status, outcome)
+            self._tell_waiters(settlement.operation, settlement.status, outcome)
         if any(settlement.status is Status.FAILED for settlement in settlements):
             await self._release_stuck()
         self.wake()
 
-    def _tell_waiter(self, operation: Operation, status: Status, outcome: Outcome) -> None:
-        waiter = self._waiters.get(operation.seq)
-        if waiter is None:
+    def _tell_waiters(self, operation: Operation, status: Status, outcome: Outcome) -> None:
+        """Release who need not wait any longer; an attempt for a predecessor counts for those that wait behind it."""
+        own = self._waiters.get(operation.seq)
+        if own is not None:
+            own.in_flight = False
+            if status is not Status.PENDING:
+                own.released.set()
+        if status is not Status.PENDING:
             return
-        waiter.in_flight = False
-        waiter.tries_left -= 1
-        may_help = (
-            waiter.tries_left > 0
-            and (outcome.contact is not Contact.ANSWERED or outcome.code in _WORTH_WAITING_FOR)
-            and self._line.permits_waiting(operation.kind)
-        )
-        if status is Status.PENDING and may_help:
-            waiter.not_before = self._clock.monotonic() + random.uniform(0.05, 0.25)  # noqa: S311 - jitter
-        else:
-            waiter.released.set()
+        behind = [waiter for waiter in self._waiters.values() if waiter.operation.blocked]
+        for waiter in [own] if own is not None else behind:
+            waiter.tries_left -= 1
+            may_help = (
+                waiter.tries_left > 0
+                and (outcome.contact is not Contact.ANSWERED or outcome.code in _WORTH_WAITING_FOR)
+                and self._line.permits_waiting(waiter.operation.kind)
+            )
+            if may_help:
+                waiter.not_before = self._clock.monotonic() + random.uniform(0.05, 0.25)  # noqa: S311 - jitter
+            else:
+                waiter.released.set()
 
     async def _release_stuck(self) -> None:
         for waiter in list(self._waiters.values()):

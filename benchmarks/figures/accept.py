@@ -22,6 +22,7 @@ AGENT = "the agent"
 AGENT_ONLINE = "the agent, sending meanwhile"
 RAW = "raw append + fdatasync (32: group commit)"
 HOLLOW = "the same server without storage"
+PLAIN = "aiohttp + pydantic, no storage and nothing else"
 NAIVE_SERVER = "aiohttp + aiosqlite, a commit per sale"
 NAIVE_SHARED = "aiohttp + aiosqlite, overlapping requests share a transaction (unsafe)"
 PERSIST_QUEUE = "persist-queue SQLiteAckQueue"
@@ -86,6 +87,7 @@ def _subjects(bench: Bench) -> dict[str, Callable[[], Bursts]]:
     subjects: dict[str, Callable[[], Bursts]] = {
         RAW: how.raw,
         HOLLOW: lambda: how.served(servers.without_storage),
+        PLAIN: lambda: how.served(servers.plain),
         NAIVE_SERVER: lambda: how.served(servers.naive),
         NAIVE_SHARED: lambda: how.served(lambda directory: servers.naive(directory, shared=True)),
         PERSIST_QUEUE: lambda: how.library("persist-queue"),
