@@ -1,6 +1,11 @@
-"""Parses the command line and hands over to the command's module, imported only then: `--version` stays quick."""
+"""Parses the command line and hands over to the command's module. The modules import what is heavy only when they run,
+so that `--version` and the commands that talk to a running agent stay quick.
+"""
 
 import argparse
+import contextlib
+import io
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -19,13 +24,18 @@ COMMANDS = {
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(prog="flash-agent", description="The Flash loyalty agent of a till.")
+    parser = argparse.ArgumentParser(
+        prog="flash-agent",
+        description="The Flash loyalty agent of a till.",
+        epilog="New here? flash-agent demo needs no set-up. flash-agent COMMAND --help tells of a command's options.",
+    )
     parser.add_argument("--version", action="version", version=f"flash-agent {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         _module(name).add_arguments(command)
@@ -38,9 +48,17 @@ def _module(name: str) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parsed = build_parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an order number may hold what an old console cannot show
+            stream.reconfigure(errors="backslashreplace")
+    parser = build_parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
     try:
-        return int(_module(parsed.command).run(parsed) or 0)
+        code = int(_module(parsed.command).run(parsed) or 0)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"flash-agent: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -48,6 +66,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"flash-agent: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
+        _let_go_of_stdout()
         return EXIT_FAILED
+    return code
+
+
+def _let_go_of_stdout() -> None:
+    """Whoever read our output has gone; the interpreter's own flush at exit must not complain about it."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

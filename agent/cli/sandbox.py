@@ -3,12 +3,13 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.cli import options, text
 
 if TYPE_CHECKING:
-    from agent.sandbox import Sandbox, Seed
+    from agent.sandbox import Sandbox, Seed, SeedCoupon
 
 DEFAULT_PORT = 8456
 
@@ -61,13 +62,21 @@ def _welcome(sandbox: "Sandbox", seed: "Seed") -> Iterator[str]:
     members = [(m.full_name, m.external_id, m.email, m.tier or "base tier", m.balance) for m in seed.members]
     yield from text.table([("MEMBER", "EXTERNAL ID", "E-MAIL", "TIER", "POINTS"), *members], right={4})
     yield ""
-    coupons = [(coupon.id, coupon.title, member.full_name) for member in seed.members for coupon in member.coupons]
+    coupons = [
+        (coupon.id, coupon.title + (" (expired)" if _is_expired(coupon) else ""), member.full_name)
+        for member in seed.members
+        for coupon in member.coupons
+    ]
     yield from text.table([("COUPON", "WHAT", "WHOSE"), *coupons])
     yield ""
     key, address = sandbox.write_key, f"{sandbox.base_url}/members?externalId={seed.members[0].external_id}"
     yield f'Try it:       curl -s -H "Authorization: Bearer {key}" "{address}"'
     yield f"For an agent: {_environment(sandbox)}"
     yield "Stop it with Ctrl-C."
+
+
+def _is_expired(coupon: "SeedCoupon") -> bool:
+    return coupon.expires_in is not None and coupon.expires_in <= timedelta(0)
 
 
 def _environment(sandbox: "Sandbox") -> str:

@@ -15,7 +15,7 @@ from agent.cli.till import Reply, Till
 if TYPE_CHECKING:
     from agent.sandbox import Sandbox
 
-DEADLINE_S = 3.0
+DEADLINE_S = 30.0
 LOOK_AGAIN_S = 0.01
 WAIT_S = 5.0
 ADA, GRACE, KATHERINE, MARY = "POS-CUST-5512", "POS-CUST-5513", "POS-CUST-5514", "POS-CUST-7001"
@@ -36,6 +36,7 @@ class Story:
         self._sandbox = sandbox
         self._books = Books(sandbox)
         self._booked: list[Booking] = []
+        self._kinds: dict[str, str] = {}
         self._began = time.monotonic()
 
     async def play(self) -> bool:
@@ -53,7 +54,6 @@ class Story:
                     await chapter()
                 return await self._both_ledgers()
         except TimeoutError:
-            import pprint; pprint.pprint([o for o in await self._till.operations() if o["status"]!="succeeded"])
             self._say(f"The story did not come to its end within {DEADLINE_S:.0f} s.")
             return False
 
@@ -89,7 +89,7 @@ class Story:
         reply = await self._sell("90872", 200, ADA)
         count = sum(booking.order_id == "90872" and booking.what == bookings.SALE for booking in self._booked)
         self._say(
-            f"   Idempotency-Replayed: {str(reply.replayed).lower()}; Flash has booked sale 90872 {count} time(s)."
+            f"   Idempotency-Replayed: {str(reply.replayed).lower()}; Flash has booked sale 90872 {_times(count)}."
         )
 
     async def _an_answer_is_lost(self) -> None:
@@ -99,7 +99,7 @@ class Story:
         await self._status_when("pending", 0)
         operation = (await self._till.get(reply.body["href"])).body
         count = sum(booking.order_id == "90876" for booking in self._booked)
-        self._say(f"   The agent sent it {operation['attempts']} times, Flash has booked it {count} time(s).")
+        self._say(f"   The agent sent it {_times(operation['attempts'])}, Flash has booked it {_times(count)}.")
 
     async def _both_ledgers(self) -> bool:
         self._title("Both ledgers, side by side")
@@ -112,7 +112,7 @@ class Story:
         ]
         sums = [f"{sum(sum(getattr(line, side)) for line in lines):+d}" for side in ("agent", "flash")]
         header = ("ORDER", "WHAT", "AGENT", "FLASH", "")
-        for row in text.table([header, *rows, ("", "points", *sums, "")], right={2, 3}):
+        for row in text.table([header, *rows, ("", "sum", *sums, "")], right={2, 3}):
             self._say(f"   {row}")
         return self._verdict(operations, agree=all(line.agrees for line in lines), count=len(lines))
 
@@ -161,9 +161,16 @@ class Story:
     ) -> Reply:
         reply = await self._till.post(f"/v1/{collection}", document, wait_s=wait_s)
         told = f"POST /v1/{collection:<11}  {order:<5}  {amount:>6}  {who:<9}"
-        self._say(f"   {told}  {reply.status} in {reply.took_ms:4.0f} ms  {_what_became(reply.body)}")
+        self._kinds[reply.body["id"]] = reply.body["kind"]
+        self._say(f"   {told}  {reply.status} in {reply.took_ms:4.0f} ms  {self._what_became(reply.body)}")
         self._look()
         return reply
+
+    def _what_became(self, operation: dict[str, Any]) -> str:
+        words = [operation["status"]]
+        words += [f"waits for the {self._kinds[predecessor]}" for predecessor in operation["waitingFor"]]
+        words += operation["receipt"] if operation["status"] == "succeeded" else ()
+        return ", ".join(words)
 
     def _look(self) -> None:
         """Tell what Flash has booked since the last look."""
@@ -188,9 +195,5 @@ def _points(side: tuple[int, ...]) -> str:
     return " ".join(f"{points:+d}" for points in side) or "none"
 
 
-def _what_became(operation: dict[str, Any]) -> str:
-    if operation["waitingFor"]:
-        return f"{operation['status']}, waits for its predecessor"
-    if operation["status"] == "succeeded":
-        return f"{operation['status']}: {'. '.join(operation['receipt'])}"
-    return str(operation["status"])
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

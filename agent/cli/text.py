@@ -13,8 +13,8 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def printable(value: Any) -> str:
-    """One line without control characters; NOTHING for what is not there."""
-    if value is None or value == "":
+    """One line without control characters; NOTHING for None."""
+    if value is None:
         return NOTHING
     return "".join(character if character.isprintable() else "?" for character in str(value))
 

@@ -23,7 +23,7 @@ class Reply:
 
 
 class Till:
-    """Calls one agent. Raises AgentError for an answer that is no yes, aiohttp's errors when there is none."""
+    """Calls one agent. Raises AgentError for an answer that is no yes, or for none."""
 
     def __init__(self, address: str, token: str) -> None:
         self._session = aiohttp.ClientSession(address, headers={"Authorization": f"Bearer {token}"})
@@ -57,8 +57,11 @@ class Till:
 
     async def _call(self, method: str, path: str, **options: Any) -> Reply:
         began = time.perf_counter()
-        async with self._session.request(method, path, **options) as response:
-            body = jsons.loads(await response.read())
+        try:
+            async with self._session.request(method, path, **options) as response:
+                body = jsons.loads(await response.read())
+        except aiohttp.ClientError as error:
+            raise AgentError(f"{method} {path} was not answered: {type(error).__name__}.") from None
         took_ms = (time.perf_counter() - began) * 1000
         if response.status >= 400:
             raise AgentError(f"{method} {path} was answered {response.status}: {body.get('detail')}")

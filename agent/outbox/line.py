@@ -96,13 +96,16 @@ class Line:
         times = [time for time in (self._probe_from, self._key_held_until) if time is not None]
         return max([*times, self._closed_until]) if times else None
 
-    def next_change_s(self) -> float | None:
-        """Seconds until something that is not permitted now may be; None when nothing is timed."""
-        now = self._now()
+    def next_change_s(self, since: float) -> float | None:
+        """Seconds until something may be permitted that was not at the time `since`; None when nothing is timed.
+
+        Asked with the time at which the caller began to look, so that what changed while it looked is not missed.
+        """
         times = [self._backlog_from, self._closed_until, *self._held_endpoints.values()]
         if (probe := self._next_probe()) is not None:
             times.append(probe)
-        return min((time - now for time in times if time > now), default=None)
+        first = min((time for time in times if time > since), default=None)
+        return None if first is None else max(0.0, first - self._now())
 
     def close_for(self, delay_s: float) -> None:
         """Send nothing for a while: a Retry-After that outlived a restart."""

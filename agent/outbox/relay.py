@@ -171,20 +171,21 @@ class Relay:
 
     async def _dispatch(self) -> float | None:
         """Send what may go; returns in how many seconds to look again (None: when woken)."""
+        began = self._clock.monotonic()
         await self._serve_waiting()
         if self._line.needs_probe:
-            return await self._probe_when_due()
+            return await self._probe_when_due(began)
         for kind in BACKLOG_KINDS:
             if kind in self._maybe_ready:
                 await self._serve_backlog(kind)
-        return await self._next_look_s()
+        return await self._next_look_s(began)
 
-    async def _next_look_s(self) -> float | None:
+    async def _next_look_s(self, began: float) -> float | None:
         now, now_ms = self._clock.monotonic(), self._clock.steady_ms()
         delays = [waiter.not_before - now for waiter in self._waiters.values() if waiter.not_before]
         if self._maybe_ready:  # something may go as soon as the line lets it
             delays += [STAND_ASIDE_S] if self._waiters else []
-            delays += [delay for delay in [self._line.next_change_s()] if delay is not None]
+            delays += [delay for delay in [self._line.next_change_s(began)] if delay is not None]
         else:
             if self._due_ms <= now_ms:
                 due = await self._store.next_due()
@@ -193,11 +194,11 @@ class Relay:
                 delays.append((self._due_ms - now_ms) / 1000)
         return max(0.001, min(delays)) if delays else None
 
-    async def _probe_when_due(self) -> float | None:
+    async def _probe_when_due(self, began: float) -> float | None:
         if self._probing or not self._maybe_ready:
             return None
         if not self._line.probe_due():
-            return self._line.next_change_s()
+            return self._line.next_change_s(began)
         if not await self._store.has_ready():
             self._maybe_ready.clear()  # an idle agent does not poll
         elif not (self._probe_with_operation and await self._send_as_probe()):

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from agent.app import Agent
+from agent.clock import Clock
 from agent.config import Settings
 from tests.support.strict_flash import StrictFlash
 
@@ -108,9 +109,11 @@ class Answer:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path, chosen: Settings | None = None) -> AsyncIterator[Register]:
+async def running(
+    data_dir: Path, chosen: Settings | None = None, clock: Clock | None = None
+) -> AsyncIterator[Register]:
     """An agent in this process, and a register that speaks to it."""
-    agent = Agent(chosen or settings(), data_dir)
+    agent = Agent(chosen or settings(), data_dir, clock)
     await agent.start()
     try:
         async with aiohttp.ClientSession() as session:

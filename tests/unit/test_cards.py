@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cards import mask_card_numbers
@@ -57,23 +57,22 @@ def test_short_long_and_other_numbers_are_left_alone(text):
     assert mask_card_numbers(text) == text
 
 
-@given(st.text(st.sampled_from("0123456789 -.x"), max_size=60))
-def test_no_run_of_13_to_19_digits_that_passes_luhn_survives(text):
+def with_check_digit(start):
+    return next(start + digit for digit in "0123456789" if passes_luhn(start + digit))
+
+
+NUMBERS = st.text("0123456789", min_size=12, max_size=18).map(with_check_digit)
+NOISE = st.sampled_from(["", " ", "-", ".", "x", " 5 ", "12/27", "2026-11-22", ", "])
+
+
+@given(st.lists(st.tuples(NOISE, NUMBERS, NOISE), min_size=1, max_size=3))
+def test_no_run_of_13_to_19_digits_that_passes_luhn_survives(parts):
+    text = "".join(piece for part in parts for piece in part)
     for run in re.findall(r"\d+", mask_card_numbers(text)):
         assert not (13 <= len(run) <= 19 and passes_luhn(run))
 
 
-@given(st.from_regex(r"\A\d{12,18}\Z"), st.sampled_from(["", " ", "-", "."]), st.integers(1, 5))
-def test_any_card_number_in_any_grouping_is_masked(start, separator, group):
-    start = start.encode("ascii", "ignore").decode()
-    assume(12 <= len(start) <= 18)
-    (check,) = [digit for digit in "0123456789" if passes_luhn(start + digit)]
-    digits = start + check
+@given(NUMBERS, st.sampled_from(["", " ", "-", "."]), st.integers(1, 5))
+def test_any_card_number_in_any_grouping_is_masked(digits, separator, group):
     written = separator.join(digits[place : place + group] for place in range(0, len(digits), group))
     assert mask_card_numbers(f"card {written}!") == f"card {'*' * (len(digits) - 4)}{digits[-4:]}!"
-
-
-@given(st.text(max_size=60))
-def test_a_masked_text_stays_as_it_is(text):
-    once = mask_card_numbers(text)
-    assert mask_card_numbers(once) == once

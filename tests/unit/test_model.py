@@ -3,8 +3,6 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent import jsons
@@ -107,7 +105,7 @@ def test_a_sale_of_nothing_is_allowed_and_one_without_an_amount_is_not():
     assert fields_at_fault(Sale, sale(totalAmount=LEFT_OUT)) == ["totalAmount"]
 
 
-@pytest.mark.parametrize("amount", [Decimal(0), Decimal("-0.0"), Decimal("-5"), "0.00", 0, -1, True])
+@pytest.mark.parametrize("amount", [Decimal(0), Decimal("-0.0"), Decimal(-5), "0.00", 0, -1, True])
 def test_a_refund_gives_something_back(amount):
     assert fields_at_fault(Refund, refund(amount=amount)) == ["amount"]
 

@@ -1,0 +1,206 @@
+"""Failing disks: damage is set aside and said, what can be read is taken over, and the till goes on selling."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+
+from tests.support.agents import agent_process, running, settings, strict_flash
+
+COUNT = 200
+PAGE = 4096
+
+
+async def fill(tmp_path, count=COUNT):
+    """Operations by order number, in a database that was closed in order."""
+    async with running(tmp_path) as register:
+        answers = await asyncio.gather(*(register.sell(f"o{number}") for number in range(count)))
+        assert {answer.status for answer in answers} == {202}
+    return {answer.json["request"]["externalOrderId"]: answer.json["id"] for answer in answers}
+
+
+async def everything(register):
+    found, cursor = {}, ""
+    while cursor is not None:
+        page = (await register.call("GET", f"/v1/operations?limit=200{cursor and f'&cursor={cursor}'}")).json
+        found |= {o["request"]["externalOrderId"]: o["id"] for o in page["operations"]}
+        cursor = page["nextCursor"]
+    return found
+
+
+def overwrite(path, offset, content):
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+def pages_in_the_middle(path):
+    """The headers of three leaf pages of tables lose their meaning."""
+    raw = path.read_bytes()
+    middle = len(raw) // PAGE // 2
+    leaves = [page for page in range(middle, len(raw) // PAGE) if raw[page * PAGE] == 0x0D]
+    for page in leaves[:3]:
+        overwrite(path, page * PAGE, b"\xff" * 64)
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE)
+
+
+def header(path):
+    overwrite(path, 0, os.urandom(100))
+
+
+@pytest.mark.parametrize(("damage", "least"), [(pages_in_the_middle, 150), (truncate, 1), (header, 0)])
+async def test_a_damaged_database_is_set_aside_and_said(tmp_path, damage, least):
+    before = await fill(tmp_path)
+    damage(tmp_path / "agent.db")
+    broken = (tmp_path / "agent.db").read_bytes()
+    async with running(tmp_path) as register:
+        conditions = {c["code"]: c for c in (await register.status())["conditions"]}
+        assert conditions["database-quarantined"]["severity"] == "critical"
+        assert "quarantine" in conditions["database-quarantined"]["text"]
+        (kept,) = (tmp_path / "quarantine").rglob("agent.db")
+        assert len(kept.read_bytes()) == len(broken)
+        taken = await everything(register)
+        assert len(taken) >= least
+        assert taken.items() <= before.items()
+        for order, operation_id in list(taken.items())[:: max(1, len(taken) // 5)]:
+            again = await register.sell(order)
+            assert (again.status, again.json["id"], again.json["replayed"]) == (202, operation_id, True)
+        assert (await register.sell("new")).status == 202
+        expected = len(taken) + 1
+    async with running(tmp_path) as register:
+        assert len(await everything(register)) == expected
+        assert (await register.status())["pending"] == expected
+
+
+async def test_what_is_taken_over_is_still_sent_once(tmp_path):
+    with strict_flash() as flash:
+        flash.stop()
+        before = await fill(tmp_path)
+        pages_in_the_middle(tmp_path / "agent.db")
+        flash.start()
+        async with running(tmp_path, settings(flash.base_url)) as register:
+            taken = await everything(register)
+            for operation_id in taken.values():
+                assert (await register.settled(operation_id))["status"] == "succeeded"
+            lost = before.keys() - taken.keys()
+            assert flash.awards == dict.fromkeys(taken, 1)
+            assert 0 < len(lost) < 50
+
+
+async def test_damaged_content_of_one_operation_keeps_nobody_else_from_selling(tmp_path):
+    """Bits that flip inside a sealed value pass SQLite's own check."""
+    await fill(tmp_path, 20)
+    path = tmp_path / "agent.db"
+    raw = path.read_bytes()
+    connection = sqlite3.connect(path)
+    ((sealed,),) = connection.execute("SELECT content FROM operation ORDER BY seq LIMIT 1 OFFSET 9")
+    connection.close()
+    at = raw.find(sealed[:64])
+    assert at > 0
+    overwrite(path, at + 20, bytes(byte ^ 0xFF for byte in raw[at + 20 : at + 24]))
+    with strict_flash() as flash:
+        async with running(tmp_path, settings(flash.base_url)) as register:
+            assert (await register.sell("new", wait=10)).json["status"] == "succeeded"
+            others = {f"o{number}" for number in range(20)} - {"o9"}
+            assert await asyncio.to_thread(flash.wait_for, lambda seen: seen.awards.keys() >= others, 5)
+            assert (await register.call("GET", "/v1/status")).status == 200
+
+
+@pytest.mark.parametrize("loss", ["deleted", "torn", "garbage"])
+async def test_a_lost_log_after_a_kill_costs_only_what_was_in_it(tmp_path, loss):
+    before = await fill(tmp_path, 30)
+    with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
+        process.kill()
+    wal = tmp_path / "agent.db-wal"
+    match loss:
+        case "deleted":
+            wal.unlink(missing_ok=True)
+        case "torn" if wal.exists():
+            os.truncate(wal, wal.stat().st_size // 3)
+        case _:
+            wal.write_bytes(os.urandom(50_000))
+    async with running(tmp_path) as register:
+        assert (await everything(register)).items() >= before.items()
+        assert (await register.sell("new")).status == 202
+
+
+async def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path):
+    with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
+        sold = await asyncio.to_thread(sell_by_process, process, 30)
+        process.kill()
+    async with running(tmp_path) as register:
+        assert await everything(register) == sold
+
+
+def sell_by_process(process, count):
+    import http.client
+    import json
+
+    line = http.client.HTTPConnection("127.0.0.1", process.port, timeout=10)
+    sold = {}
+    with contextlib.closing(line):
+        for number in range(count):
+            body = {"externalOrderId": f"o{number}", "customer": {"externalId": "C"}, "totalAmount": 1}
+            headers = {"Authorization": f"Bearer {process.token}", "Content-Type": "application/json"}
+            line.request("POST", "/v1/sales", json.dumps(body), headers)
+            answer = line.getresponse()
+            assert answer.status == 202
+            sold[f"o{number}"] = json.loads(answer.read())["id"]
+    return sold
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+async def test_a_full_disk_is_said_loses_nothing_and_is_recovered_from(tmp_path, small_disk):
+    data_dir = small_disk / "agent"
+    async with running(data_dir) as register:
+        sold = {(await register.sell("first")).json["id"]}
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"\0" * PAGE) == PAGE:
+                pass
+        assert shutil.disk_usage(small_disk).free < PAGE
+        refused = None
+        for number in range(2000):
+            answer = await register.sell(f"o{number}")
+            if answer.status != 202:
+                refused = answer
+                break
+            sold.add(answer.json["id"])
+        assert refused is not None
+        assert (refused.status, refused.json["code"]) == (507, "storage-full")
+        assert (refused.json["retryable"], refused.json["stored"]) == (True, False)
+        assert int(refused.headers["Retry-After"]) > 0
+        assert "storage-full" in await register.conditions()
+        assert (await register.call("GET", "/readyz")).status in {503, 507}
+        assert (await register.call("GET", "/healthz")).status == 200
+        assert set((await everything(register)).values()) == sold
+        ballast.unlink()
+        again = await register.sell(f"o{number}")
+        assert (again.status, again.json["replayed"]) == (202, False)
+        sold.add(again.json["id"])
+        assert "storage-full" not in await register.conditions()
+        assert (await register.call("GET", "/readyz")).status == 200
+    async with running(data_dir) as register:
+        assert set((await everything(register)).values()) == sold
+        assert "database-quarantined" not in await register.conditions()

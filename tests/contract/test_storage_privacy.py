@@ -1,0 +1,208 @@
+"""What lies on the disk: who may read it, what stands in it in the clear, and how long."""
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import agent
+from agent.clock import Clock
+from agent.health import Health
+from agent.outbox.housekeeping import CHECKPOINT_BYTES, Housekeeping
+from agent.outbox.operation import Content, Draft
+from agent.outbox.store import Store
+from agent.delivery import Kind
+from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage.migrations import migrate
+from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
+
+CANARIES = {
+    "email": "Canary.One@Example.com",
+    "name": "Canarina Vogelsang",
+    "phone": "+49 170 5550199",
+    "external": "ext-canary-77",
+    "member": "mem-canary-88",
+    "reason": "canary returned the shoes",
+    "request key": "request-key-canary-99",
+    "metadata": "metadata-canary-11",
+    "sku": "sku-canary-22",
+    "discard": "discard-canary-33",
+}
+
+
+def files(root):
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def assert_private(root):
+    assert files(root)
+    for path in [root, *root.rglob("*")]:
+        expected = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == expected, path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+async def test_files_are_the_owners_alone(tmp_path):
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o755)
+    data_dir.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        async with running(data_dir) as register:
+            await register.sell()
+            names = {path.name for path in files(data_dir)}
+            assert names >= {"agent.db", "agent.db-wal", "data.key", "register.token", "operator.token"}
+            assert_private(data_dir)
+        assert_private(data_dir)
+        database = data_dir / "agent.db"
+        database.write_bytes(b"garbage" * 1000)
+        async with running(data_dir) as register:
+            await register.sell()
+            assert list((data_dir / "quarantine").rglob("agent.db"))
+            assert_private(data_dir)
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="becoming another user needs root")
+async def test_another_user_reads_nothing():
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        Path(place).chmod(0o755)
+        data_dir = Path(place) / "data"
+        async with running(data_dir) as register:
+            await register.sell()
+            for path in [data_dir, *files(data_dir)]:
+                command = ["ls", str(path)] if path.is_dir() else ["cat", str(path)]
+                tried = subprocess.run(command, user=65534, group=65534, extra_groups=[], capture_output=True)
+                assert tried.returncode != 0, path
+                assert b"ermission denied" in tried.stderr
+
+
+def assert_no_canary(root, capture):
+    words = [*CANARIES.values(), WRITE_KEY, "fl_live", "Vogelsang", "Canarina"]
+    out, err = capture.readouterr()
+    places = {path.name: path.read_bytes() for path in files(root)} | {"output": (out + err).encode()}
+    for word in words:
+        for spelling in {word, word.lower(), word.casefold(), json.dumps(word).strip('"')}:
+            for name, content in places.items():
+                assert spelling.encode() not in content, (word, name)
+
+
+def assert_no_token(root):
+    tokens = {path.name: path.read_bytes() for path in root.glob("*.token")}
+    assert len(tokens) == 2
+    for path in files(root):
+        for name, token in tokens.items():
+            assert path.name == name or token not in path.read_bytes(), path
+
+
+async def test_no_personal_data_and_no_key_stands_in_any_file_or_line_of_output(tmp_path, capfd):
+    member = {
+        "email": CANARIES["email"],
+        "externalId": CANARIES["external"],
+        "fullName": CANARIES["name"],
+        "phone": CANARIES["phone"],
+        "metadata": {"note": CANARIES["metadata"]},
+    }
+    customer = {"email": CANARIES["email"], "externalId": CANARIES["external"], "memberId": CANARIES["member"]}
+    lines = [{"sku": CANARIES["sku"]}]
+    with strict_flash() as flash:
+        async with running(tmp_path, settings(flash.base_url)) as register:
+            key = {"Idempotency_Key": CANARIES["request key"]}
+            assert (await register.call("POST", "/v1/enrollments", member, Prefer="wait=10", **key)).status == 200
+            await register.sell("1", wait=10, customer=customer, lines=lines)
+            refund = {"externalOrderId": "1", "refundId": "r", "reason": CANARIES["reason"]}
+            assert (await register.call("POST", "/v1/refunds", refund, Prefer="wait=10")).status == 200
+            flash.poison("2", 422)
+            failed = await register.sell("2", wait=10, customer=customer)
+            bad = {**member, "email": f"{CANARIES['email']} x", "phone": 7}
+            assert (await register.call("POST", "/v1/enrollments", bad)).status == 422
+            await register.call(
+                "POST", f"{failed.json['href']}/discard", {"reason": CANARIES["discard"]}, scope="operator"
+            )
+            flash.stop()
+            await register.sell("3", wait=2, customer=customer)
+            metrics = await register.call("GET", "/metrics", scope="operator")
+            for shown in (metrics.json, json.dumps(await register.status())):
+                assert "anary" not in shown
+            assert (tmp_path / "agent.db-wal").exists()
+            assert_no_canary(tmp_path, capfd)
+            assert_no_token(tmp_path)
+    assert_no_canary(tmp_path, capfd)
+
+
+class Later(Clock):
+    """The real clock, some days on."""
+
+    def __init__(self, days):
+        super().__init__()
+        self._offset_s += days * 86_400
+
+
+async def test_retention_strips_to_a_tombstone_that_still_gives_the_first_answer(tmp_path):
+    with strict_flash() as flash:
+        chosen = settings(flash.base_url)
+        async with running(tmp_path, chosen) as register:
+            done = await register.sell("done", wait=10)
+            flash.poison("bad", 422)
+            failed = await register.sell("bad", wait=10)
+        async with running(tmp_path, chosen, Later(29)) as register:
+            assert (await register.operation(done.json["id"]))["request"]
+        async with running(tmp_path, chosen, Later(40)) as register:
+
+            async def stripped():
+                return (await register.operation(done.json["id"]))["request"] == {}
+
+            await until(stripped)
+            again = await register.sell("done", wait=10)
+            assert (again.status, again.json["id"]) == (200, done.json["id"])
+            assert again.headers["Idempotency-Replayed"] == "true"
+            assert again.json["status"] == "succeeded"
+            conflict = await register.sell("done", 7)
+            assert (conflict.status, conflict.json["code"]) == (409, "order-conflict")
+            kept = await register.operation(failed.json["id"])
+            assert (kept["status"], kept["request"]["externalOrderId"]) == ("failed", "bad")
+        assert flash.awards == {"done": 1}
+        async with running(tmp_path, chosen, Later(500)) as register:
+
+            async def gone():
+                return (await register.call("GET", done.json["href"])).status == 404
+
+            await until(gone)
+            assert (await register.operation(failed.json["id"]))["status"] == "failed"
+
+
+async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
+    clock = Clock()
+    health = Health(clock)
+    database = Database(tmp_path / "agent.db", tmp_path / "quarantine", health)
+    await database.open()
+    await migrate(database, "outbox", Path(agent.__file__).parent / "outbox" / "migrations")
+    sealer = Sealer(load_or_create_keys(tmp_path / "data.key", None))
+    store = Store(database, sealer, clock)
+    await store.start()
+    house = Housekeeping(database, clock, health, retention_days=30, tombstone_days=400)
+    house.start()
+    largest = 0
+    try:
+        for start in range(0, 20_000, 500):
+            await asyncio.gather(*(store.accept(draft(number)) for number in range(start, start + 500)))
+            largest = max(largest, database.wal_bytes())
+    finally:
+        await house.stop()
+        await store.stop()
+        await database.close()
+    assert (tmp_path / "agent.db").stat().st_size > 2 * CHECKPOINT_BYTES  # or nothing was shown
+    assert largest < 2 * CHECKPOINT_BYTES + 4 * 1024 * 1024
+
+
+def draft(number):
+    request = {"externalOrderId": f"o{number}", "customer": {"externalId": f"C{number}"}, "totalAmount": 120}
+    content = Content(request, "/orders", json.dumps(request), f"sale-o{number}", metadata={"note": "x" * 400})
+    subjects = [f"order:o{number}", f"member:externalId:C{number}"]
+    return Draft(Kind.SALE, f"order:o{number}", content, "120", subjects=subjects)

@@ -1,0 +1,78 @@
+"""The command line under test: real processes, free of the developer's own settings; a warning is an error there too."""
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+PYTHON = (sys.executable, "-W", "error")
+LIMIT_S = 50.0
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment with no FLASH_AGENT_ variable but `settings`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLASH_AGENT_")}
+    return {**kept, "PYTHONUTF8": "1", **settings}
+
+
+def flash_agent(
+    *arguments: object, python: tuple[str, ...] = PYTHON, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """`flash-agent …`, run to its end."""
+    command = [*python, "-m", "agent", *map(str, arguments)]
+    return subprocess.run(command, env=environment(**settings), capture_output=True, text=True, timeout=LIMIT_S)
+
+
+class Served:
+    """A command that goes on serving; `said` is what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.said = ""
+
+    def line_with(self, words: str) -> str:
+        """Read on until a line holds `words`."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if words in line:
+                return line
+        raise AssertionError(f"it ended without {words!r}: {self.said}")
+
+    def end(self, number: int) -> int:
+        """Send a signal, read the rest, return the exit code."""
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=LIMIT_S)
+        self.said += rest
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def serving(*arguments: object, **settings: str) -> Iterator[Served]:
+    """`flash-agent …` as a process that goes on; killed at the end if it has not ended before."""
+    command = [*PYTHON, "-m", "agent", *map(str, arguments)]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=environment(**settings), text=True, **output) as process:
+        try:
+            yield Served(process)
+        finally:
+            process.kill()
+
+
+def call(method: str, url: str, token: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """One HTTP call; status and parsed body."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=LIMIT_S)
+    try:
+        sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **headers}
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
