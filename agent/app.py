@@ -7,15 +7,15 @@ the agent serves, whether Flash can be reached or not.
 
 import contextlib
 import random
-from importlib.resources import files
 from pathlib import Path
 
-from agent import logs
+from agent import logs, outbox
 from agent.api.guard import Guard, Scope
 from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
 from agent.errors import DataKeyError
+from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
@@ -114,7 +114,7 @@ class Agent:
         database = Database(self._data_dir.database, self._data_dir.quarantine, self._health)
         self._stack.push_async_callback(database.close)
         await database.open()
-        await migrate(database, "outbox", files("agent.outbox") / "migrations")
+        await migrate(database, "outbox", outbox.MIGRATIONS)
         sealer = await self._open_sealer(database)
         if database.quarantined is not None:
             taken_over = await salvage(database, database.quarantined)
@@ -138,16 +138,16 @@ class Agent:
 
     def _flash_client(self) -> FlashClient:
         flash, store = self._settings.flash, self._settings.store
-        return FlashClient(
-            flash.base_url,
-            self._clock,
-            write_key=self._settings.key("write"),
-            read_key=self._settings.key("read"),
-            till=f"till {store.till_id}",
+        address = FlashAddress(
+            base_url=flash.base_url,
+            till=store.till_id,
             attempt_timeout_s=flash.attempt_timeout_s,
             proxy=flash.proxy,
             ca_file=str(flash.ca_file) if flash.ca_file else None,
             connections=self._settings.relay.max_in_flight,
+        )
+        return FlashClient(
+            address, self._clock, write_key=self._settings.key("write"), read_key=self._settings.key("read")
         )
 
     async def _serve(self, service: Service, guard: Guard) -> None:

@@ -93,8 +93,8 @@ class Sender(Protocol):
         """
         ...
 
-    async def probe(self) -> Outcome:
-        """A harmless read with the write key, to learn whether the line works and the key is taken."""
+    async def probe(self, *, write_key: bool) -> Outcome:
+        """A harmless read, to learn whether the line works; with the write key, whether that is taken as well."""
         ...
 
     async def shows_store(self, store_id: str) -> bool | None:

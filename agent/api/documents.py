@@ -18,7 +18,7 @@ _SHOWN = (
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, extra="allow")
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, extra="allow", defer_build=True)
 
 
 class ErrorView(_Answer):

@@ -10,10 +10,8 @@ from aiohttp import web
 
 from agent import logs
 from agent.api import guard as guards
-from agent.api.docs import page
 from agent.api.guard import Guard, Scope
 from agent.api.handlers import Call, answer
-from agent.api.openapi import document
 from agent.api.problems import response_to
 from agent.api.routes import ROUTES, Route
 from agent.errors import (
@@ -128,10 +126,15 @@ class Server:
 
 
 async def _serve_openapi(_request: web.Request) -> web.Response:
+    from agent.api.openapi import document  # noqa: PLC0415 - rarely asked for
+
     return answer(document())
 
 
 async def _serve_docs(_request: web.Request) -> web.Response:
+    from agent.api.docs import page  # noqa: PLC0415 - rarely asked for
+    from agent.api.openapi import document  # noqa: PLC0415
+
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
     return web.Response(text=page(document()), content_type="text/html", headers=headers)

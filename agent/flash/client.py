@@ -1,28 +1,26 @@
-"""The Flash client: carries parcels over HTTPS and says what came of it.
+"""The Flash client: carries parcels and says what came of it; a Sender for the relay.
 
-One total time limit an attempt. TLS is verified against the operating system's trust store; no proxies from the
-environment, no redirects, no retries: those belong to the outbox. Network faults are outcomes, not exceptions. The
-keys never leave this module but in the Authorization header to the configured base URL.
+The keys leave only in the Authorization header, to the configured base URL. Reads use the read key where there is one.
+What an answer means stands in `outcome.py`, how it travels in `transport.py`.
 """
 
-import asyncio
-import ssl
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 
-import httpx
-import truststore
 from pydantic import SecretStr
 
 from agent import __version__
 from agent.clock import Clock
-from agent.delivery import Contact, Fate, Outcome, Parcel
+from agent.delivery import Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
+from agent.flash.address import FlashAddress
 
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
+if TYPE_CHECKING:
+    from agent.flash.transport import Answer, Transport
+
 MAX_STORE_PAGES = 50
 
 
@@ -30,45 +28,27 @@ class FlashClient:
     """A Sender to Flash v2. `clock_skew_s` is Flash's time less ours, as last seen; None before the first contact."""
 
     def __init__(
-        self,
-        base_url: str,
-        clock: Clock,
-        *,
-        write_key: SecretStr | None,
-        read_key: SecretStr | None = None,
-        till: str = "",
-        attempt_timeout_s: float = 8.0,
-        proxy: str | None = None,
-        ca_file: str | None = None,
-        connections: int = 8,
+        self, address: FlashAddress, clock: Clock, *, write_key: SecretStr | None, read_key: SecretStr | None = None
     ) -> None:
-        self._base_url = base_url
+        self._address = address
         self._clock = clock
         self._write_key = write_key
         self._read_key = read_key or write_key
-        self._attempt_timeout_s = attempt_timeout_s
+        self._transport: Transport | None = None
         self.clock_skew_s: float | None = None
-        self._http = httpx.AsyncClient(
-            verify=_trust(base_url, ca_file),
-            proxy=proxy,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(attempt_timeout_s),
-            limits=httpx.Limits(max_connections=connections + 2, max_keepalive_connections=connections),
-            headers={"User-Agent": f"flash-pos-agent/{__version__} ({till})", "Accept": "application/json"},
-        )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._transport is not None:
+            await self._transport.close()
 
     async def send(self, parcel: Parcel) -> Outcome:
         """One attempt for one operation."""
         answer = await self._post(parcel.path, parcel.body, parcel.key)
         if isinstance(answer, Outcome):
             return answer
-        status, body, retry_after = answer
-        return table.judge(parcel.kind, status, body, retry_after=retry_after, if_known=parcel.if_known)
+        pause = self._retry_after(answer)
+        return table.judge(parcel.kind, answer.status, answer.body, retry_after=pause, if_known=parcel.if_known)
 
     async def send_batch(self, parcels: Sequence[Parcel]) -> Sequence[Outcome] | Outcome:
         """One attempt for several operations of one kind."""
@@ -77,38 +57,39 @@ class FlashClient:
         answer = await self._post(wire.BATCH_PATHS[kind], body, wire.batch_key([parcel.key for parcel in parcels]))
         if isinstance(answer, Outcome):
             return answer
-        status, content, retry_after = answer
-        return table.judge_batch(parcels, status, content, retry_after=retry_after)
+        return table.judge_batch(parcels, answer.status, answer.body, retry_after=self._retry_after(answer))
 
-    async def probe(self) -> Outcome:
-        """`GET /stores` with the write key: any answer of Flash's own shows that the line works."""
-        answer = await self._call("GET", wire.STORES_PATH, self._write_key)
+    async def probe(self, *, write_key: bool) -> Outcome:
+        """`GET /stores`: any answer of Flash's own shows that the line works.
+
+        With `write_key` it is asked with that key, to learn whether it is taken; else with the read key, whose refusal
+        says nothing about writes.
+        """
+        key = self._write_key if write_key else self._read_key
+        answer = await self._call("GET", wire.STORES_PATH, key)
         if isinstance(answer, Outcome):
             return answer
-        status, body, retry_after = answer
-        parsed = table.parse(body)
-        if parsed is not None and status in {200, 403, 404}:
-            # The key is taken; whether it may read stores is not the question.
-            return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=status)
-        verdict = table.judge_parsed(_ANY_KIND, status, parsed, retry_after=retry_after)
+        parsed = table.parse(answer.body)
+        heard = {200, 403, 404} if key is self._write_key else {200, 401, 403, 404}
+        if parsed is not None and answer.status in heard:
+            return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=answer.status)
+        verdict = table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=self._retry_after(answer))
         if verdict.fate in {Fate.RETRY, Fate.HOLD}:
             return verdict
-        return Outcome(Fate.RETRY, Contact.UNREACHABLE, "unexpected-answer", http_status=status)
+        return Outcome(Fate.RETRY, Contact.UNREACHABLE, "unexpected-answer", http_status=answer.status)
 
     async def shows_store(self, store_id: str) -> bool | None:
         """Whether the write key's tenant has this store, by Flash's id or ours; None when stores cannot be read."""
         path = wire.STORES_PATH
         for _ in range(MAX_STORE_PAGES):
             answer = await self._call("GET", path, self._write_key)
-            if isinstance(answer, Outcome) or answer[0] != 200:
+            if isinstance(answer, Outcome) or answer.status != 200:
                 return None
-            parsed = table.parse(answer[1])
-            stores = parsed.get("data") if parsed else None
-            if parsed is None or not isinstance(stores, list):
+            parsed = table.parse(answer.body) or {}
+            stores = parsed.get("data")
+            if not isinstance(stores, list):
                 return None
-            if any(
-                store_id in {store.get("id"), store.get("externalId")} for store in stores if isinstance(store, dict)
-            ):
+            if any(_is_store(store, store_id) for store in stores):
                 return True
             cursor = parsed.get("nextCursor")
             if not isinstance(cursor, str) or not cursor:
@@ -116,7 +97,7 @@ class FlashClient:
             path = f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}"
         return None
 
-    async def _post(self, path: str, body: bytes, key: str) -> tuple[int, bytes, float | None] | Outcome:
+    async def _post(self, path: str, body: bytes, key: str) -> "Answer | Outcome":
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         return await self._call("POST", path, self._write_key, body, headers)
 
@@ -127,77 +108,35 @@ class FlashClient:
         key: SecretStr | None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes, float | None] | Outcome:
-        """Status, body and Retry-After of an answer, or the outcome of there being none."""
+    ) -> "Answer | Outcome":
         if key is None:
             return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
-        request = self._http.build_request(
-            method,
-            self._base_url + path,
-            content=body,
-            headers={
-                **(headers or {}),
-                "Authorization": f"Bearer {key.get_secret_value()}",
-                "X-Request-Id": uuid.uuid4().hex,
-            },
-        )
-        try:
-            async with asyncio.timeout(self._attempt_timeout_s):
-                response = await self._http.send(request, stream=True)
-                try:
-                    content = await _read(response)
-                finally:
-                    await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            return _unreachable(_reason(error), unsent=True)
-        except (httpx.HTTPError, httpx.StreamError, TimeoutError, ValueError, OSError) as error:
-            return _unreachable(_reason(error), unsent=False)
-        self._learn_skew(response.headers, content)
-        retry_after = table.retry_after_s(response.headers.get("Retry-After"), self._clock.now())
-        return response.status_code, content, retry_after
+        if self._transport is None:
+            self._transport = self._connect()
+        answer = await self._transport.call(method, path, key, body, headers or {})
+        if not isinstance(answer, Outcome):
+            self._learn_skew(answer)
+        return answer
 
-    def _learn_skew(self, headers: httpx.Headers, content: bytes) -> None:
+    def _connect(self) -> "Transport":
+        from agent.flash.transport import Transport  # noqa: PLC0415 - see there
+
+        return Transport(self._address, f"flash-pos-agent/{__version__} (till {self._address.till})")
+
+    def _retry_after(self, answer: "Answer") -> float | None:
+        return table.retry_after_s(answer.headers.get("retry-after"), self._clock.now())
+
+    def _learn_skew(self, answer: "Answer") -> None:
         """Flash's own answers tell the time; a portal's HTML does not."""
-        if not content.lstrip().startswith(b"{"):
+        if not answer.body.lstrip().startswith(b"{"):
             return
         try:
-            moment = parsedate_to_datetime(headers["Date"])
+            moment = parsedate_to_datetime(answer.headers["date"])
         except (KeyError, ValueError):
             return
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         self.clock_skew_s = round((moment - self._clock.now()).total_seconds(), 1)
 
 
-_ANY_KIND = next(iter(wire.BATCH_PATHS))
-
-
-async def _read(response: httpx.Response) -> bytes:
-    content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            raise ValueError("the answer is too long")
-    return bytes(content)
-
-
-def _trust(base_url: str, ca_file: str | None) -> ssl.SSLContext | bool:
-    if base_url.startswith("http://"):
-        return True  # loopback alone; the configuration refuses anything else
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca_file:
-        context.load_verify_locations(cafile=ca_file)
-    return context
-
-
-def _reason(error: BaseException) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate is not trusted: {cause.verify_message}"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
-
-
-def _unreachable(reason: str, *, unsent: bool) -> Outcome:
-    detail = f"Flash could not be reached: {reason}."
-    return Outcome(Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", detail, unsent=unsent)
+def _is_store(store: Any, store_id: str) -> bool:
+    return isinstance(store, dict) and store_id in {store.get("id"), store.get("externalId")}

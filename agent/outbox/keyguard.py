@@ -43,11 +43,11 @@ class KeyGuard:
             self.verified = True
             self._health.set("flash-key-unverified", active=False)
 
-    async def probe(self) -> Outcome:
+    async def probe(self, *, write_key: bool) -> Outcome:
         """Probe the line; under a new key the answer counts only when it shows this till's store."""
         if self._key_hash is None:
             return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
-        outcome = await self._sender.probe()
+        outcome = await self._sender.probe(write_key=write_key or not self.verified)
         if self.verified or outcome.contact in {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED}:
             return outcome
         if self._store_id is not None and await self._sender.shows_store(self._store_id):

@@ -69,6 +69,11 @@ class Line:
         return self._probe_from is not None or self._key_held_until is not None
 
     @property
+    def key_held(self) -> bool:
+        """Whether the write key is in question."""
+        return self._key_held_until is not None
+
+    @property
     def held_endpoints(self) -> list[str]:
         """Endpoints that a 403 holds, sorted."""
         return sorted(self._held_endpoints)

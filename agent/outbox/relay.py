@@ -15,9 +15,9 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from agent import jsons, logs
 from agent.clock import Clock
@@ -62,6 +62,14 @@ class RelayOptions:
     order_wait_h: float = 72.0
 
 
+class Probe(Protocol):
+    """A harmless read with or without the write key; the key guard's, or the sender's own."""
+
+    async def __call__(self, *, write_key: bool) -> Outcome:
+        """See Sender.probe."""
+        ...
+
+
 class Relay:
     """The relay of one till."""
 
@@ -73,7 +81,7 @@ class Relay:
         clock: Clock,
         options: RelayOptions,
         *,
-        probe: Callable[[], Awaitable[Outcome]] | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -217,7 +225,7 @@ class Relay:
 
     async def _probe(self) -> None:
         try:
-            outcome = await self._probe_once()
+            outcome = await self._probe_once(write_key=self._line.key_held)
             self._line.report("", outcome, probe=True)
             self._probe_with_operation = outcome.code == "unexpected-answer"
             await self._note_retry_after(outcome)

@@ -4,7 +4,7 @@ A database from a newer version is refused: an old agent must not write what it 
 of a room stands in its `schema.sql` too; a test holds that it equals the sum of the migrations.
 """
 
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from agent.errors import ConfigError
 from agent.storage.database import Database
@@ -20,13 +20,13 @@ CREATE TABLE IF NOT EXISTS migration (
 """
 
 
-def scripts(folder: Traversable) -> dict[int, Traversable]:
+def scripts(folder: Path) -> dict[int, Path]:
     """The migrations in a folder by number: `0001_operations.sql`, …"""
-    found = {int(file.name.split("_", 1)[0]): file for file in folder.iterdir() if file.name.endswith(".sql")}
+    found = {int(file.name.split("_", 1)[0]): file for file in folder.glob("*.sql")}
     return dict(sorted(found.items()))
 
 
-async def migrate(database: Database, room: str, folder: Traversable) -> None:
+async def migrate(database: Database, room: str, folder: Path) -> None:
     """Bring one room's tables up to date; raises ConfigError when the database is from a newer version."""
     await database.fetch(_LEDGER)
     ((newest,),) = await database.fetch("SELECT COALESCE(max(number), 0) FROM migration WHERE room = ?", [room])

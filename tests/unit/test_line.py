@@ -3,8 +3,7 @@
 import pytest
 
 from agent.clock import Clock
-from agent.delivery import Contact, Fate, Outcome
-from agent.flash.client import FlashClient
+from agent.delivery import Contact, Fate, Kind, Outcome
 from agent.flash.outcome import judge
 from agent.outbox.line import TROUBLES_UNTIL_OFFLINE, Connectivity, Line
 from agent.outbox.retry import LINE_CEILING_S
@@ -40,20 +39,16 @@ def line(clock):
     return Line(clock, max_in_flight=MAX_IN_FLIGHT, start_delay_s=0.0, hold_probe_s=HOLD_S)
 
 
-def yes():
-    return judge("sale", 200, b'{"data":{"id":"x"}}')
-
-
 ANSWERED = Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=200)
 UNREACHABLE = Outcome(Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", unsent=True)
-STRANGER = judge("sale", 200, b"<html>")
-TROUBLED = judge("sale", 500, b"{}")
-KEY_REFUSED = judge("sale", 401, b"{}")
-FORBIDDEN = judge("sale", 403, b"{}")
+STRANGER = judge(Kind.SALE, 200, b"<html>")
+TROUBLED = judge(Kind.SALE, 500, b"{}")
+KEY_REFUSED = judge(Kind.SALE, 401, b"{}")
+FORBIDDEN = judge(Kind.SALE, 403, b"{}")
 
 
 def throttled(retry_after=None):
-    return judge("sale", 429, b"", retry_after=retry_after)
+    return judge(Kind.SALE, 429, b"", retry_after=retry_after)
 
 
 def succeed(line, times=1):
@@ -61,5 +56,320 @@ def succeed(line, times=1):
         line.report("sale", ANSWERED)
 
 
+def due_s(line, clock):
+    return line.next_change_s(clock.monotonic())
+
+
 def permits(line, endpoint="sale"):
     return line.permits_backlog(endpoint), line.permits_waiting(endpoint)
+
+
+# ---- the states ----------------------------------------------------------------------------------------------------
+
+
+def test_a_line_starts_open_and_unsure(line, clock):
+    assert line.connectivity is Connectivity.STARTING
+    assert permits(line) == (True, True)
+    assert not line.probe_due()
+    assert due_s(line, clock) is None
+
+
+def test_start_jitter_holds_the_backlog_and_never_a_register(clock):
+    line = Line(clock, max_in_flight=MAX_IN_FLIGHT, start_delay_s=2.0, hold_probe_s=HOLD_S)
+    assert permits(line) == (False, True)
+    assert due_s(line, clock) == 2.0
+    clock.advance(2.0)
+    assert permits(line) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "shown"),
+    [
+        (ANSWERED, Connectivity.ONLINE),
+        (FORBIDDEN, Connectivity.ONLINE),
+        (UNREACHABLE, Connectivity.OFFLINE),
+        (STRANGER, Connectivity.OFFLINE),
+        (KEY_REFUSED, Connectivity.UNAUTHORIZED),
+        (throttled(), Connectivity.THROTTLED),
+        (TROUBLED, Connectivity.STARTING),
+    ],
+)
+@pytest.mark.parametrize("probe", [False, True])
+def test_connectivity_is_what_the_last_contact_showed(line, outcome, shown, probe):
+    line.report("sale", outcome, probe=probe)
+    assert line.connectivity is shown
+
+
+def test_who_listens_is_told_of_every_change(line):
+    seen = []
+    line.changed = lambda: seen.append(line.connectivity)
+    for outcome in (ANSWERED, UNREACHABLE, throttled(), KEY_REFUSED):
+        line.report("sale", outcome)
+    assert seen == [Connectivity.ONLINE, Connectivity.OFFLINE, Connectivity.THROTTLED, Connectivity.UNAUTHORIZED]
+
+
+def test_a_stranger_is_known_until_flash_speaks(line):
+    line.report("sale", STRANGER)
+    assert line.heard_a_stranger
+    line.report("", ANSWERED, probe=True)
+    assert not line.heard_a_stranger
+
+
+def test_the_times_of_contact_and_success_are_kept(line, clock):
+    line.report("sale", UNREACHABLE)
+    assert (line.last_contact_ms, line.last_success_ms) == (None, None)
+    line.report("", ANSWERED, probe=True)
+    assert (line.last_contact_ms, line.last_success_ms) == (1_000_000, None)
+    clock.advance(5)
+    line.report("sale", ANSWERED)
+    assert (line.last_contact_ms, line.last_success_ms) == (1_005_000, 1_005_000)
+
+
+# ---- outages and probes --------------------------------------------------------------------------------------------
+
+
+def test_an_outage_closes_the_backlog_until_a_probe_succeeds(line, clock):
+    succeed(line)
+    line.report("sale", UNREACHABLE)
+    assert permits(line) == (False, True)
+    assert line.needs_probe
+    assert not line.probe_due()
+    assert 0 < due_s(line, clock) <= LINE_CEILING_S
+    clock.advance(LINE_CEILING_S)
+    assert line.probe_due()
+    assert not line.permits_backlog("sale")
+    line.report("", ANSWERED, probe=True)
+    assert (line.connectivity, line.needs_probe, line.probe_due()) == (Connectivity.ONLINE, False, False)
+    assert permits(line) == (True, True)
+
+
+def test_a_failed_probe_sets_the_next_one_within_the_ceiling(line, clock):
+    line.report("sale", UNREACHABLE)
+    for _ in range(20):
+        clock.advance(LINE_CEILING_S)
+        assert line.probe_due()
+        line.report("", UNREACHABLE, probe=True)
+        assert not line.probe_due()
+        assert 0 < due_s(line, clock) <= LINE_CEILING_S
+
+
+def test_only_a_probes_failure_lengthens_the_pause(line, clock):
+    line.report("sale", UNREACHABLE)
+    due = due_s(line, clock)
+    for number, outcome in enumerate((UNREACHABLE, STRANGER, TROUBLED) * 10):
+        line.report("sale", outcome, source=f"op_{number}")
+    assert due_s(line, clock) == due
+    assert line.connectivity is Connectivity.OFFLINE
+
+
+def test_an_operation_somebody_waits_for_may_find_the_way_back(line):
+    line.report("sale", UNREACHABLE)
+    assert permits(line) == (False, True)
+    line.report("sale", ANSWERED)
+    assert (line.connectivity, permits(line)) == (Connectivity.ONLINE, (True, True))
+
+
+def trouble(line, *operations):
+    for operation in operations:
+        line.report("sale", TROUBLED, source=operation)
+    return line.connectivity is Connectivity.OFFLINE
+
+
+def test_three_operations_in_trouble_are_an_outage_and_two_are_not(line):
+    assert TROUBLES_UNTIL_OFFLINE == 3
+    succeed(line)
+    assert not trouble(line, "op_1", "op_2")
+    assert line.is_open
+    assert trouble(line, "op_3")
+    assert permits(line) == (False, True)
+
+
+def test_one_operation_in_trouble_again_and_again_is_no_outage(line):
+    assert not trouble(line, *["op_1"] * 10, *["op_2"] * 10)
+    assert line.is_open
+
+
+def test_an_answer_starts_the_count_of_troubles_anew(line):
+    assert not trouble(line, "op_1", "op_2")
+    succeed(line)
+    assert not trouble(line, "op_3", "op_4")
+    assert trouble(line, "op_5")
+
+
+def test_a_reads_success_does_not_forget_that_operations_fail(line, clock):
+    trouble(line, "op_1", "op_2", "op_3")
+    clock.advance(LINE_CEILING_S)
+    line.report("", ANSWERED, probe=True)
+    assert line.is_open
+    assert trouble(line, "op_4")
+
+
+def test_a_troubled_probe_is_no_way_back(line, clock):
+    line.report("sale", UNREACHABLE)
+    clock.advance(LINE_CEILING_S)
+    line.report("", TROUBLED, probe=True)
+    assert (line.connectivity, line.is_open, line.probe_due()) == (Connectivity.OFFLINE, False, False)
+
+
+# ---- holds ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_key_holds_everything_and_is_probed_every_minute(line, clock):
+    line.report("sale", KEY_REFUSED)
+    for _ in range(3):
+        assert permits(line, "sale") == permits(line, "redemption") == (False, False)
+        clock.advance(HOLD_S - 1)
+        assert (line.probe_due(), permits(line)) == (False, (False, False))
+        clock.advance(1)
+        assert line.probe_due()
+        line.report("", KEY_REFUSED, probe=True)
+    clock.advance(HOLD_S)
+    line.report("", ANSWERED, probe=True)
+    assert (line.connectivity, permits(line)) == (Connectivity.ONLINE, (True, True))
+
+
+def test_a_key_that_is_held_at_start_may_be_probed_at_once(line):
+    line.hold_key(probe_now=True)
+    assert (line.connectivity, line.probe_due(), permits(line)) == (Connectivity.UNAUTHORIZED, True, (False, False))
+    line.release_key()
+    assert (line.connectivity, line.needs_probe, permits(line)) == (Connectivity.STARTING, False, (True, True))
+
+
+def test_a_held_key_survives_an_outage(line, clock):
+    line.report("sale", KEY_REFUSED)
+    clock.advance(HOLD_S)
+    line.report("", UNREACHABLE, probe=True)
+    assert (line.connectivity, permits(line)) == (Connectivity.OFFLINE, (False, False))
+    clock.advance(LINE_CEILING_S)
+    assert line.probe_due()
+    line.report("", ANSWERED, probe=True)
+    assert permits(line) == (True, True)
+
+
+def test_a_403_holds_its_endpoint_alone(line, clock):
+    succeed(line)
+    line.report("refund", FORBIDDEN)
+    assert line.held_endpoints == ["refund"]
+    assert (permits(line, "refund"), permits(line, "sale")) == ((False, False), (True, True))
+    assert (line.connectivity, line.needs_probe, due_s(line, clock)) == (Connectivity.ONLINE, False, HOLD_S)
+    clock.advance(HOLD_S)
+    assert permits(line, "refund") == (True, True)  # its own probe
+    assert line.held_endpoints == ["refund"]
+    line.report("refund", FORBIDDEN)
+    assert permits(line, "refund") == (False, False)
+    clock.advance(HOLD_S)
+    line.report("refund", ANSWERED)
+    assert line.held_endpoints == []
+
+
+def test_success_elsewhere_releases_no_held_endpoint(line):
+    line.report("refund", FORBIDDEN)
+    succeed(line, 5)
+    line.report("", ANSWERED, probe=True)
+    assert permits(line, "refund") == (False, False)
+
+
+def test_a_probe_that_may_not_read_holds_nothing_and_shows_that_the_line_works(line):
+    line.report("sale", UNREACHABLE)
+    line.report("", FORBIDDEN, probe=True)
+    assert (line.held_endpoints, line.connectivity, permits(line)) == ([], Connectivity.ONLINE, (True, True))
+
+
+# ---- throttling ----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_sends_inside_a_retry_after(line, clock):
+    line.report("sale", throttled(90.0))
+    for _ in range(9):
+        assert permits(line, "sale") == permits(line, "redemption") == (False, False)
+        clock.advance(10)
+    assert permits(line) == (True, True)
+
+
+def test_a_503s_retry_after_holds_waiting_ones_too(line, clock):
+    line.report("sale", judge(Kind.SALE, 503, b"", retry_after=90.0))
+    clock.advance(89)
+    assert permits(line) == (False, False)
+    clock.advance(1)
+    assert permits(line) == (True, True)
+
+
+def test_a_shorter_retry_after_does_not_shorten_a_longer_one(line, clock):
+    line.report("sale", throttled(90.0))
+    line.report("sale", throttled(1.0))
+    line.report("sale", judge(Kind.SALE, 503, b"", retry_after=2.0))
+    clock.advance(89)
+    assert permits(line) == (False, False)
+
+
+def test_a_success_that_was_under_way_does_not_end_a_retry_after(line, clock):
+    line.report("sale", throttled(90.0))
+    succeed(line)
+    line.report("", ANSWERED, probe=True)
+    assert permits(line) == (False, False)
+    assert line.connectivity is Connectivity.THROTTLED
+    clock.advance(90)
+    succeed(line)
+    assert line.connectivity is Connectivity.ONLINE
+
+
+@pytest.mark.parametrize("lost", [UNREACHABLE, KEY_REFUSED])
+def test_no_probe_goes_inside_a_retry_after(line, clock, lost):
+    line.report("sale", throttled(3600.0))
+    line.report("sale", lost)
+    clock.advance(3599)
+    assert (line.probe_due(), permits(line)) == (False, (False, False))
+    assert due_s(line, clock) == 1
+    clock.advance(1)
+    assert line.probe_due()
+
+
+def test_a_429_without_a_time_pauses_briefly(line, clock):
+    line.report("sale", throttled())
+    assert permits(line) == (False, False)
+    clock.advance(LINE_CEILING_S)
+    assert permits(line) == (True, True)
+
+
+def test_a_retry_after_can_be_taken_up_after_a_restart(line, clock):
+    line.close_for(30.0)
+    assert (line.connectivity, permits(line), due_s(line, clock)) == (Connectivity.THROTTLED, (False, False), 30.0)
+    clock.advance(30)
+    assert permits(line) == (True, True)
+
+
+# ---- the window ----------------------------------------------------------------------------------------------------
+
+
+def test_the_window_opens_by_one_with_each_success_up_to_its_maximum(line):
+    seen = [line.window]
+    for _ in range(10):
+        succeed(line)
+        seen.append(line.window)
+    assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
+
+
+def test_a_probe_opens_a_window_of_one(line):
+    succeed(line, 10)
+    line.report("sale", UNREACHABLE)
+    line.report("", ANSWERED, probe=True)
+    assert line.window == 1
+    succeed(line)
+    assert line.window == 2
+
+
+def test_a_429_halves_the_window_and_never_closes_it(line):
+    succeed(line, 10)
+    seen = []
+    for _ in range(5):
+        line.report("sale", throttled(1.0))
+        seen.append(line.window)
+    assert seen == [4, 2, 1, 1, 1]
+
+
+def test_after_a_429_the_window_grows_on_from_its_half(line, clock):
+    succeed(line, 10)
+    line.report("sale", throttled(5.0))
+    clock.advance(LINE_CEILING_S)
+    succeed(line)
+    assert line.window == 5

@@ -150,7 +150,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | TEXTS, inner, max_size=6),
     max_leaves=12,
 )
-DOCUMENTS = st.fixed_dictionaries({}, optional={name: SCALARS | JSON for name in NAMES})
+DOCUMENTS = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, SCALARS | JSON))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

@@ -1,0 +1,103 @@
+"""HTTPS to Flash: one request, one total time limit, and either a whole answer or why there is none.
+
+TLS is verified against the operating system's trust store; no proxies from the environment, no redirects, no retries:
+those belong to the outbox. Network faults are outcomes, not exceptions. Imported at the first call, for httpx takes as
+long to load as the rest of the Flash client together.
+"""
+
+import asyncio
+import ssl
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+import truststore
+from pydantic import SecretStr
+
+from agent.delivery import Contact, Fate, Outcome
+from agent.flash.address import FlashAddress
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP answer; header names are lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Transport:
+    """A pool of connections to one base URL."""
+
+    def __init__(self, address: FlashAddress, user_agent: str) -> None:
+        self._address = address
+        self._http = httpx.AsyncClient(
+            verify=_trust(address),
+            proxy=address.proxy,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(address.attempt_timeout_s),
+            limits=httpx.Limits(max_connections=address.connections + 2, max_keepalive_connections=address.connections),
+            headers={"User-Agent": user_agent, "Accept": "application/json"},
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def call(
+        self, method: str, path: str, key: SecretStr, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer | Outcome:
+        """Send one request; `path` is relative to the base URL and percent-encoded."""
+        own = {"Authorization": f"Bearer {key.get_secret_value()}", "X-Request-Id": uuid.uuid4().hex}
+        request = self._http.build_request(
+            method, self._address.base_url + path, content=body, headers={**headers, **own}
+        )
+        try:
+            async with asyncio.timeout(self._address.attempt_timeout_s):
+                response = await self._http.send(request, stream=True)
+                try:
+                    content = await _read(response)
+                finally:
+                    await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            return _unreachable(error, unsent=True)
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError, ValueError, OSError) as error:
+            return _unreachable(error, unsent=False)
+        return Answer(response.status_code, content, dict(response.headers))
+
+
+async def _read(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            raise ValueError("the answer is too long")
+    return bytes(content)
+
+
+def _trust(address: FlashAddress) -> ssl.SSLContext | bool:
+    if address.base_url.startswith("http://"):
+        return False  # loopback alone, there is no certificate to verify; the configuration refuses anything else
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if address.ca_file:
+        context.load_verify_locations(cafile=address.ca_file)
+    return context
+
+
+def _unreachable(error: BaseException, *, unsent: bool) -> Outcome:
+    detail = f"Flash could not be reached: {_reason(error)}."
+    return Outcome(Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", detail, unsent=unsent)
+
+
+def _reason(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
