@@ -120,7 +120,7 @@ def _fields(fields: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield from _fields(value, f"{above}{name}.")
         elif isinstance(value, list | dict):
             plain = all(isinstance(item, str) for item in value)
-            yield f"{above}{name}", ", ".join(value) if plain else text.one_line(value)
+            yield f"{above}{name}", (", ".join(value) or None) if plain else text.one_line(value)
         else:
             yield f"{above}{name}", value
 

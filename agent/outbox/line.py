@@ -92,6 +92,10 @@ class Line:
     def permits_endpoint(self, endpoint: str) -> bool:
         return self._now() >= self._held_endpoints.get(endpoint, 0.0)
 
+    def try_endpoint(self, endpoint: str) -> None:
+        """One operation goes to a held endpoint now; the next one not before its answer, or the next minute."""
+        self._held_endpoints[endpoint] = self._now() + self._hold_probe_s
+
     def probe_due(self) -> bool:
         """Whether a probe may go now."""
         due = self._next_probe()

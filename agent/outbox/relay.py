@@ -207,9 +207,11 @@ class Relay:
             return None
         if not self._line.probe_due():
             return self._line.next_change_s(began)
+        maybe_ready, self._maybe_ready = self._maybe_ready, set()
         if not await self._store.has_ready():
-            self._maybe_ready.clear()  # an idle agent does not poll
-        elif not (self._probe_with_operation and await self._send_as_probe()):
+            return None  # an idle agent does not poll
+        self._maybe_ready |= maybe_ready
+        if not (self._probe_with_operation and await self._send_as_probe()):
             self._probing = True
             self._spawn(self._probe())
         return None
@@ -252,28 +254,40 @@ class Relay:
             self._send_alone(operation, waiting=True, probe=self._line.needs_probe)
 
     async def _serve_backlog(self, kind: Kind) -> None:
-        if not self._line.permits_backlog(kind):
-            return
-        held = kind in self._line.held_endpoints
-        batch_size = 1 if held or not self._takes_batches(kind) else self._options.batch_size
-        while (free := self._free_places(batched=batch_size > 1)) > 0:
-            limit = batch_size if batch_size > 1 else (1 if held else free)
-            claimed = await self._store.claim(kind, limit, fresh=True)
-            if len(claimed) > 1 and batch_size > 1:
-                self._start(self._send_batch(claimed), backlog=True)
-            else:
-                for operation in claimed:
-                    self._send_alone(operation, waiting=False)
-            if held or len(claimed) < limit:
-                break
-        else:
-            return
-        if not held and (free := self._free_places(batched=False)) > 0:
-            again = await self._store.claim(kind, free, fresh=False)
-            for operation in again:
+        if self._line.permits_backlog(kind):
+            self._maybe_ready.discard(kind)  # before looking, so that what becomes ready meanwhile is not missed
+            if not await self._send_ready(kind):
+                self._maybe_ready.add(kind)
+
+    async def _send_ready(self, kind: Kind) -> bool:
+        """Send what is ready of a kind, as far as there are places; returns whether nothing ready is left."""
+        if kind in self._line.held_endpoints:
+            self._line.try_endpoint(kind)
+            for operation in await self._store.claim(kind, 1, fresh=True) or await self._store.claim(
+                kind, 1, fresh=False
+            ):
                 self._send_alone(operation, waiting=False)
-            if len(again) < free:
-                self._maybe_ready.discard(kind)
+            return False
+        if self._takes_batches(kind):
+            while self._free_places(batched=True) > 0:
+                claimed = await self._store.claim(kind, self._options.batch_size, fresh=True)
+                if len(claimed) > 1:
+                    self._start(self._send_batch(claimed), backlog=True)
+                elif claimed:
+                    self._send_alone(claimed[0], waiting=False)
+                if len(claimed) < self._options.batch_size:
+                    return await self._send_singly(kind, fresh=False)
+            return False
+        return await self._send_singly(kind, fresh=True) and await self._send_singly(kind, fresh=False)
+
+    async def _send_singly(self, kind: Kind, *, fresh: bool) -> bool:
+        free = self._free_places(batched=False)
+        if free <= 0:
+            return False
+        claimed = await self._store.claim(kind, free, fresh=fresh)
+        for operation in claimed:
+            self._send_alone(operation, waiting=False)
+        return len(claimed) < free
 
     def _takes_batches(self, kind: Kind) -> bool:
         refused_until = self._no_batches_until.get(kind, float("-inf"))

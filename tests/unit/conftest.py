@@ -1,6 +1,38 @@
-"""Property tests measure nothing and leave nothing behind."""
+"""Property tests measure nothing and leave nothing behind; time passes only when a test says so."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import settings
+
+from agent.clock import Clock
 
 settings.register_profile("unit", deadline=None, database=None)
 settings.load_profile("unit")
+
+
+class ManualClock(Clock):
+    """A clock that shows what it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.elapsed_s = 1000.0
+        self.wall = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+    def now(self):
+        return self.wall
+
+    def monotonic(self):
+        return self.elapsed_s
+
+    def steady_ms(self):
+        return int(self.elapsed_s * 1000)
+
+    def advance(self, seconds):
+        self.elapsed_s += seconds
+        self.wall += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()

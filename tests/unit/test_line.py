@@ -2,7 +2,6 @@
 
 import pytest
 
-from agent.clock import Clock
 from agent.delivery import Contact, Fate, Kind, Outcome
 from agent.flash.outcome import judge
 from agent.outbox.line import TROUBLES_UNTIL_OFFLINE, Connectivity, Line
@@ -10,28 +9,6 @@ from agent.outbox.retry import LINE_CEILING_S
 
 HOLD_S = 60.0
 MAX_IN_FLIGHT = 8
-
-
-class ManualClock(Clock):
-    """A clock that shows what it is told."""
-
-    def __init__(self):
-        super().__init__()
-        self.elapsed_s = 1000.0
-
-    def monotonic(self):
-        return self.elapsed_s
-
-    def steady_ms(self):
-        return int(self.elapsed_s * 1000)
-
-    def advance(self, seconds):
-        self.elapsed_s += seconds
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture
@@ -273,103 +250,3 @@ def test_a_probe_that_may_not_read_holds_nothing_and_shows_that_the_line_works(l
     line.report("sale", UNREACHABLE)
     line.report("", FORBIDDEN, probe=True)
     assert (line.held_endpoints, line.connectivity, permits(line)) == ([], Connectivity.ONLINE, (True, True))
-
-
-# ---- throttling ----------------------------------------------------------------------------------------------------
-
-
-def test_nobody_sends_inside_a_retry_after(line, clock):
-    line.report("sale", throttled(90.0))
-    for _ in range(9):
-        assert permits(line, "sale") == permits(line, "redemption") == (False, False)
-        clock.advance(10)
-    assert permits(line) == (True, True)
-
-
-def test_a_503s_retry_after_holds_waiting_ones_too(line, clock):
-    line.report("sale", judge(Kind.SALE, 503, b"", retry_after=90.0))
-    clock.advance(89)
-    assert permits(line) == (False, False)
-    clock.advance(1)
-    assert permits(line) == (True, True)
-
-
-def test_a_shorter_retry_after_does_not_shorten_a_longer_one(line, clock):
-    line.report("sale", throttled(90.0))
-    line.report("sale", throttled(1.0))
-    line.report("sale", judge(Kind.SALE, 503, b"", retry_after=2.0))
-    clock.advance(89)
-    assert permits(line) == (False, False)
-
-
-def test_a_success_that_was_under_way_does_not_end_a_retry_after(line, clock):
-    line.report("sale", throttled(90.0))
-    succeed(line)
-    line.report("", ANSWERED, probe=True)
-    assert permits(line) == (False, False)
-    assert line.connectivity is Connectivity.THROTTLED
-    clock.advance(90)
-    succeed(line)
-    assert line.connectivity is Connectivity.ONLINE
-
-
-@pytest.mark.parametrize("lost", [UNREACHABLE, KEY_REFUSED])
-def test_no_probe_goes_inside_a_retry_after(line, clock, lost):
-    line.report("sale", throttled(3600.0))
-    line.report("sale", lost)
-    clock.advance(3599)
-    assert (line.probe_due(), permits(line)) == (False, (False, False))
-    assert due_s(line, clock) == 1
-    clock.advance(1)
-    assert line.probe_due()
-
-
-def test_a_429_without_a_time_pauses_briefly(line, clock):
-    line.report("sale", throttled())
-    assert permits(line) == (False, False)
-    clock.advance(LINE_CEILING_S)
-    assert permits(line) == (True, True)
-
-
-def test_a_retry_after_can_be_taken_up_after_a_restart(line, clock):
-    line.close_for(30.0)
-    assert (line.connectivity, permits(line), due_s(line, clock)) == (Connectivity.THROTTLED, (False, False), 30.0)
-    clock.advance(30)
-    assert permits(line) == (True, True)
-
-
-# ---- the window ----------------------------------------------------------------------------------------------------
-
-
-def test_the_window_opens_by_one_with_each_success_up_to_its_maximum(line):
-    seen = [line.window]
-    for _ in range(10):
-        succeed(line)
-        seen.append(line.window)
-    assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
-
-
-def test_a_probe_opens_a_window_of_one(line):
-    succeed(line, 10)
-    line.report("sale", UNREACHABLE)
-    line.report("", ANSWERED, probe=True)
-    assert line.window == 1
-    succeed(line)
-    assert line.window == 2
-
-
-def test_a_429_halves_the_window_and_never_closes_it(line):
-    succeed(line, 10)
-    seen = []
-    for _ in range(5):
-        line.report("sale", throttled(1.0))
-        seen.append(line.window)
-    assert seen == [4, 2, 1, 1, 1]
-
-
-def test_after_a_429_the_window_grows_on_from_its_half(line, clock):
-    succeed(line, 10)
-    line.report("sale", throttled(5.0))
-    clock.advance(LINE_CEILING_S)
-    succeed(line)
-    assert line.window == 5

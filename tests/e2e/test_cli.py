@@ -1,0 +1,352 @@
+"""The commands as an operator meets them: real processes, an agent and a stand-in for Flash beside them."""
+
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.agents import AgentProcess, agent_process
+from tests.support.commands import call, flash_agent, serving
+
+pytestmark = pytest.mark.e2e
+
+NOWHERE = "http://127.0.0.1:9/api/v2"
+ADA = {"externalId": "POS-CUST-5512"}
+SOME_ID = "op_01m80g68bgb44wp9dzb0a15yrk"
+IMPORTED = re.compile(r"^import time:.*\| +(\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Flash:
+    """A running `flash-agent sandbox`, as its own words describe it."""
+
+    base_url: str
+    write_key: str
+    read_key: str
+    store_id: str
+
+    def place(self, order: str, amount: int) -> None:
+        """An order that reached Flash some other way."""
+        body = {"externalOrderId": order, "customer": ADA, "totalAmount": amount}
+        assert call("POST", f"{self.base_url}/orders", self.write_key, body)[0] == 200
+
+    def settings(self) -> dict[str, str]:
+        return {"FLASH_AGENT_FLASH__WRITE_KEY": self.write_key, "FLASH_AGENT_STORE__STORE_ID": self.store_id}
+
+
+@pytest.fixture
+def flash() -> Iterator[Flash]:
+    with serving("sandbox", "--port", "0") as sandbox:
+        sandbox.line_with("Stop it with Ctrl-C.")
+        names = ("base URL", "write key", "read key", "store")
+        yield Flash(*(re.search(rf"^{name} +(\S+)$", sandbox.said, re.MULTILINE)[1] for name in names))
+
+
+@pytest.fixture
+def agent(flash: Flash, tmp_path: Path) -> Iterator[AgentProcess]:
+    with agent_process(tmp_path / "data", flash.base_url, **flash.settings()) as started:
+        yield started
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Iterator[AgentProcess]:
+    with agent_process(tmp_path / "data", NOWHERE) as started:
+        yield started
+
+
+def post(agent: AgentProcess, collection: str, body: dict[str, Any], wait: int = 0) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{agent.port}/v1/{collection}"
+    status, answer = call("POST", url, agent.token, body, Prefer=f"wait={wait}")
+    assert status in {200, 202}, answer
+    return answer
+
+
+def sell(agent: AgentProcess, order: str, amount: float, wait: int = 0, **fields: Any) -> dict[str, Any]:
+    body = {"externalOrderId": order, "customer": ADA, "totalAmount": amount, **fields}
+    return post(agent, "sales", body, wait)
+
+
+def fail(agent: AgentProcess, flash: Flash, order: str) -> dict[str, Any]:
+    """A sale that contradicts what Flash has."""
+    flash.place(order, 10)
+    sale = sell(agent, order, 20, wait=10)
+    assert sale["status"] == "failed"
+    return sale
+
+
+def of(agent: AgentProcess, *arguments: str) -> Any:
+    return flash_agent(*arguments, "--data-dir", agent.data_dir)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+
+
+# ---- usage and weight
+
+
+def test_without_a_command_it_says_what_there_is() -> None:
+    result = flash_agent()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert all(f"\n    {name}" in result.stderr for name in ("demo", "run", "status", "operations", "config", "key"))
+    assert "flash-agent demo needs no set-up" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["statsu"], "invalid choice: 'statsu'"),
+        (["operations"], "ACTION"),
+        (["operations", "show", "90871"], "'90871' is not an operation's id"),
+        (["operations", "retry"], "one of the arguments ID --all-failed is required"),
+        (["operations", "discard", SOME_ID], "--reason"),
+        (["operations", "list", "--limit", "0"], "'0' is not a number from 1"),
+        (["operations", "list", "--date", "14.3.2026"], "'14.3.2026' is not a date such as 2026-03-14"),
+        (["operations", "list", "--status", "lost"], "invalid choice: 'lost'"),
+        (["sandbox", "--port", "65536"], "must be from 0 to 65535"),
+        (["key"], "ACTION"),
+    ],
+)
+def test_wrong_usage_names_what_is_wrong(arguments: list[str], named: str) -> None:
+    result = flash_agent(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert named in result.stderr
+
+
+def test_quick_commands_load_no_http_library(offline: AgentProcess) -> None:
+    there = ["--data-dir", str(offline.data_dir)]
+    commands = (
+        ["--version"],
+        ["config", "check"],
+        ["status", *there],
+        ["operations", "list", *there],
+        ["operations", "show", SOME_ID, *there],
+        ["operations", "retry", "--all-failed", *there],
+        ["operations", "discard", SOME_ID, "--reason", "none", *there],
+        ["key", "confirm", *there],
+    )
+    for arguments in commands:
+        result = flash_agent(*arguments, python=(sys.executable, "-X", "importtime"))
+        imported = {name.partition(".")[0] for name in IMPORTED.findall(result.stderr)}
+        assert "argparse" in imported
+        assert not imported & {"aiohttp", "httpx", "aiosqlite", "cryptography", "uvloop"}, arguments
+
+
+# ---- status
+
+
+def test_status_of_a_healthy_agent(agent: AgentProcess) -> None:
+    assert sell(agent, "90871", 120, wait=10)["status"] == "succeeded"
+    result = of(agent, "status")
+    assert (result.returncode, result.stderr) == (0, "")
+    shown = dict(re.split(r"  +", line, maxsplit=1) for line in result.stdout.splitlines())
+    assert (shown["connectivity"], shown["pending"], shown["failed"]) == ("online", "0", "0")
+    assert shown["oldest pending"] == "-"
+    assert re.fullmatch(r"20\S+Z \(\d+ s ago\)", shown["last contact"])
+    assert re.search(r"[KMGT]iB free", shown["disk"])
+    assert shown["store, till"] == "st_demo, till-1"
+
+
+def test_status_of_an_agent_in_an_outage(offline: AgentProcess) -> None:
+    sell(offline, "90871", 120, wait=10)
+    result = of(offline, "status")
+    assert result.returncode == 0, "an outage is no failure of the command"
+    assert re.search(r"^connectivity +offline$", result.stdout, re.MULTILINE)
+    assert re.search(r"^pending +1$", result.stdout, re.MULTILINE)
+    assert re.search(r"^oldest pending +\d+ s$", result.stdout, re.MULTILINE)
+    assert re.search(
+        r"^warning: flash-offline since 20\S+Z\n  Flash cannot .*\n  Check the store's", result.stdout, re.MULTILINE
+    )
+    document = json.loads(of(offline, "status", "--json").stdout)
+    assert (document["connectivity"], document["pending"]) == ("offline", 1)
+
+
+def test_no_agent_is_exit_code_1(offline: AgentProcess, tmp_path: Path) -> None:
+    for arguments in (["status"], ["operations", "list"], ["key", "confirm"]):
+        result = flash_agent(*arguments, "--data-dir", tmp_path / "nobody")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "No agent runs with the data directory" in result.stderr
+    offline.kill()  # what it announced is still there
+    result = of(offline, "status")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"The agent on port {offline.port} does not answer" in result.stderr
+
+
+# ---- operations
+
+
+def test_the_list_is_a_table_that_can_be_narrowed(agent: AgentProcess) -> None:
+    kept = sell(agent, "90871", 120, wait=10, currency="USD", businessDate="2026-03-14")
+    refund = post(agent, "refunds", {"externalOrderId": "90871", "refundId": "R-1", "amount": 40.5}, wait=10)
+    other = sell(agent, "90872", 5.25, wait=10)
+    header, *rows = of(agent, "operations", "list").stdout.splitlines()
+    assert [row.split()[0] for row in rows] == [other["id"], refund["id"], kept["id"]]
+    assert [row[header.index("STATUS") :].split()[0] for row in rows] == ["succeeded"] * 3
+    end = header.index("AMOUNT") + len("AMOUNT")
+    assert [row[:end].split()[-1] for row in (rows[0], rows[1])] == ["5.25", "40.5"]
+    assert [row.split("  ")[-1] for row in rows] == ["+0 points", "-2 points", "+6 points"]
+    assert "120 USD" in rows[2]
+
+    def ids(*arguments: str) -> list[str]:
+        return [each["id"] for each in json.loads(of(agent, "operations", "list", "--json", *arguments).stdout)]
+
+    assert ids("--kind", "refund") == [refund["id"]]
+    assert ids("--order", "90871") == [refund["id"], kept["id"]]
+    assert ids("--date", "2026-03-14") == [kept["id"]]
+    assert ids("--limit", "2") == [other["id"], refund["id"]]
+    assert ids("--status", "failed") == []
+    assert "There are no such operations." in of(agent, "operations", "list", "--status", "failed").stdout
+
+
+def test_a_long_list_is_read_page_by_page(offline: AgentProcess) -> None:
+    made = [sell(offline, str(number), number)["id"] for number in range(1, 206)]
+    listed = json.loads(of(offline, "operations", "list", "--limit", "500", "--json").stdout)
+    assert [operation["id"] for operation in listed] == made[::-1]
+    assert len(of(offline, "operations", "list").stdout.splitlines()) == 1 + 50
+
+
+def test_one_operation_in_full(agent: AgentProcess) -> None:
+    sale = sell(agent, "90871", 120, wait=10, metadata={"cashier": "\x1b[31m7"})
+    result = of(agent, "operations", "show", sale["id"])
+    shown = dict(re.split(r"  +", line, maxsplit=1) for line in result.stdout.splitlines())
+    assert (shown["id"], shown["status"], shown["request.totalAmount"]) == (sale["id"], "succeeded", "120")
+    assert (shown["result.awarded"], shown["error"], shown["attempts"]) == ("6", "-", "1")
+    assert shown["metadata.cashier"] == "?[31m7", "nothing stored can steer the terminal"
+    assert json.loads(of(agent, "operations", "show", sale["id"], "--json").stdout)["id"] == sale["id"]
+    unknown = of(agent, "operations", "show", SOME_ID)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "There is no operation with this id." in unknown.stderr
+
+
+def test_retry_takes_what_failed_and_nothing_else(agent: AgentProcess, flash: Flash) -> None:
+    one, other = fail(agent, flash, "1"), fail(agent, flash, "2")
+    fine = sell(agent, "3", 3, wait=10)
+    result = of(agent, "operations", "retry", one["id"], fine["id"])
+    assert result.returncode == 1
+    retried, refused = result.stdout.splitlines()
+    assert retried == f"{one['id']}  pending"
+    assert refused.startswith(f"{fine['id']}  not retried: ")
+    assert "succeeded" in refused
+
+    def failed() -> set[str]:
+        listed = json.loads(of(agent, "operations", "list", "--status", "failed", "--json").stdout)
+        return {operation["id"] for operation in listed}
+
+    until(lambda: failed() == {one["id"], other["id"]})  # Flash still says no
+    everything = of(agent, "operations", "retry", "--all-failed")
+    assert everything.returncode == 0
+    assert sorted(everything.stdout.splitlines()) == sorted(f"{each['id']}  pending" for each in (one, other))
+
+
+def test_discard_says_what_becomes_of_those_that_waited(agent: AgentProcess, flash: Flash) -> None:
+    sale = fail(agent, flash, "1")
+    refund = post(agent, "refunds", {"externalOrderId": "1", "refundId": "R-1"})
+    result = of(agent, "operations", "discard", sale["id"], "--reason", "rung up twice")
+    assert result.returncode == 0
+    first, dependent = result.stdout.splitlines()
+    assert first == f"{sale['id']}  sale  discarded"
+    assert dependent == f"  {refund['id']}  refund  discarded with it"
+    assert "rung up twice" in of(agent, "operations", "show", sale["id"]).stdout
+
+    newcomer = {"externalId": "POS-CUST-9", "email": "ada@example.com"}  # the e-mail is another member's
+    enrollment = post(agent, "enrollments", newcomer, wait=10)
+    assert enrollment["status"] == "failed"
+    waiting = sell(agent, "2", 20, customer={"externalId": "POS-CUST-9"})
+    result = of(agent, "operations", "discard", enrollment["id"], "--reason", "mistyped")
+    assert f"  {waiting['id']}  sale  goes on without it" in result.stdout.splitlines()
+    again = of(agent, "operations", "discard", enrollment["id"], "--reason", "mistyped")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "cannot be discarded" in again.stderr
+
+
+# ---- config, key, sandbox
+
+
+def test_config_check_shows_what_holds_and_never_a_key(tmp_path: Path) -> None:
+    file, key = tmp_path / "agent.toml", tmp_path / "read.key"
+    key.write_text("fl_live_read_SECRET")
+    file.write_text(
+        '[flash]\nwrite_key = "fl_live_SECRET_write"\nproxy = "http://user:SECRET@proxy:3128"\n'
+        f'read_key_file = "{key.as_posix()}"\n[store]\nstore_id = "st_1"\ntill_id = "till-2"\n'
+        '[orders]\nid_template = "{store_id}-{till_id}-{business_date}-{external_order_id}"\n'
+    )
+    result = flash_agent("config", "check", "--config", file, FLASH_AGENT_STORE__TILL_ID="till-3")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(r"^write_key +=  ?set$", result.stdout, re.MULTILINE)
+    assert re.search(r"^read_key +=  ?set \(read_key_file\)$", result.stdout, re.MULTILINE)
+    assert re.search(r'^till_id +=  ?"till-3"$', result.stdout, re.MULTILINE), "the environment is above the file"
+    assert '"http://***@proxy:3128"' in result.stdout
+    assert "SECRET" not in result.stdout
+    assert "fl_live" not in result.stdout
+    assert "warning" not in result.stdout
+
+
+def test_config_check_warns_of_what_is_unwise(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text("")
+    result = flash_agent("config", "check", "--config", file)
+    assert result.returncode == 0
+    warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    for words in ("no write key", "id_template does not tell apart every store or till or day", "store_id is not set"):
+        assert sum(words in warning for warning in warnings) == 1
+    assert len(warnings) == 3
+
+
+def test_config_check_names_the_fault(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('[orders]\nid_templat = "x"\n')
+    result = flash_agent("config", "check", "--config", file)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "unknown setting [orders] id_templat. Did you mean 'id_template'?" in result.stderr
+
+
+def test_key_confirm_lifts_the_hold_on_a_new_key(flash: Flash, tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    elsewhere = {"FLASH_AGENT_STORE__STORE_ID": "st_elsewhere"}
+    with agent_process(place, flash.base_url, FLASH_AGENT_FLASH__WRITE_KEY=flash.write_key, **elsewhere):
+        pass
+    with agent_process(place, flash.base_url, FLASH_AGENT_FLASH__WRITE_KEY=flash.read_key, **elsewhere) as agent:
+        sell(agent, "90871", 120)
+        assert "flash-key-unverified" in of(agent, "status").stdout
+        result = of(agent, "key", "confirm")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == "The write key is confirmed. Operations that wait to be sent: 1.\n"
+        assert "flash-key-unverified" not in of(agent, "status").stdout
+
+
+def test_key_confirm_without_a_key_fails(tmp_path: Path) -> None:
+    with serving("run", "--port", "0", "--data-dir", tmp_path / "data") as agent:
+        agent.line_with("flash-agent listens on")
+        result = flash_agent("key", "confirm", "--data-dir", tmp_path / "data")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "There is no key to confirm" in result.stderr
+
+
+def test_a_taken_port_is_named(flash: Flash) -> None:
+    port = flash.base_url.split(":")[2].split("/")[0]
+    result = flash_agent("sandbox", "--port", port)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"cannot listen on port {port}" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_serves_until_told_to_stop(number: int) -> None:
+    with serving("sandbox", "--port", "0") as sandbox:
+        line = sandbox.line_with("curl -s ")
+        sandbox.line_with("Stop it with Ctrl-C.")
+        (key,) = re.findall(r"Bearer (\S+?)\"", line)
+        (url,) = re.findall(r"\"(http://\S+)\"", line)
+        status, found = call("GET", url, key)
+        assert (status, found["data"][0]["id"]) == (200, "mem_ada")
+        assert "cpn_ada_10off" in sandbox.said
+        assert sandbox.end(number) == 0
