@@ -142,7 +142,7 @@ class Agent:
             base_url=flash.base_url,
             till=store.till_id,
             attempt_timeout_s=flash.attempt_timeout_s,
-            proxy=flash.proxy,
+            proxy=flash.proxy.get_secret_value() if flash.proxy else None,
             ca_file=str(flash.ca_file) if flash.ca_file else None,
             connections=self._settings.relay.max_in_flight,
         )

@@ -5,6 +5,7 @@ silently ignored costs a store its points. Called by the commands; everything el
 """
 
 import difflib
+import json
 import os
 import re
 import string
@@ -73,7 +74,7 @@ class Flash(_Section):
     write_key_file: Path | None = None
     read_key: SecretStr | None = None
     read_key_file: Path | None = None
-    proxy: str | None = None
+    proxy: SecretStr | None = None  # its address may hold a password
     ca_file: Path | None = None
     extended_orders: bool = False
     attempt_timeout_s: float = Field(default=8.0, gt=0, le=60)
@@ -188,7 +189,7 @@ class Settings(BaseSettings):
         path: Path | None = getattr(self.flash, f"{which}_key_file")
         if key is None and path is not None:
             try:
-                key = SecretStr(path.read_text("utf-8").strip())
+                key = SecretStr(path.read_text("utf-8-sig").strip())
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or type(error).__name__
                 raise ConfigError(f"[flash] {which}_key_file {path} cannot be read: {reason}.") from None
@@ -242,23 +243,30 @@ def load(config: str | None = None, flags: Mapping[str, Mapping[str, Any]] | Non
     named = config or os.environ.get(f"{ENV_PREFIX}CONFIG")
     path = Path(named) if named else default_config_path()
     table = _read_table(path, must_exist=named is not None)
-    faults = list(_unknown(table, path)) + list(_unknown_environment())
+    faults = [*_unknown(table, path), *_unknown_environment(), *_malformed_lists()]
     if faults:
         raise ConfigError("\n".join(faults))
     try:
         settings = Settings(**table)
-        if flags:
-            merged = {name: {**getattr(settings, name).model_dump(), **values} for name, values in flags.items()}
-            sections = {name: Settings.model_fields[name].annotation for name in merged}
-            update = {name: section.model_validate(merged[name]) for name, section in sections.items() if section}
-            settings = settings.model_copy(update=update)
     except ValidationError as error:
         raise ConfigError("\n".join(_spell(item, path) for item in error.errors(include_input=False))) from None
-    except ValueError as error:  # the environment source: a list that is not JSON
-        raise ConfigError(f"The environment holds a malformed setting: {_without_cause(error)}") from None
+    settings = _with_flags(settings, flags or {})
     settings.key("write")
     settings.key("read")
     return settings
+
+
+def _with_flags(settings: Settings, flags: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """The settings with those that were given on the command line in their place."""
+    changed = {}
+    for name, values in flags.items():
+        section: BaseModel = getattr(settings, name)
+        try:
+            changed[name] = type(section).model_validate({**section.model_dump(), **values})
+        except ValidationError as error:
+            faults = (f"The command line: [{name}] {item['loc'][0]}: {item['msg']}." for item in error.errors())
+            raise ConfigError("\n".join(faults)) from None
+    return settings.model_copy(update=changed)
 
 
 def _read_table(path: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -313,6 +321,19 @@ def _unknown_environment() -> Iterator[str]:
             yield f"Unknown environment variable {variable}.{hint}"
 
 
+def _malformed_lists() -> Iterator[str]:
+    """Lists in the environment are JSON; the library would say neither which variable is wrong nor how."""
+    variable = f"{ENV_PREFIX}API__ALLOWED_ORIGINS"
+    value = next((value for name, value in os.environ.items() if name.upper() == variable), None)
+    if value is not None:
+        try:
+            sound = isinstance(json.loads(value), list)
+        except ValueError:
+            sound = False
+        if not sound:
+            yield f"{variable} must be a JSON list, such as '[\"https://pos.example.com\"]'."
+
+
 def _spell(item: Any, path: Path) -> str:
     section, *rest = (str(step) for step in item["loc"]) if item["loc"] else ("?",)
     name = " ".join([f"[{section}]", *rest[:1]])
@@ -320,7 +341,3 @@ def _spell(item: Any, path: Path) -> str:
     message = item["msg"].removeprefix("Value error, ")
     source = variable if variable in os.environ else str(path)
     return f"{source}: {name}: {message}."
-
-
-def _without_cause(error: ValueError) -> str:
-    return str(error).splitlines()[0]

@@ -139,7 +139,7 @@ class Intake:
 
     def _upsert_key(self, kind: Kind, scope: str) -> str:
         """A keyed digest: it holds no personal data, and differs by till, as two tills' upserts may."""
-        return f"{kind}-{self._sealer.hash(f'upsert:{scope}').hex()}"
+        return f"{kind}~{self._sealer.hash(f'upsert:{scope}').hex()}"
 
     async def _accept(self, draft: Draft) -> Accepted:
         accepted = await self._store.accept(draft)

@@ -16,3 +16,5 @@ def loads(text: str | bytes) -> Any:
         return simplejson.loads(text, use_decimal=True)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ArithmeticError:
+        raise ValueError("a number beyond measure") from None

@@ -34,7 +34,7 @@ def set_up(level: str = "info", style: Literal["json", "text"] = "json") -> None
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.format_exc_info,  # as Python prints it, which shows no locals
             _only_allowed,
             renderer,
         ],

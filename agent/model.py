@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Annotated, Any, ClassVar, Self
 
 import simplejson
@@ -34,7 +34,9 @@ MAX_ID_CHARS = 128
 MAX_EMAIL_CHARS = 254
 MAX_TEXT_CHARS = 1000
 MAX_METADATA_BYTES = 4096
-MAX_AMOUNT = Decimal(10) ** 12
+MAX_AMOUNT_DIGITS = 12
+MAX_AMOUNT_DECIMALS = 40
+_EXACT = Context(prec=MAX_AMOUNT_DIGITS + MAX_AMOUNT_DECIMALS)
 
 # ISO 4217 minor units other than two.
 _MINOR_UNITS = {
@@ -101,15 +103,17 @@ def _read_amount(value: Any) -> Decimal:
         value = Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError("must be a JSON number or a decimal string, such as 120.00")  # noqa: TRY004 - pydantic's way
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        raise ValueError("must be a decimal number") from None
+    amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError("must be finite")
-    if abs(amount) >= MAX_AMOUNT:
+    if amount.is_zero():
+        return Decimal(0) if amount.is_signed() else amount
+    if amount.adjusted() >= MAX_AMOUNT_DIGITS:
         raise ValueError("must be below 1,000,000,000,000")
-    return amount + 0  # -0 becomes 0
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -MAX_AMOUNT_DECIMALS:
+        raise ValueError(f"must have at most {MAX_AMOUNT_DECIMALS} decimals")
+    return amount
 
 
 def _read_date(value: Any) -> str:
@@ -139,7 +143,8 @@ def _check_currency(value: str) -> str:
 
 
 def _check_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    if len(simplejson.dumps(value, use_decimal=True)) > MAX_METADATA_BYTES:
+    compact = simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
+    if len(compact.encode("utf-8", "surrogatepass")) > MAX_METADATA_BYTES:
         raise ValueError(f"must have at most {MAX_METADATA_BYTES} bytes as JSON")
     return value
 
@@ -189,9 +194,12 @@ class Document(BaseModel):
 
     def sent(self) -> dict[str, Any]:
         """The known fields that were given, camelCase, amounts as Decimal."""
-        return self.model_dump(
-            by_alias=True, exclude_none=True, exclude_unset=True, include=set(type(self).model_fields)
-        )
+        found: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name) if name in self.model_fields_set else None
+            if value is not None:
+                found[to_camel(name)] = value.sent() if isinstance(value, Document) else value
+        return found
 
 
 class Customer(Document):
@@ -231,7 +239,7 @@ class WithAmount(Document):
     def check_decimals(amount: Decimal, currency: str) -> Decimal:
         """Return the amount; raise ValueError naming the currency otherwise."""
         places = minor_units(currency)
-        if amount != round(amount, places):
+        if amount != amount.quantize(Decimal(1).scaleb(-places), context=_EXACT):
             raise ValueError(f"must have at most {places} decimals in {currency}")
         return amount
 
@@ -303,17 +311,22 @@ class Enrollment(Document):
     external_id: Id | None = None
     full_name: Text | None = None
     phone: Annotated[str, Field(strict=True, max_length=64)] | None = None
+    marketing_consent_at: Moment | None = None  # before the consent, whose check reads it
     marketing_consent: bool | None = Field(default=None, strict=True)
-    marketing_consent_at: Moment | None = None
     metadata: Metadata = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if not (self.email or self.external_id):
             raise ValueError("needs email or externalId")
-        if self.marketing_consent and not self.marketing_consent_at:
-            raise ValueError("marketingConsent needs marketingConsentAt, the time it was given")
         return self
+
+    @field_validator("marketing_consent")
+    @classmethod
+    def _dated(cls, consent: bool | None, info: ValidationInfo) -> bool | None:
+        if consent and "marketing_consent_at" in info.data and info.data["marketing_consent_at"] is None:
+            raise ValueError("needs marketingConsentAt, the time it was given")
+        return consent
 
     def subjects(self) -> list[str]:
         """The member subjects that later sales of this member follow."""

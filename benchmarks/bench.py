@@ -23,7 +23,7 @@ class OutOfTimeError(RuntimeError):
 
 @dataclass
 class Bench:
-    """One run. ``deadline`` is in monotonic seconds; a measurement asks between its rounds."""
+    """One run. ``deadline`` (monotonic seconds) moves on from group to group; a group asks between its rounds."""
 
     plan: Plan
     directory: Path

@@ -20,10 +20,15 @@ class Preference:
 def parse(headers: Iterable[str], default_wait_s: float = 0.0) -> Preference:
     """Read the preferences; unknown ones are ignored, as the RFC asks; a wait that is no number is a fault."""
     wait_s, strict = default_wait_s, False
+    seen: set[str] = set()
     for preference in (part.strip() for header in headers for part in header.split(",")):
         name, _, value = preference.partition(";")[0].partition("=")
         value = value.strip().strip('"')
-        match name.strip().lower():
+        name = name.strip().lower()
+        if name in seen:
+            continue  # of a preference given twice the first counts (RFC 7240, section 2)
+        seen.add(name)
+        match name:
             case "wait":
                 if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
                     raise BadRequestError("Prefer: wait takes a number of seconds, such as wait=2.", code="bad-header")

@@ -1,6 +1,6 @@
 """Where Flash is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +10,6 @@ class FlashAddress:
     base_url: str
     till: str = ""
     attempt_timeout_s: float = 8.0
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     connections: int = 8

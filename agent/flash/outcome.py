@@ -6,8 +6,8 @@ else is somebody else's voice, or no answer, and is tried again.
 
 | answer                                   | sale       | refund        | enrollment, store, catalog | redemption     |
 |------------------------------------------|------------|---------------|----------------------------|----------------|
-| 2xx, `data` of the expected types        | succeeded  | succeeded     | succeeded                  | succeeded      |
-| 200 empty                                | retry      | retry         | retry                      | succeeded      |
+| 2xx, `data` of the expected types        | succeeded  | succeeded     | succeeded                  | 200: succeeded |
+| 200 empty, or JSON without `data`        | retry      | retry         | retry                      | succeeded      |
 | 2xx otherwise (HTML, torn, wrong types)  | retry      | retry         | retry                      | retry          |
 | 400, 422                                 | failed     | failed        | failed                     | retry          |
 | 404                                      | retry      | retry ¹       | retry                      | declined       |
@@ -41,11 +41,11 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Seconds asked for by a Retry-After header, as a number or an HTTP date; None when there is none to be read."""
     if not value:
         return None
-    if re.fullmatch(r"\d{1,9}", value.strip()):
-        return min(float(value), MAX_RETRY_AFTER_S)
+    if re.fullmatch(r"\d+", value.strip(), re.ASCII):
+        return min(float(value.strip()[:400]), MAX_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -104,8 +104,10 @@ def _yes(kind: Kind, status: int, body: Mapping[str, Any] | None) -> Outcome:
     if body is None:
         return _not_flash(status, "The answer is not Flash's: it is not JSON.")
     data = body.get("data")
-    if kind is Kind.REDEMPTION and status == 200 and not body:
-        data = {}
+    if kind is Kind.REDEMPTION and status == 200:
+        data = None if "error" in body else data if isinstance(data, dict) else {}
+    elif kind is Kind.REDEMPTION:
+        data = None
     if not isinstance(data, dict) or not _has_expected_types(kind, data):
         return _not_flash(status, "The answer lacks the data that Flash gives for this call.")
     return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=status, result=data)

@@ -51,7 +51,7 @@ def readable_key(kind: Kind, *parts: str) -> str:
     readable = all(_READABLE.fullmatch(part) and not _LOOKS_LIKE_GENERATION.search(part) for part in parts)
     if readable and len(text) <= MAX_KEY_CHARS - _GENERATION_ROOM:
         return text
-    return f"{kind}-{hashlib.sha256(jsons.dumps(parts).encode()).hexdigest()}"
+    return f"{kind}~{hashlib.sha256(jsons.dumps(parts).encode()).hexdigest()}"  # no readable key has a tilde
 
 
 def order_body(

@@ -166,7 +166,7 @@ class Line:
         self._reached(grow=bool(endpoint))
 
     def _reached(self, *, grow: bool) -> None:
-        was_closed = self.needs_probe or self.connectivity is Connectivity.THROTTLED
+        was_closed = self.needs_probe
         self._probe_from = None
         self._key_held_until = None
         if was_closed:

@@ -8,7 +8,7 @@ from typing import Final
 
 import tenacity
 
-from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome
+from agent.delivery import BATCH_REFUSED, Fate, Kind, Outcome
 from agent.outbox.operation import Operation, Settlement, Verdict
 from agent.outbox.state import Status
 
@@ -47,12 +47,12 @@ def line_wait_s(failures: int, retry_after_s: float | None) -> float:
 def decide(operation: Operation, outcome: Outcome, now_ms: int, order_wait_h: float) -> Settlement:
     """The next state of an operation after one attempt.
 
-    An operation whose trouble is the line's own (no connection, throttling, a hold) keeps no pause of its own: the
-    line decides when it goes again. One that Flash puzzles over alone pauses by itself.
+    An operation that cannot have reached Flash (no connection, throttling, a hold) keeps no pause of its own: the line
+    decides when it goes again. Any other pauses by itself, so that one that harms the line does not go first for ever.
     """
     verdict = Verdict(dict(outcome.result), outcome.code, outcome.detail, outcome.http_status, outcome.definitive)
     status = _FATES[outcome.fate]
-    strikes = operation.strikes + 1 if _is_strike(operation, outcome) else 0
+    strikes = _strikes(operation, outcome)
     if outcome.code == "conflict-unexplained" and strikes >= UNEXPLAINED_CONFLICTS:
         status, verdict = Status.FAILED, _failed(verdict, "order-conflict")
     too_long = now_ms - operation.accepted_at > order_wait_h * 3_600_000
@@ -60,7 +60,7 @@ def decide(operation: Operation, outcome: Outcome, now_ms: int, order_wait_h: fl
         status = Status.FAILED
     if status is not Status.PENDING:
         return Settlement(operation, status, verdict, settled_at=now_ms, unsent=outcome.unsent)
-    own_pause = outcome.contact in {Contact.ANSWERED, Contact.TROUBLED} and outcome.code != BATCH_REFUSED
+    own_pause = not outcome.unsent and outcome.code != BATCH_REFUSED
     wait_s = operation_wait_s(operation.attempts, outcome.retry_after_s) if own_pause else 0.0
     stored_failure = strikes >= STORED_FAILURES and operation.kind is not Kind.REDEMPTION and _may_be_stored(outcome)
     return Settlement(
@@ -84,7 +84,11 @@ def _may_be_stored(outcome: Outcome) -> bool:
     return outcome.http_status is not None and outcome.http_status >= 500 and outcome.http_status not in {502, 503, 504}
 
 
-def _is_strike(operation: Operation, outcome: Outcome) -> bool:
+def _strikes(operation: Operation, outcome: Outcome) -> int:
+    """How often in a row this operation has met the same puzzling answer, this one included."""
+    last = operation.verdict
     if outcome.code == "conflict-unexplained":
-        return operation.verdict.code in {"", outcome.code}
-    return _may_be_stored(outcome) and operation.verdict.http_status in {None, outcome.http_status}
+        return operation.strikes + 1 if last.code == outcome.code else 1
+    if _may_be_stored(outcome):
+        return operation.strikes + 1 if last.http_status == outcome.http_status else 1
+    return 0

@@ -59,9 +59,9 @@ class DataDir:
 
     def announced(self) -> dict[str, int]:
         """What the running agent announced; empty when there is nothing to read."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             return {name: int(value) for name, value in json.loads(self._about.read_text("ascii")).items()}
-        return {}
+        return {}  # a file that was cut or written by somebody else says nothing
 
     def token(self, scope: str) -> str:
         """The local token of a scope, made at the first start."""

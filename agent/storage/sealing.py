@@ -66,7 +66,7 @@ class Sealer:
             raise DataKeyError(f"A row is sealed with data key {key_id}, which data.key does not hold.")
         try:
             return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], f"{row_id}/{column}".encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise DataKeyError(f"The {column} of {row_id} does not open with data key {key_id}.") from None
 
     def hash(self, text: str) -> bytes:

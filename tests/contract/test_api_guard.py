@@ -175,7 +175,17 @@ async def test_a_wildcard_is_never_sent(register):
 
 async def test_tokens_open_what_they_are_for(register):
     known = register.headers()["Authorization"].removeprefix("Bearer ")
-    for sent in (None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {known}", known, f"Bearer {known}x", "Bearer é"):
+    for sent in (
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Basic {known}",
+        known,
+        f"Bearer {known}x",
+        "Bearer é",
+    ):
         headers = {} if sent is None else {"Authorization": sent}
         async with register.session.post(register.base_url + "/v1/sales", json=SALE, headers=headers) as response:
             problem = await response.json(content_type=None)

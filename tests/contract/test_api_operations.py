@@ -125,7 +125,9 @@ async def test_pages_hold_every_operation_once_even_while_more_come(register):
         assert pages < 50
     assert len(seen) == len(set(seen)) == 520
     assert set(seen) == expected
-    numbers = [int(o["request"]["externalOrderId"][1:]) for o in (await listed(register, limit=200))["operations"][pages:]]
+    numbers = [
+        int(o["request"]["externalOrderId"][1:]) for o in (await listed(register, limit=200))["operations"][pages:]
+    ]
     assert len(numbers) == 200 - pages
 
 

@@ -1,4 +1,4 @@
-"""Bad weather on the line: whatever Flash, or what answers in its place, does, each sale counts once and none is lost."""
+"""Bad weather on the line: whatever Flash, or a stranger in its place, answers, each sale counts once, none is lost."""
 
 import asyncio
 import http.client
@@ -21,11 +21,6 @@ def flash():
 async def online(tmp_path, flash):
     async with running(tmp_path, settings(flash.base_url, flash={"attempt_timeout_s": 1.0})) as register:
         yield register
-
-
-def breaches(flash):
-    """What the agent did wrong; how a probe asks has a test of its own."""
-    return [text for text in flash.violations if "GET /api/v2/stores: unknown query parameter 'limit'" not in text]
 
 
 def posts(flash, path="/orders"):
@@ -52,7 +47,7 @@ async def assert_each_counted_once(register, flash, sold):
     for order, operation_id in sold.items():
         operation = await register.operation(operation_id)
         assert (operation["status"], operation["result"]["awarded"]) == ("succeeded", int(order[1:])), order
-    assert breaches(flash) == []
+    assert flash.violations == []
 
 
 SPOILT = [
@@ -78,7 +73,7 @@ SPOILT = [
 ]
 
 
-@pytest.mark.parametrize(("name", "options"), SPOILT, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "options"), SPOILT, ids=str)
 async def test_a_cashiers_sale_is_counted_once_under_one_key(online, flash, name, options):
     flash.fault(name, times=2, method="POST", **options)
     sale = await online.sell("o7", 140, wait=10)
@@ -114,7 +109,7 @@ async def test_a_redirect_is_not_followed_and_takes_no_key_along(online, flash, 
     sale = await online.sell(wait=2)
     assert (sale.status, sale.json["status"]) == (202, "pending")
     assert not [seen for seen in flash.requests if seen.request.path.startswith("/_redirected")]
-    assert breaches(flash) == []
+    assert flash.violations == []
 
 
 async def test_a_probe_asks_only_what_is_documented(online, flash):
@@ -123,77 +118,6 @@ async def test_a_probe_asks_only_what_is_documented(online, flash):
     flash.start()
     await online.settled(sale.json["id"])
     assert flash.violations == []
-
-
-async def test_a_refused_key_holds_the_sending_and_nothing_else(tmp_path, flash):
-    flash.revoke("fl_live_test_write_0001")
-    async with running(tmp_path, settings(flash.base_url)) as register:
-        sold = [(await register.sell("1", wait=5)).json["id"]]
-        began = time.monotonic()
-        sold.append((await register.sell("2", wait=30)).json["id"])
-        refund = await register.call("POST", "/v1/refunds", {"externalOrderId": "1", "refundId": "r", "amount": 20})
-        member = await register.call("POST", "/v1/enrollments", {"externalId": "C9"}, Prefer="wait=30")
-        assert time.monotonic() - began < 5
-        assert [refund.status, member.status] == [202, 202]
-        assert (await register.status())["connectivity"] == "unauthorized"
-        assert "flash-key-refused" in await register.conditions()
-        assert flash.counters["requests"] <= 4
-    flash.add_key("fl_live_test_write_0002", "t1")
-    async with running(tmp_path, settings(flash.base_url, flash={"write_key": "fl_live_test_write_0002"})) as register:
-        await all_settled(register)
-        assert await register.conditions() <= {"loopback-partial", "disk-low"}
-        assert [(await register.operation(operation_id))["status"] for operation_id in sold] == ["succeeded"] * 2
-    assert flash.awards == {"1": 1, "2": 1}
-
-
-async def test_a_key_of_another_tenant_does_not_drain_the_queue(tmp_path, flash):
-    flash.stop()
-    async with running(tmp_path, settings(flash.base_url)) as register:
-        sold = await sell(register, 3)
-    flash.start()
-    flash.add_key("fl_live_test_stranger_1", "t2")
-    foreign = settings(flash.base_url, flash={"write_key": "fl_live_test_stranger_1"}, relay={"hold_probe_s": 0.1})
-    async with running(tmp_path, foreign) as register:
-        sold["o3"] = (await register.sell("o3", 60, wait=5)).json["id"]
-        assert await asyncio.to_thread(flash.wait_for, lambda seen: seen.counters["requests"] >= 4)
-        assert "flash-key-unverified" in await register.conditions()
-        assert (await register.status())["pending"] == 4
-        assert not [seen for seen in flash.requests if seen.request.write]
-    async with running(tmp_path, settings(flash.base_url)) as register:
-        await assert_each_counted_once(register, flash, sold)
-
-
-async def test_a_key_that_may_not_read_stores_waits_for_the_operators_word(tmp_path, flash):
-    flash.stop()
-    async with running(tmp_path, settings(flash.base_url)) as register:
-        sold = await sell(register, 3)
-    flash.start()
-    flash.add_key("fl_live_test_write_0002", "t1")
-    flash.deny("fl_live_test_write_0002", "GET /stores")
-    chosen = settings(flash.base_url, flash={"write_key": "fl_live_test_write_0002"}, relay={"hold_probe_s": 0.1})
-    async with running(tmp_path, chosen) as register:
-        assert await asyncio.to_thread(flash.wait_for, lambda seen: seen.counters["requests"] >= 2)
-        assert "flash-key-unverified" in await register.conditions()
-        assert flash.effects == []
-        assert (await register.call("POST", "/v1/key/confirm")).status == 403
-        assert (await register.call("POST", "/v1/key/confirm", scope="operator")).status == 200
-        await assert_each_counted_once(register, flash, sold)
-        assert "flash-key-unverified" not in await register.conditions()
-
-
-async def test_a_403_holds_one_endpoint_only(tmp_path, flash):
-    flash.deny("fl_live_test_write_0001", "POST /orders", "POST /orders/batch")
-    async with running(tmp_path, settings(flash.base_url, relay={"hold_probe_s": 0.3})) as register:
-        sale = await register.sell(wait=5)
-        assert sale.json["status"] == "pending"
-        member = await register.call("POST", "/v1/enrollments", {"externalId": "C9"}, Prefer="wait=10")
-        assert member.json["status"] == "succeeded"
-        assert (await register.status())["connectivity"] == "online"
-        assert "flash-endpoint-refused" in await register.conditions()
-        assert "flash-key-refused" not in await register.conditions()
-        flash.allow("fl_live_test_write_0001")
-        assert (await register.settled(sale.json["id"]))["status"] == "succeeded"
-        assert "flash-endpoint-refused" not in await register.conditions()
 
 
 @pytest.mark.parametrize("http_date", [False, True])
@@ -223,7 +147,14 @@ async def test_a_retry_after_outlives_a_restart(tmp_path, flash):
 
 @pytest.mark.parametrize(
     ("variant", "echo"),
-    [("missing", False), ("doubled", False), ("missing", True), ("doubled", True), ("reordered", True), ("swapped", True)],
+    [
+        ("missing", False),
+        ("doubled", False),
+        ("missing", True),
+        ("doubled", True),
+        ("reordered", True),
+        ("swapped", True),
+    ],
 )
 async def test_a_batchs_results_reach_their_own_sales(tmp_path, flash, variant, echo):
     flash.stop()
@@ -259,7 +190,7 @@ async def test_poison_among_five_hundred_stops_nobody_else(tmp_path, flash, pois
         await until(others_settled, 30)
         assert flash.awards == dict.fromkeys(sold.keys() - {"o250"}, 1)
         assert (await register.operation(sold["o250"]))["status"] == end
-        assert breaches(flash) == []
+        assert flash.violations == []
 
 
 async def test_409_without_a_code_is_tried_three_times_under_one_key(online, flash):
@@ -303,7 +234,7 @@ async def test_a_refund_whose_order_is_not_there_yet_waits_and_goes_under_a_new_
     assert (settled["status"], settled["result"]["clawedBack"]) == ("succeeded", 2)
     keys = [seen.request.key for seen in posts(flash, "/orders/elsewhere/refund")]
     assert len(keys) == len(set(keys)) > 1
-    assert breaches(flash) == []
+    assert flash.violations == []
 
 
 @pytest.mark.parametrize("name", ["hang", "slow-body", "latency"])

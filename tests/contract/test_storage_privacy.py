@@ -12,11 +12,11 @@ import pytest
 
 import agent
 from agent.clock import Clock
+from agent.delivery import Kind
 from agent.health import Health
 from agent.outbox.housekeeping import CHECKPOINT_BYTES, Housekeeping
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
-from agent.delivery import Kind
 from agent.storage import Database, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
 from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
@@ -69,6 +69,11 @@ async def test_files_are_the_owners_alone(tmp_path):
         os.umask(before)
 
 
+def as_nobody(command):
+    tried = subprocess.run(command, user=65534, group=65534, extra_groups=[], capture_output=True, check=False)
+    return tried.returncode, tried.stderr
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="becoming another user needs root")
 async def test_another_user_reads_nothing():
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
@@ -78,9 +83,9 @@ async def test_another_user_reads_nothing():
             await register.sell()
             for path in [data_dir, *files(data_dir)]:
                 command = ["ls", str(path)] if path.is_dir() else ["cat", str(path)]
-                tried = subprocess.run(command, user=65534, group=65534, extra_groups=[], capture_output=True)
-                assert tried.returncode != 0, path
-                assert b"ermission denied" in tried.stderr
+                code, said = as_nobody(command)
+                assert code != 0, path
+                assert b"ermission denied" in said
 
 
 def assert_no_canary(root, capture):

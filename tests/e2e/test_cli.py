@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.agents import AgentProcess, agent_process
-from tests.support.commands import call, flash_agent, serving
+from tests.support.commands import PYTHON, call, environment, flash_agent, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -139,6 +140,15 @@ def test_quick_commands_load_no_http_library(offline: AgentProcess) -> None:
         imported = {name.partition(".")[0] for name in IMPORTED.findall(result.stderr)}
         assert "argparse" in imported
         assert not imported & {"aiohttp", "httpx", "aiosqlite", "cryptography", "uvloop"}, arguments
+
+
+def test_a_reader_that_leaves_early_is_no_crash() -> None:
+    command = [*PYTHON, "-m", "agent", "config", "check"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment(), text=True, **streams) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1
 
 
 # ---- status

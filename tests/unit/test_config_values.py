@@ -26,7 +26,7 @@ def environ(monkeypatch):
 def load(tmp_path):
     def load_text(text):
         path = tmp_path / "agent.toml"
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         return config.load(str(path))
 
     return load_text
@@ -161,8 +161,8 @@ def test_no_error_repeats_a_key(load, text):
         load(text)
     assert KEY not in str(caught.value)
     assert "0123456789" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    shown = caught.value.__cause__ or (None if caught.value.__suppress_context__ else caught.value.__context__)
+    assert shown is None  # a traceback would print it
 
 
 @pytest.mark.parametrize("name", ["WRITE_KEY", "READ_KEY"])

@@ -47,8 +47,8 @@ def test_a_key_is_readable_where_it_can_be(kind, parts, readable):
 def test_a_key_is_a_digest_where_an_id_could_be_taken_for_something_else(order):
     made = wire.readable_key(Kind.SALE, order)
     assert order not in made
-    assert made.startswith("sale-")
-    assert len(made) == len("sale-") + 64
+    assert made.startswith("sale~")
+    assert len(made) == len("sale~") + 64
 
 
 @pytest.mark.parametrize("length", [1, 128, 238, 239, 5000])
