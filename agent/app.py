@@ -7,10 +7,13 @@ the agent serves, whether Flash can be reached or not.
 
 import contextlib
 import random
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent import logs, outbox
 from agent.api.guard import Guard, Scope
+from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
@@ -65,6 +68,7 @@ class Agent:
         settings, clock, health = self._settings, self._clock, self._health
         self._data_dir.take()
         self._stack.callback(self._data_dir.release)
+        sockets = self._take_port()
         tokens = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
         database, sealer = await self._open_storage()
         store = Store(database, sealer, clock)
@@ -104,7 +108,7 @@ class Agent:
         if not locked:
             await relay.start()
             self._stack.push_async_callback(relay.stop)
-        await self._serve(service, Guard(tokens, settings.api.allowed_origins))
+        await self._serve(service, Guard(tokens, settings.api.allowed_origins), sockets)
         self._keep_house(database)
         await service.count()
         self._data_dir.announce(self.port)
@@ -115,24 +119,25 @@ class Agent:
         self._stack.push_async_callback(database.close)
         await database.open()
         await migrate(database, "outbox", outbox.MIGRATIONS)
-        sealer = await self._open_sealer(database)
         if database.quarantined is not None:
             taken_over = await salvage(database, database.quarantined)
             detail = f"It is in {database.quarantined.parent}; {taken_over} operations were taken over."
             self._health.set("database-quarantined", active=True, detail=detail)
             self._log.error("database was damaged", path=str(database.quarantined.parent), count=taken_over)
-        return database, sealer
+        return database, await self._open_sealer(database)
 
     async def _open_sealer(self, database: Database) -> Sealer:
         """The sealer; without its key one that refuses, so that the agent still answers and says what is wrong."""
         rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
+        check_value = rows[0][0] if rows else None
+        is_new = check_value is None and database.quarantined is None
         try:
-            keys = load_or_create_keys(self._data_dir.data_key, rows[0][0] if rows else None)
+            keys = load_or_create_keys(self._data_dir.data_key, check_value, may_create=is_new)
         except DataKeyError as error:
             self._health.set("data-key-unavailable", active=True, detail=error.detail)
             self._log.error("the data key is unavailable", error=error.detail)
             return NoSealer(error.detail)
-        if not rows:
+        if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         return Sealer(keys)
 
@@ -150,19 +155,25 @@ class Agent:
             address, self._clock, write_key=self._settings.key("write"), read_key=self._settings.key("read")
         )
 
-    async def _serve(self, service: Service, guard: Guard) -> None:
+    async def _serve(self, service: Service, guard: Guard, sockets: Sequence[socket.socket]) -> None:
         api = self._settings.api
         server = Server(
             service,
             guard,
-            self._health,
-            port=api.port,
+            sockets,
             open_metrics=api.open_metrics,
             max_body_bytes=api.max_body_bytes,
         )
-        self.port = server.bind()
         self._stack.push_async_callback(server.stop)
         await server.start()
+
+    def _take_port(self) -> list[socket.socket]:
+        sockets = listen_on_loopback(self._settings.api.port)
+        for taken in sockets:
+            self._stack.callback(taken.close)
+        self.port = sockets[0].getsockname()[1]
+        self._health.set("loopback-partial", active=len(sockets) < 2)
+        return sockets
 
     def _keep_house(self, database: Database) -> None:
         kept = self._settings.storage

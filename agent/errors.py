@@ -19,6 +19,7 @@
         ├── OverloadedError         503  too much is being accepted at once
         ├── StorageUnavailableError 503  the database cannot be used now
         │   └── DataKeyError        503  the data key is missing or is not the one that sealed the rows
+        │       └── SealBrokenError 503  one sealed value does not open
         └── StorageFullError        507  the disk is full
 
 Nothing here logs itself: whoever turns an error into an answer does.
@@ -144,6 +145,10 @@ class StorageUnavailableError(Refusal):
 
 class DataKeyError(StorageUnavailableError):
     code = "data-key-unavailable"
+
+
+class SealBrokenError(DataKeyError):
+    """One sealed value does not open: it was altered or moved, or its key is unknown."""
 
 
 class StorageFullError(Refusal):

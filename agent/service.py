@@ -79,8 +79,9 @@ class Service:
     async def confirm_key(self) -> dict[str, Any]:
         """Take the operator's word that the new write key is this till's own."""
         await self._key_guard.confirm()
-        self._line.release_key()
-        self._relay.wake()
+        if self._key_guard.verified:
+            self._line.release_key()
+            self._relay.wake()
         return await self.status()
 
     async def check_writable(self) -> None:

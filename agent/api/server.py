@@ -1,9 +1,7 @@
-"""The HTTP server on loopback: sockets that are ours alone, the guard before everything, problems for every error."""
+"""The HTTP server: the guard before everything, problems for every error."""
 
-import errno
-import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -12,48 +10,43 @@ from agent import logs
 from agent.api import guard as guards
 from agent.api.guard import Guard, Scope
 from agent.api.handlers import Call, answer
+from agent.api.loopback import BACKLOG
 from agent.api.problems import response_to
 from agent.api.routes import ROUTES, Route
 from agent.errors import (
     BadRequestError,
     MethodError,
     NotFoundError,
-    PortTakenError,
     Refusal,
     TooLargeError,
 )
-from agent.health import Health
 from agent.service import Service
 
 KEEP_ALIVE_S = 150.0
-BACKLOG = 1024
 _SERVER_NAME = "flash-pos-agent"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """The listening API. `port` is the one it listens on."""
+    """The API on sockets that listen already. `port` is theirs."""
 
     def __init__(
-        self, service: Service, guard: Guard, health: Health, *, port: int, open_metrics: bool, max_body_bytes: int
+        self,
+        service: Service,
+        guard: Guard,
+        sockets: Sequence[socket.socket],
+        *,
+        open_metrics: bool,
+        max_body_bytes: int,
     ) -> None:
         self._service = service
         self._guard = guard
-        self._health = health
-        self._wanted_port = port
+        self._sockets = sockets
         self._open_metrics = open_metrics
         self._max_body_bytes = max_body_bytes
         self._runner: web.AppRunner | None = None
-        self._sockets: list[socket.socket] = []
         self._log = logs.get()
-        self.port = port
-
-    def bind(self) -> int:
-        """Take the port on 127.0.0.1 and ::1; raises PortTakenError saying by whom. Returns the port."""
-        self._sockets = listen_on_loopback(self._wanted_port)
-        self.port = self._sockets[0].getsockname()[1]
-        self._health.set("loopback-partial", active=len(self._sockets) < 2)
-        return self.port
+        self.port: int = sockets[0].getsockname()[1]
 
     async def start(self) -> None:
         """Serve on the bound sockets."""
@@ -71,8 +64,6 @@ class Server:
         """Stop listening, let requests under way finish for a moment."""
         if self._runner is not None:
             await self._runner.cleanup()
-        for bound in self._sockets:
-            bound.close()
 
     def _endpoint(self, route: Route) -> _Handler:
         scope = Scope.PUBLIC if route.path == "/metrics" and self._open_metrics else route.scope
@@ -138,59 +129,3 @@ async def _serve_docs(_request: web.Request) -> web.Response:
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
     return web.Response(text=page(document()), content_type="text/html", headers=headers)
-
-
-def listen_on_loopback(port: int) -> list[socket.socket]:
-    """Sockets on 127.0.0.1 and ::1, exclusively ours; the second may be missing where the system has no IPv6."""
-    first = _bind(socket.AF_INET, "127.0.0.1", port)
-    sockets = [first]
-    try:
-        sockets.append(_bind(socket.AF_INET6, "::1", first.getsockname()[1]))
-    except PortTakenError:
-        first.close()
-        raise
-    except OSError:
-        pass  # no IPv6 here; the health condition says so
-    return sockets
-
-
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "nt":  # pragma: no cover - without it another program could take our requests
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family is socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind((host, port))
-        bound.listen(BACKLOG)
-        bound.setblocking(False)
-    except OSError as error:
-        bound.close()
-        if _is_taken(error):
-            raise PortTakenError(
-                f"Port {port} is taken{_holder(port)}. Free it, or choose another with [api] port "
-                "(or FLASH_AGENT_API__PORT, or --port) and tell the register."
-            ) from None
-        raise
-    return bound
-
-
-def _is_taken(error: OSError) -> bool:
-    return error.errno in {errno.EADDRINUSE, errno.EACCES} or getattr(error, "winerror", None) in {10013, 10048}
-
-
-def _holder(port: int) -> str:
-    """` by NAME (process PID)` where the system tells, else nothing."""
-    import psutil  # noqa: PLC0415 - only on the way out
-
-    try:
-        for connection in psutil.net_connections(kind="tcp"):
-            address = connection.laddr
-            listens = connection.status == psutil.CONN_LISTEN and address and address.port == port
-            if listens and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-    except (psutil.Error, OSError):
-        pass
-    return ""

@@ -66,7 +66,7 @@ def _spell(name: str, value: Any) -> str:
     if value is None:
         return "not set"
     if name == "proxy":
-        value = _without_user(value)
+        value = _without_user(value.get_secret_value())
     return json.dumps(value if isinstance(value, bool | int | float | tuple) else str(value))
 
 

@@ -44,9 +44,8 @@ SELECT new.*,
   EXISTS (
     SELECT 1
     FROM json_each(new.column6) AS mine
-    JOIN subject ON subject.hash = mine.value
-    JOIN operation AS earlier ON earlier.seq = subject.seq
-    JOIN dependence ON dependence.kind = new.column2 AND dependence.predecessor = earlier.kind
+    JOIN dependence ON dependence.kind = new.column2
+    JOIN subject ON subject.hash = mine.value AND subject.kind = dependence.predecessor
   )
 FROM (VALUES {{rows}}) AS new
 WHERE true

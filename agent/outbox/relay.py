@@ -26,6 +26,7 @@ from agent.errors import Refusal
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation
 from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, operation_wait_s
+from agent.outbox.rows import DAMAGED
 from agent.outbox.state import Status
 from agent.outbox.store import Store
 
@@ -38,6 +39,7 @@ WAITING_TRIES = 3
 NO_BATCHES_FOR_S = 3600.0
 STOP_GRACE_S = 3.0
 _RETRY_AFTER_FACT = "retry-after"
+_UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _WORTH_WAITING_FOR = {"conflict-in-flight", "conflict-unexplained"}
 
 
@@ -189,8 +191,8 @@ class Relay:
         return await self._next_look_s(began)
 
     async def _next_look_s(self, began: float) -> float | None:
-        now, now_ms = self._clock.monotonic(), self._clock.steady_ms()
-        delays = [waiter.not_before - now for waiter in self._waiters.values() if waiter.not_before]
+        now_ms = self._clock.steady_ms()
+        delays = [delay for delay in [self._next_waiter_s()] if delay is not None]
         if self._maybe_ready:  # something may go as soon as the line lets it
             delays += [STAND_ASIDE_S] if self._waiters else []
             delays += [delay for delay in [self._line.next_change_s(began)] if delay is not None]
@@ -202,11 +204,16 @@ class Relay:
                 delays.append((self._due_ms - now_ms) / 1000)
         return max(0.001, min(delays)) if delays else None
 
+    def _next_waiter_s(self) -> float | None:
+        """Seconds until a waiting operation may be tried again; None when none is timed."""
+        times = [waiter.not_before for waiter in self._waiters.values() if waiter.not_before and not waiter.in_flight]
+        return max(0.001, min(times) - self._clock.monotonic()) if times else None
+
     async def _probe_when_due(self, began: float) -> float | None:
         if self._probing or not self._maybe_ready:
-            return None
+            return self._next_waiter_s()
         if not self._line.probe_due():
-            return self._line.next_change_s(began)
+            return _earliest(self._next_waiter_s(), self._line.next_change_s(began))
         maybe_ready, self._maybe_ready = self._maybe_ready, set()
         if not await self._store.has_ready():
             return None  # an idle agent does not poll
@@ -335,10 +342,13 @@ class Relay:
 
     async def _send_one(self, operation: Operation, *, waiting: bool, probe: bool) -> None:
         try:
-            outcome = await self._sender.send(operation.parcel())
+            outcome = await self._sender.send(operation.parcel()) if operation.content else _UNREADABLE
         except Exception:  # noqa: BLE001 - put back, never lost
             self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
             outcome = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
+        if outcome is _UNREADABLE:
+            await self._settle([operation], [outcome])
+            return
         # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
         self._line.report(operation.kind, outcome, probe=probe and not waiting, source=operation.id)
         if probe:
@@ -347,7 +357,12 @@ class Relay:
         await self._note_retry_after(outcome)
         await self._settle([operation], [outcome])
 
-    async def _send_batch(self, operations: Sequence[Operation]) -> None:
+    async def _send_batch(self, claimed: Sequence[Operation]) -> None:
+        operations = [operation for operation in claimed if operation.content]
+        if unreadable := [operation for operation in claimed if not operation.content]:
+            await self._settle(unreadable, [_UNREADABLE] * len(unreadable))
+        if not operations:
+            return
         kind = operations[0].kind
         try:
             answer = await self._sender.send_batch([operation.parcel() for operation in operations])
@@ -432,3 +447,7 @@ class Relay:
             left_ms = min(times["until"] - self._clock.steady_ms(), times["length"])
             if left_ms > 0:
                 self._line.close_for(left_ms / 1000)
+
+
+def _earliest(*delays: float | None) -> float | None:
+    return min((delay for delay in delays if delay is not None), default=None)

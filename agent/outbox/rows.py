@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from agent.delivery import Kind
-from agent.errors import NotFoundError
+from agent.errors import NotFoundError, SealBrokenError
 from agent.outbox.operation import Content, Operation, Verdict
 from agent.outbox.state import Status
 from agent.storage import Row, Sealer, Transaction
@@ -19,6 +19,7 @@ _WAITING_FOR = """
 SELECT waiting.seq, operation.id FROM waiting JOIN operation ON operation.seq = waiting.predecessor
 WHERE waiting.seq IN ({rows}) ORDER BY operation.seq
 """
+DAMAGED = Verdict(code="content-damaged", detail="The stored operation can no longer be read; its disk may be failing.")
 _DISCARD = """
 UPDATE operation SET status = 'discarded', current = 0, blocked = 0, next_attempt_at = NULL, settled_at = ?,
   outcome = ?, outcome_key_id = ?
@@ -60,11 +61,17 @@ class Rows:
             operation.waiting_for = list(dict.fromkeys(found.get(seq, [])))
 
     def operation(self, row: Row) -> Operation:
-        """The operation of a row whose first columns are READ."""
+        """The operation of a row whose first columns are READ.
+
+        What does not open any more (bits that flipped on the disk pass SQLite's own check) is left out and said, so
+        that one damaged row harms itself alone.
+        """
         seq, operation_id, kind, status, generation, blocked, *rest = row[: len(READ.split(", "))]
         *plain, key_id, content, outcome_key_id, outcome = rest
-        opened = self._sealer.open
         attempts, maybe_sent, strikes, accepted_at, next_attempt_at, settled_at, business_date = plain
+        opened = self._open(content, operation_id, "content", key_id)
+        verdict = self._open(outcome, operation_id, "outcome", outcome_key_id)
+        damaged = (content is not None and opened is None) or (outcome is not None and verdict is None)
         return Operation(
             seq=seq,
             id=operation_id,
@@ -79,11 +86,17 @@ class Rows:
             next_attempt_at=next_attempt_at,
             settled_at=settled_at,
             business_date=business_date,
-            content=None if content is None else Content.from_bytes(opened(content, operation_id, "content", key_id)),
-            verdict=Verdict()
-            if outcome is None
-            else Verdict.from_bytes(opened(outcome, operation_id, "outcome", outcome_key_id)),
+            content=None if opened is None else Content.from_bytes(opened),
+            verdict=DAMAGED if damaged else Verdict() if verdict is None else Verdict.from_bytes(verdict),
         )
+
+    def _open(self, sealed: bytes | None, operation_id: str, column: str, key_id: int | None) -> bytes | None:
+        if sealed is None or key_id is None:
+            return None
+        try:
+            return self._sealer.open(sealed, operation_id, column, key_id)
+        except SealBrokenError:
+            return None
 
     def seal_verdict(self, operation_id: str, verdict: Verdict) -> tuple[bytes, int]:
         """The outcome column and the id of its key."""

@@ -14,12 +14,6 @@ from agent.storage.damaged import DamagedDatabase
 from agent.storage.database import values_rows
 
 _CHUNK = 200
-_HIGHEST = (
-    "SELECT max(seq) FROM operation",
-    "SELECT max(seq) FROM operation NOT INDEXED",
-    "SELECT max(seq) FROM subject",
-    "SELECT max(seq) FROM request_key",
-)
 
 
 async def salvage(database: Database, damaged: Path) -> int:
@@ -60,7 +54,7 @@ def _read_all(
     source = DamagedDatabase(damaged)
     try:
         idle = [("0" if column in {"claimed", "blocked"} else column) for column in columns]
-        operations = list(source.numbered_rows("operation", "seq", idle, source.highest(_HIGHEST)))
+        operations = list(source.numbered_rows("operation", "seq", idle, source.highest("operation", "seq")))
         return (
             list(operations),
             source.rows("request_key", ["hash", "seq"]),

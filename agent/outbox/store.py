@@ -56,8 +56,12 @@ WHERE operation.seq = new.column1 AND operation.claimed = 1
 _DEPENDENTS = f"""
 SELECT {READ} FROM operation
 WHERE seq IN (
-    SELECT later.seq FROM subject AS mine JOIN subject AS later ON later.hash = mine.hash AND later.seq > mine.seq
-    WHERE mine.hash IN (SELECT value FROM json_each((SELECT subjects FROM operation WHERE seq = ?1))) AND mine.seq = ?1
+    SELECT later.seq
+    FROM operation AS mine
+    JOIN json_each(mine.subjects) AS shared
+    JOIN dependence ON dependence.predecessor = mine.kind
+    JOIN subject AS later ON later.hash = shared.value AND later.kind = dependence.kind AND later.seq > mine.seq
+    WHERE mine.seq = ?1
   )
   AND EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq AND waiting.predecessor = ?1)
 ORDER BY seq

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 _RANGE = 256
+_SMALLEST_ROW_BYTES = 200
 
 
 class DamagedDatabase:
     """A quarantined database file; `open` it, read, `close` it, all in one thread."""
 
     def __init__(self, path: Path) -> None:
+        self._size = path.stat().st_size
         self._connection = sqlite3.connect(path, isolation_level=None)
+        with contextlib.suppress(sqlite3.DatabaseError):  # or SQLite refuses every read of a file that was cut short
+            self._connection.execute("PRAGMA writable_schema=ON").fetchall()
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -43,10 +47,8 @@ class DamagedDatabase:
                     middle = (low + high) // 2
                     ranges[:0] = [(low, middle), (middle + 1, high)]
 
-    def highest(self, queries: Sequence[str]) -> int:
-        """The highest number that any of the queries still yields."""
-        best = 0
-        for sql in queries:
-            with contextlib.suppress(sqlite3.DatabaseError):
-                best = max(best, self._connection.execute(sql).fetchone()[0] or 0)
-        return best
+    def highest(self, table: str, number: str) -> int:
+        """The highest number in a table, or where that cannot be read what fits into the file at the most."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            return self._connection.execute(f"SELECT max({number}) FROM {table}").fetchone()[0] or 0  # noqa: S608
+        return self._size // _SMALLEST_ROW_BYTES

@@ -107,7 +107,7 @@ class Database:
             except sqlite3.Error as error:
                 raise await self._translate(error) from error
         if not sql.lstrip().startswith(_READING):
-            self.wrote()
+            self._written(stored=sql.lstrip().startswith("INSERT"))
         return rows
 
     @contextlib.asynccontextmanager
@@ -125,6 +125,13 @@ class Database:
                 if isinstance(error, sqlite3.Error):
                     raise await self._translate(error) from error
                 raise
+        self._written(stored=True)
+
+    def _written(self, *, stored: bool) -> None:
+        """A commit succeeded; where something new was stored, whatever was wrong with the storage is over."""
+        if stored:
+            self._health.set("storage-unavailable", active=False)
+            self._health.set("storage-full", active=False)
         self.wrote()
 
     async def run_script(self, script: str) -> None:
@@ -205,7 +212,6 @@ class Database:
         except sqlite3.Error as error:
             await self._disconnect()
             raise await self._translate(error) from error
-        self._health.set("storage-unavailable", active=False)
         return self._connection
 
     async def _translate(self, error: sqlite3.Error) -> StorageFullError | StorageUnavailableError | sqlite3.Error:

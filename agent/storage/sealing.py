@@ -20,7 +20,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from agent.errors import DataKeyError
+from agent.errors import DataKeyError, SealBrokenError
 
 _NONCE_BYTES = 12
 _HASH_BYTES = 16
@@ -60,14 +60,14 @@ class Sealer:
         return nonce + self._ciphers[self._current].encrypt(nonce, plain, f"{row_id}/{column}".encode())
 
     def open(self, sealed: bytes, row_id: str, column: str, key_id: int) -> bytes:
-        """Open one value; raises DataKeyError when the key is unknown or the value was altered or moved."""
+        """Open one value; raises SealBrokenError when the key is unknown or the value was altered or moved."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise DataKeyError(f"A row is sealed with data key {key_id}, which data.key does not hold.")
+            raise SealBrokenError(f"A row is sealed with data key {key_id}, which data.key does not hold.")
         try:
             return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], f"{row_id}/{column}".encode())
         except (InvalidTag, ValueError):
-            raise DataKeyError(f"The {column} of {row_id} does not open with data key {key_id}.") from None
+            raise SealBrokenError(f"The {column} of {row_id} does not open with data key {key_id}.") from None
 
     def hash(self, text: str) -> bytes:
         """The keyed hash of a text: 16 bytes, the same for ever in this data directory."""
@@ -91,17 +91,18 @@ class NoSealer(Sealer):
         raise DataKeyError(self._reason, retry_after_s=30)
 
 
-def load_or_create_keys(path: Path, check_value: bytes | None) -> DataKeys:
+def load_or_create_keys(path: Path, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
     """The keys in `path`; made on the first start alone, durable before they are returned.
 
-    `check_value` is what the database remembers of its keys, None for a new database.
+    `check_value` is what the database remembers of its keys, None when it remembers none. `may_create` is False when
+    there may be rows that another key sealed, in a database that was set aside, say.
     """
     if path.exists():
         keys = _read(path)
         if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
             raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
         return keys
-    if check_value is not None:
+    if check_value is not None or not may_create:
         raise DataKeyError("data.key is missing, and the database holds rows that it sealed. Put it back.")
     keys = DataKeys({1: secrets.token_bytes(32)}, 1, secrets.token_bytes(32))
     _write(path, keys)

@@ -1,4 +1,4 @@
-"""Enrollments: upserts that follow each other, reach Flash before the sales of their member, and keep consent honest."""
+"""Enrollments: upserts that follow each other, go before the sales of their member, and keep consent honest."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The attack list at the door: Host, Origin, token, content type, methods, bodies; nothing gets past, nothing is stored.
+"""The attack list at the door: Host, Origin, token, content type, methods; nothing gets past, nothing is stored.
 
 Raw sockets where an HTTP client would tidy up what is sent. See also test_api_guard_http.py for old and odd stacks.
 """

@@ -16,10 +16,14 @@ def flash():
         yield server
 
 
+KEYLESS = settings(flash={"write_key": None})
+
+
 @pytest.fixture
 async def register(tmp_path):
-    async with running(tmp_path) as offline:
-        yield offline
+    """A register on an agent that has no key yet: certainly nothing was sent."""
+    async with running(tmp_path, KEYLESS) as held:
+        yield held
 
 
 @pytest.fixture
@@ -157,7 +161,7 @@ async def test_a_discard_frees_the_key_and_the_correction_goes_under_the_next_on
 async def test_generations_go_on_across_discards_and_restarts(tmp_path):
     keys = []
     for number in range(3):
-        async with running(tmp_path) as register:
+        async with running(tmp_path, KEYLESS) as register:
             sale = await register.sell(amount=number + 1)
             assert sale.status == 202, sale
             keys.append(sale.json["idempotencyKey"])

@@ -1,3 +1,13 @@
+"""Refunds: they follow their sale, never exceed it, and each counts once."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from tests.support.agents import running, settings, strict_flash
+
+
 @pytest.fixture
 def flash():
     with strict_flash() as server:

@@ -27,15 +27,6 @@ def faults(answer):
     return [fault["field"] for fault in answer.json["errors"]]
 
 
-"""Refunds: they follow their sale, never exceed it, and each counts once."""
-
-
-import pytest
-
-DATED = {"orders": {"id_template": "{store_id}-{till_id}-{business_date}-{external_order_id}"}}
-REFUND_DATED = {"orders": {"refund_id_template": "{business_date}-{refund_id}"}}
-
-
 async def test_where_numbers_repeat_a_refund_names_its_sale(tmp_path, flash):
     async with running(tmp_path, settings(flash.base_url, **DATED)) as register:
         monday = await register.sell("7", 120, wait=10, businessDate="2026-11-23")

@@ -5,91 +5,26 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.agents import AgentProcess, agent_process
-from tests.support.commands import PYTHON, call, environment, flash_agent, serving
+from tests.support.commands import (
+    PYTHON,
+    Flash,
+    call,
+    environment,
+    flash_agent,
+    of,
+    sell,
+    serving,
+)
 
 pytestmark = pytest.mark.e2e
 
-NOWHERE = "http://127.0.0.1:9/api/v2"
-ADA = {"externalId": "POS-CUST-5512"}
 SOME_ID = "op_01m80g68bgb44wp9dzb0a15yrk"
 IMPORTED = re.compile(r"^import time:.*\| +(\S+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Flash:
-    """A running `flash-agent sandbox`, as its own words describe it."""
-
-    base_url: str
-    write_key: str
-    read_key: str
-    store_id: str
-
-    def place(self, order: str, amount: int) -> None:
-        """An order that reached Flash some other way."""
-        body = {"externalOrderId": order, "customer": ADA, "totalAmount": amount}
-        assert call("POST", f"{self.base_url}/orders", self.write_key, body)[0] == 200
-
-    def settings(self) -> dict[str, str]:
-        return {"FLASH_AGENT_FLASH__WRITE_KEY": self.write_key, "FLASH_AGENT_STORE__STORE_ID": self.store_id}
-
-
-@pytest.fixture
-def flash() -> Iterator[Flash]:
-    with serving("sandbox", "--port", "0") as sandbox:
-        sandbox.line_with("Stop it with Ctrl-C.")
-        names = ("base URL", "write key", "read key", "store")
-        yield Flash(*(re.search(rf"^{name} +(\S+)$", sandbox.said, re.MULTILINE)[1] for name in names))
-
-
-@pytest.fixture
-def agent(flash: Flash, tmp_path: Path) -> Iterator[AgentProcess]:
-    with agent_process(tmp_path / "data", flash.base_url, **flash.settings()) as started:
-        yield started
-
-
-@pytest.fixture
-def offline(tmp_path: Path) -> Iterator[AgentProcess]:
-    with agent_process(tmp_path / "data", NOWHERE) as started:
-        yield started
-
-
-def post(agent: AgentProcess, collection: str, body: dict[str, Any], wait: int = 0) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{agent.port}/v1/{collection}"
-    status, answer = call("POST", url, agent.token, body, Prefer=f"wait={wait}")
-    assert status in {200, 202}, answer
-    return answer
-
-
-def sell(agent: AgentProcess, order: str, amount: float, wait: int = 0, **fields: Any) -> dict[str, Any]:
-    body = {"externalOrderId": order, "customer": ADA, "totalAmount": amount, **fields}
-    return post(agent, "sales", body, wait)
-
-
-def fail(agent: AgentProcess, flash: Flash, order: str) -> dict[str, Any]:
-    """A sale that contradicts what Flash has."""
-    flash.place(order, 10)
-    sale = sell(agent, order, 20, wait=10)
-    assert sale["status"] == "failed"
-    return sale
-
-
-def of(agent: AgentProcess, *arguments: str) -> Any:
-    return flash_agent(*arguments, "--data-dir", agent.data_dir)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
 
 
 # ---- usage and weight
@@ -189,93 +124,6 @@ def test_no_agent_is_exit_code_1(offline: AgentProcess, tmp_path: Path) -> None:
     result = of(offline, "status")
     assert (result.returncode, result.stdout) == (1, "")
     assert f"The agent on port {offline.port} does not answer" in result.stderr
-
-
-# ---- operations
-
-
-def test_the_list_is_a_table_that_can_be_narrowed(agent: AgentProcess) -> None:
-    kept = sell(agent, "90871", 120, wait=10, currency="USD", businessDate="2026-03-14")
-    refund = post(agent, "refunds", {"externalOrderId": "90871", "refundId": "R-1", "amount": 40.5}, wait=10)
-    other = sell(agent, "90872", 5.25, wait=10)
-    header, *rows = of(agent, "operations", "list").stdout.splitlines()
-    assert [row.split()[0] for row in rows] == [other["id"], refund["id"], kept["id"]]
-    assert [row[header.index("STATUS") :].split()[0] for row in rows] == ["succeeded"] * 3
-    end = header.index("AMOUNT") + len("AMOUNT")
-    assert [row[:end].split()[-1] for row in (rows[0], rows[1])] == ["5.25", "40.5"]
-    assert [row.split("  ")[-1] for row in rows] == ["+0 points", "-2 points", "+6 points"]
-    assert "120 USD" in rows[2]
-
-    def ids(*arguments: str) -> list[str]:
-        return [each["id"] for each in json.loads(of(agent, "operations", "list", "--json", *arguments).stdout)]
-
-    assert ids("--kind", "refund") == [refund["id"]]
-    assert ids("--order", "90871") == [refund["id"], kept["id"]]
-    assert ids("--date", "2026-03-14") == [kept["id"]]
-    assert ids("--limit", "2") == [other["id"], refund["id"]]
-    assert ids("--status", "failed") == []
-    assert "There are no such operations." in of(agent, "operations", "list", "--status", "failed").stdout
-
-
-def test_a_long_list_is_read_page_by_page(offline: AgentProcess) -> None:
-    made = [sell(offline, str(number), number)["id"] for number in range(1, 206)]
-    listed = json.loads(of(offline, "operations", "list", "--limit", "500", "--json").stdout)
-    assert [operation["id"] for operation in listed] == made[::-1]
-    assert len(of(offline, "operations", "list").stdout.splitlines()) == 1 + 50
-
-
-def test_one_operation_in_full(agent: AgentProcess) -> None:
-    sale = sell(agent, "90871", 120, wait=10, metadata={"cashier": "\x1b[31m7"})
-    result = of(agent, "operations", "show", sale["id"])
-    shown = dict(re.split(r"  +", line, maxsplit=1) for line in result.stdout.splitlines())
-    assert (shown["id"], shown["status"], shown["request.totalAmount"]) == (sale["id"], "succeeded", "120")
-    assert (shown["result.awarded"], shown["error"], shown["attempts"]) == ("6", "-", "1")
-    assert shown["metadata.cashier"] == "?[31m7", "nothing stored can steer the terminal"
-    assert json.loads(of(agent, "operations", "show", sale["id"], "--json").stdout)["id"] == sale["id"]
-    unknown = of(agent, "operations", "show", SOME_ID)
-    assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert "There is no operation with this id." in unknown.stderr
-
-
-def test_retry_takes_what_failed_and_nothing_else(agent: AgentProcess, flash: Flash) -> None:
-    one, other = fail(agent, flash, "1"), fail(agent, flash, "2")
-    fine = sell(agent, "3", 3, wait=10)
-    result = of(agent, "operations", "retry", one["id"], fine["id"])
-    assert result.returncode == 1
-    retried, refused = result.stdout.splitlines()
-    assert retried == f"{one['id']}  pending"
-    assert refused.startswith(f"{fine['id']}  not retried: ")
-    assert "succeeded" in refused
-
-    def failed() -> set[str]:
-        listed = json.loads(of(agent, "operations", "list", "--status", "failed", "--json").stdout)
-        return {operation["id"] for operation in listed}
-
-    until(lambda: failed() == {one["id"], other["id"]})  # Flash still says no
-    everything = of(agent, "operations", "retry", "--all-failed")
-    assert everything.returncode == 0
-    assert sorted(everything.stdout.splitlines()) == sorted(f"{each['id']}  pending" for each in (one, other))
-
-
-def test_discard_says_what_becomes_of_those_that_waited(agent: AgentProcess, flash: Flash) -> None:
-    sale = fail(agent, flash, "1")
-    refund = post(agent, "refunds", {"externalOrderId": "1", "refundId": "R-1"})
-    result = of(agent, "operations", "discard", sale["id"], "--reason", "rung up twice")
-    assert result.returncode == 0
-    first, dependent = result.stdout.splitlines()
-    assert first == f"{sale['id']}  sale  discarded"
-    assert dependent == f"  {refund['id']}  refund  discarded with it"
-    assert "rung up twice" in of(agent, "operations", "show", sale["id"]).stdout
-
-    newcomer = {"externalId": "POS-CUST-9", "email": "ada@example.com"}  # the e-mail is another member's
-    enrollment = post(agent, "enrollments", newcomer, wait=10)
-    assert enrollment["status"] == "failed"
-    waiting = sell(agent, "2", 20, customer={"externalId": "POS-CUST-9"})
-    result = of(agent, "operations", "discard", enrollment["id"], "--reason", "mistyped")
-    assert f"  {waiting['id']}  sale  goes on without it" in result.stdout.splitlines()
-    again = of(agent, "operations", "discard", enrollment["id"], "--reason", "mistyped")
-    assert (again.returncode, again.stdout) == (1, "")
-    assert "cannot be discarded" in again.stderr
 
 
 # ---- config, key, sandbox

@@ -219,8 +219,8 @@ class AgentProcess:
 def agent_process(data_dir: Path, base_url: str, **environment: str) -> Iterator[AgentProcess]:
     """A started agent process, killed at the end."""
     agent = AgentProcess(data_dir, base_url, **environment)
-    agent.start()
     try:
+        agent.start()
         yield agent
     finally:
         agent.kill()

@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.agents import AgentProcess
+
 PYTHON = (sys.executable, "-W", "error")
 LIMIT_S = 50.0
+NOWHERE = "http://127.0.0.1:9/api/v2"
+ADA = {"externalId": "POS-CUST-5512"}
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -78,3 +84,51 @@ def call(method: str, url: str, token: str, body: Any = None, **headers: str) ->
         return response.status, json.loads(response.read())
     finally:
         connection.close()
+
+
+@dataclass(frozen=True)
+class Flash:
+    """A running `flash-agent sandbox`, as its own words describe it."""
+
+    base_url: str
+    write_key: str
+    read_key: str
+    store_id: str
+
+    def place(self, order: str, amount: int) -> None:
+        """An order that reached Flash some other way."""
+        body = {"externalOrderId": order, "customer": ADA, "totalAmount": amount}
+        assert call("POST", f"{self.base_url}/orders", self.write_key, body)[0] == 200
+
+    def settings(self) -> dict[str, str]:
+        return {"FLASH_AGENT_FLASH__WRITE_KEY": self.write_key, "FLASH_AGENT_STORE__STORE_ID": self.store_id}
+
+
+def post(agent: AgentProcess, collection: str, body: dict[str, Any], wait: int = 0) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{agent.port}/v1/{collection}"
+    status, answer = call("POST", url, agent.token, body, Prefer=f"wait={wait}")
+    assert status in {200, 202}, answer
+    return answer
+
+
+def sell(agent: AgentProcess, order: str, amount: float, wait: int = 0, **fields: Any) -> dict[str, Any]:
+    body = {"externalOrderId": order, "customer": ADA, "totalAmount": amount, **fields}
+    return post(agent, "sales", body, wait)
+
+
+def fail(agent: AgentProcess, flash: Flash, order: str) -> dict[str, Any]:
+    """A sale that contradicts what Flash has."""
+    flash.place(order, 10)
+    sale = sell(agent, order, 20, wait=10)
+    assert sale["status"] == "failed"
+    return sale
+
+
+def of(agent: AgentProcess, *arguments: str) -> Any:
+    return flash_agent(*arguments, "--data-dir", agent.data_dir)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline

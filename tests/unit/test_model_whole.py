@@ -154,7 +154,7 @@ DOCUMENTS = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, SCALARS | JS
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(fields=DOCUMENTS | JSON)
 def test_any_json_is_a_document_or_has_named_faults(model, fields):
     try:

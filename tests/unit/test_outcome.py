@@ -145,6 +145,11 @@ def test_a_yes_carries_flashs_data():
     assert judge(Kind.REDEMPTION, 200, b"").result == {}
 
 
+@pytest.mark.parametrize("status", [201, 202, 204, 207])
+def test_a_coupon_is_redeemed_only_by_a_200(status):
+    assert word(judge(Kind.REDEMPTION, status, b"")) == NOT_FLASH
+
+
 def test_a_sale_of_a_non_member_is_a_yes():
     answer = judge(Kind.SALE, 200, b'{"data":{"awarded":0,"reason":"not-a-member"}}')
     assert (answer.fate, answer.result["reason"]) == (Fate.SUCCEEDED, "not-a-member")

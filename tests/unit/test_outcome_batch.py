@@ -171,3 +171,18 @@ def test_one_echo_that_fits_two_items_settles_nothing():
     parcels = [member("POS-1", "shared@example.com"), member("POS-2", "shared@example.com")]
     items = [{"status": 200, "data": {"id": "m", "email": "shared@example.com"}}] * 2
     assert_goes_singly(batch(items, parcels))
+
+
+def test_one_result_is_not_taken_for_two_items():
+    parcels = [member("POS-1", "shared@example.com"), member("POS-2", "shared@example.com")]
+    items = [{"status": 200, "data": {"id": "m", "email": "shared@example.com"}}, {"status": 200, "data": {"id": "n"}}]
+    assert_goes_singly(batch(items, parcels))
+
+
+def test_results_whose_echoes_contradict_each_other_settle_nothing():
+    parcels = [member("POS-1", "ada@example.com"), member("POS-2", "grace@example.com")]
+    items = [
+        {"status": 200, "data": {"id": "m", "externalId": "POS-1"}},
+        {"status": 200, "data": {"id": "n", "externalId": "POS-2", "email": "ada@example.com"}},
+    ]
+    assert_goes_singly(batch(items, parcels))

@@ -62,11 +62,13 @@ CREATE INDEX operation_business_date ON operation (business_date, seq) WHERE bus
 CREATE INDEX operation_settled ON operation (settled_at) WHERE content IS NOT NULL AND settled_at IS NOT NULL;
 CREATE INDEX operation_tombstone ON operation (settled_at) WHERE content IS NULL;
 
--- Subjects of unsettled operations alone (pending or failed), so that this stays small.
+-- Subjects of unsettled operations alone (pending or failed), so that this stays small. The kind stands before the
+-- number: a sale looks for enrollments of its member past thousands of that member's other sales.
 CREATE TABLE subject (
   hash TEXT NOT NULL,
+  kind TEXT NOT NULL,
   seq INTEGER NOT NULL REFERENCES operation (seq),
-  PRIMARY KEY (hash, seq)
+  PRIMARY KEY (hash, kind, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- An operation of `kind` waits for earlier unsettled ones of kind `predecessor` with a common subject.
@@ -104,26 +106,31 @@ END;
 
 CREATE TRIGGER operation_accepted AFTER INSERT ON operation
 BEGIN
-  INSERT INTO subject (hash, seq) SELECT value, NEW.seq FROM json_each(NEW.subjects);
+  INSERT INTO subject (hash, kind, seq) SELECT value, NEW.kind, NEW.seq FROM json_each(NEW.subjects);
   INSERT INTO request_key (hash, seq) SELECT NEW.request_key, NEW.seq WHERE NEW.request_key IS NOT NULL;
 END;
 
 -- Which operations still wait: those with an earlier unsettled predecessor of a common subject.
 CREATE VIEW waiting (seq, predecessor) AS
-SELECT later.seq, earlier.seq
+SELECT later.seq, subject.seq
 FROM operation AS later
 JOIN json_each(later.subjects) AS shared
-JOIN subject ON subject.hash = shared.value AND subject.seq < later.seq
-JOIN operation AS earlier ON earlier.seq = subject.seq
-JOIN dependence ON dependence.kind = later.kind AND dependence.predecessor = earlier.kind;
+JOIN dependence ON dependence.kind = later.kind
+JOIN subject ON subject.hash = shared.value AND subject.kind = dependence.predecessor AND subject.seq < later.seq;
 
 -- A settled operation lets go of its subjects, and those that waited for it alone are ready.
 CREATE TRIGGER operation_done AFTER UPDATE OF status ON operation
 WHEN NEW.status IN ('succeeded', 'declined', 'discarded') AND OLD.status IN ('pending', 'failed')
 BEGIN
-  DELETE FROM subject WHERE seq = NEW.seq AND hash IN (SELECT value FROM json_each(NEW.subjects));
+  DELETE FROM subject
+  WHERE hash IN (SELECT value FROM json_each(NEW.subjects)) AND kind = NEW.kind AND seq = NEW.seq;
   UPDATE operation SET blocked = 0
   WHERE blocked = 1
-    AND seq IN (SELECT subject.seq FROM json_each(NEW.subjects) AS freed JOIN subject ON subject.hash = freed.value)
+    AND seq IN (
+      SELECT subject.seq
+      FROM json_each(NEW.subjects) AS freed
+      JOIN dependence ON dependence.predecessor = NEW.kind
+      JOIN subject ON subject.hash = freed.value AND subject.kind = dependence.kind
+    )
     AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq);
 END;

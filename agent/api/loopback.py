@@ -1,0 +1,65 @@
+"""Sockets on loopback that are ours alone; a taken port is said with its holder."""
+
+import errno
+import os
+import socket
+
+from agent.errors import PortTakenError
+
+BACKLOG = 1024
+
+
+def listen_on_loopback(port: int) -> list[socket.socket]:
+    """Sockets on 127.0.0.1 and ::1, exclusively ours; the second may be missing where the system has no IPv6."""
+    first = _bind(socket.AF_INET, "127.0.0.1", port)
+    sockets = [first]
+    try:
+        sockets.append(_bind(socket.AF_INET6, "::1", first.getsockname()[1]))
+    except PortTakenError:
+        first.close()
+        raise
+    except OSError:
+        pass  # no IPv6 here; the health condition says so
+    return sockets
+
+
+def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "nt":  # pragma: no cover - without it another program could take our requests
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        if _is_taken(error):
+            raise PortTakenError(
+                f"Port {port} is taken{_holder(port)}. Free it, or choose another with [api] port "
+                "(or FLASH_AGENT_API__PORT, or --port) and tell the register."
+            ) from None
+        raise
+    return bound
+
+
+def _is_taken(error: OSError) -> bool:
+    return error.errno in {errno.EADDRINUSE, errno.EACCES} or getattr(error, "winerror", None) in {10013, 10048}
+
+
+def _holder(port: int) -> str:
+    """` by NAME (process PID)` where the system tells, else nothing."""
+    import psutil  # noqa: PLC0415 - only on the way out
+
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            address = connection.laddr
+            listens = connection.status == psutil.CONN_LISTEN and address and address.port == port
+            if listens and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return ""
