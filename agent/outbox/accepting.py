@@ -44,8 +44,8 @@ SELECT new.*,
   EXISTS (
     SELECT 1
     FROM json_each(new.column6) AS mine
-    JOIN dependence ON dependence.kind = new.column2
-    JOIN subject ON subject.hash = mine.value AND subject.kind = dependence.predecessor
+    CROSS JOIN dependence ON dependence.kind = new.column2
+    CROSS JOIN subject ON subject.hash = mine.value AND subject.kind = dependence.predecessor
   )
 FROM (VALUES {{rows}}) AS new
 WHERE true

@@ -58,9 +58,9 @@ SELECT {READ} FROM operation
 WHERE seq IN (
     SELECT later.seq
     FROM operation AS mine
-    JOIN json_each(mine.subjects) AS shared
-    JOIN dependence ON dependence.predecessor = mine.kind
-    JOIN subject AS later ON later.hash = shared.value AND later.kind = dependence.kind AND later.seq > mine.seq
+    CROSS JOIN json_each(mine.subjects) AS shared
+    CROSS JOIN dependence ON dependence.predecessor = mine.kind
+    CROSS JOIN subject AS later ON later.hash = shared.value AND later.kind = dependence.kind AND later.seq > mine.seq
     WHERE mine.seq = ?1
   )
   AND EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq AND waiting.predecessor = ?1)

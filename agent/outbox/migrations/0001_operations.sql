@@ -113,10 +113,10 @@ END;
 -- Which operations still wait: those with an earlier unsettled predecessor of a common subject.
 CREATE VIEW waiting (seq, predecessor) AS
 SELECT later.seq, subject.seq
-FROM operation AS later
-JOIN json_each(later.subjects) AS shared
-JOIN dependence ON dependence.kind = later.kind
-JOIN subject ON subject.hash = shared.value AND subject.kind = dependence.predecessor AND subject.seq < later.seq;
+FROM operation AS later -- CROSS JOIN: in this order, so that the index is used with the kind
+CROSS JOIN json_each(later.subjects) AS shared
+CROSS JOIN dependence ON dependence.kind = later.kind
+CROSS JOIN subject ON subject.hash = shared.value AND subject.kind = dependence.predecessor AND subject.seq < later.seq;
 
 -- A settled operation lets go of its subjects, and those that waited for it alone are ready.
 CREATE TRIGGER operation_done AFTER UPDATE OF status ON operation
@@ -129,8 +129,8 @@ BEGIN
     AND seq IN (
       SELECT subject.seq
       FROM json_each(NEW.subjects) AS freed
-      JOIN dependence ON dependence.predecessor = NEW.kind
-      JOIN subject ON subject.hash = freed.value AND subject.kind = dependence.kind
+      CROSS JOIN dependence ON dependence.predecessor = NEW.kind
+      CROSS JOIN subject ON subject.hash = freed.value AND subject.kind = dependence.kind
     )
     AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq);
 END;
