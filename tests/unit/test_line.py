@@ -130,6 +130,24 @@ def test_a_failed_probe_sets_the_next_one_within_the_ceiling(line, clock):
         assert 0 < due_s(line, clock) <= LINE_CEILING_S
 
 
+def pauses(line, clock, answer):
+    """The first pause of each of many outages that an answer ended; every outage has twenty failed probes."""
+    found = []
+    for _ in range(20):
+        line.report("sale", UNREACHABLE)
+        found.append(due_s(line, clock))
+        for _ in range(20):
+            clock.advance(LINE_CEILING_S)
+            line.report("", UNREACHABLE, probe=True)
+        line.report("sale" if answer == "operation" else "", ANSWERED, probe=True)
+    return found
+
+
+def test_an_operations_success_forgets_the_outage_and_a_reads_does_not(line, clock):
+    assert max(pauses(line, clock, "operation")) <= 1
+    assert max(pauses(line, clock, "read")[1:]) > 1
+
+
 def test_only_a_probes_failure_lengthens_the_pause(line, clock):
     line.report("sale", UNREACHABLE)
     due = due_s(line, clock)
