@@ -8,6 +8,7 @@ import difflib
 import json
 import os
 import re
+import ssl
 import string
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,23 @@ def _check_base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+_PROXY = re.compile(r"https?://([^/?#@\s]+@)?(\[[0-9a-fA-F:]+\]|[^/?#@:\s\[\]]+)(:\d{1,5})?/?")
+
+
+def _check_proxy(value: SecretStr) -> SecretStr:
+    if not _PROXY.fullmatch(value.get_secret_value()):
+        raise ValueError("must be an address such as http://proxy.example.com:3128")
+    return value
+
+
+def _check_ca_file(value: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=value)
+    except (OSError, ssl.SSLError):
+        raise ValueError("must be a readable file of certificates (PEM)") from None
+    return value
+
+
 def _check_origin(value: str) -> str:
     if not re.fullmatch(r"(https?|chrome-extension|moz-extension|app)://[A-Za-z0-9.\-\[\]:]+", value):
         raise ValueError("must be an origin such as https://pos.example.com, without a path")
@@ -74,8 +92,8 @@ class Flash(_Section):
     write_key_file: Path | None = None
     read_key: SecretStr | None = None
     read_key_file: Path | None = None
-    proxy: SecretStr | None = None  # its address may hold a password
-    ca_file: Path | None = None
+    proxy: Annotated[SecretStr, AfterValidator(_check_proxy)] | None = None  # its address may hold a password
+    ca_file: Annotated[Path, AfterValidator(_check_ca_file)] | None = None
     extended_orders: bool = False
     attempt_timeout_s: float = Field(default=8.0, gt=0, le=60)
 
@@ -339,5 +357,5 @@ def _spell(item: Any, path: Path) -> str:
     name = " ".join([f"[{section}]", *rest[:1]])
     variable = f"{ENV_PREFIX}{'__'.join([section, *rest[:1]]).upper()}"
     message = item["msg"].removeprefix("Value error, ")
-    source = variable if variable in os.environ else str(path)
+    source = variable if variable in {name.upper() for name in os.environ} else str(path)
     return f"{source}: {name}: {message}."

@@ -15,7 +15,7 @@ from agent.config import Settings
 from agent.delivery import Kind
 from agent.errors import Fault, InvalidError
 from agent.flash import wire
-from agent.model import Document, Enrollment, OrderRef, Refund, Sale, faults_of, plain
+from agent.model import MAX_ID_CHARS, Document, Enrollment, OrderRef, Refund, Sale, faults_of, plain
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, order_scope
 from agent.outbox.store import Store
 from agent.storage import Sealer
@@ -173,9 +173,8 @@ class Intake:
         if orders.dated and business_date is None:
             message = "is required, since order numbers repeat here ([orders] id_template)"
             raise InvalidError("The document has faults; nothing was stored.", faults=[Fault(field, message)])
-        return self._fill(
-            orders.id_template, external_order_id=external, **self._place(store_id, till_id, business_date)
-        )
+        place = self._place(store_id, till_id, business_date)
+        return self._fill(orders.id_template, "externalOrderId", external_order_id=external, **place)
 
     def _place(self, store_id: str | None, till_id: str | None, business_date: str | None) -> dict[str, str]:
         store = self._settings.store
@@ -212,14 +211,19 @@ class Intake:
         place = self._place(None, None, refund.business_date)
         return self._fill(
             orders.refund_id_template,
+            "refundId",
             refund_id=refund.refund_id,
             external_order_id=refund.external_order_id,
             **place,
         )
 
     @staticmethod
-    def _fill(template: str, **fields: str) -> str:
-        return template.format_map(fields)
+    def _fill(template: str, field: str, **fields: str) -> str:
+        filled = template.format_map(fields)
+        if len(filled) > MAX_ID_CHARS:
+            message = f"makes an upstream id of {len(filled)} characters; {MAX_ID_CHARS} are the most"
+            raise InvalidError("The document has faults; nothing was stored.", faults=[Fault(field, message)])
+        return filled
 
 
 def _amount_of(refund: Refund, order: KnownOrder) -> Decimal | None:

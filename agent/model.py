@@ -106,12 +106,12 @@ def _read_amount(value: Any) -> Decimal:
     amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError("must be finite")
+    exponent = int(amount.as_tuple().exponent)
     if amount.is_zero():
-        return Decimal(0) if amount.is_signed() else amount
+        return Decimal(0).scaleb(max(-MAX_AMOUNT_DECIMALS, min(exponent, 0)))
     if amount.adjusted() >= MAX_AMOUNT_DIGITS:
         raise ValueError("must be below 1,000,000,000,000")
-    exponent = amount.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -MAX_AMOUNT_DECIMALS:
+    if exponent < -MAX_AMOUNT_DECIMALS:
         raise ValueError(f"must have at most {MAX_AMOUNT_DECIMALS} decimals")
     return amount
 
@@ -308,18 +308,19 @@ class Enrollment(Document):
     """A new member, or news of one. Consent is carried only as an explicit yes with the time it was given."""
 
     email: Email | None = None
-    external_id: Id | None = None
+    external_id: Id | None = Field(default=None, validate_default=True)
     full_name: Text | None = None
     phone: Annotated[str, Field(strict=True, max_length=64)] | None = None
     marketing_consent_at: Moment | None = None  # before the consent, whose check reads it
     marketing_consent: bool | None = Field(default=None, strict=True)
     metadata: Metadata = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _sound(self) -> Self:
-        if not (self.email or self.external_id):
-            raise ValueError("needs email or externalId")
-        return self
+    @field_validator("external_id")
+    @classmethod
+    def _needs_a_key(cls, external_id: str | None, info: ValidationInfo) -> str | None:
+        if external_id is None and "email" in info.data and info.data["email"] is None:
+            raise ValueError("is needed where there is no email")
+        return external_id
 
     @field_validator("marketing_consent")
     @classmethod
@@ -352,7 +353,7 @@ def faults_of(error: ValidationError) -> list[Fault]:
     """Every fault of a document, by the sender's field names; no input is repeated."""
     found = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        path = ".".join(str(step) for step in item["loc"])
+        path = ".".join(to_camel(str(step)) for step in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         found.append(Fault(path, message))
     return found

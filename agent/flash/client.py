@@ -132,7 +132,7 @@ class FlashClient:
             return
         try:
             moment = parsedate_to_datetime(answer.headers["date"])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError, TypeError):
             return
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         self.clock_skew_s = round((moment - self._clock.now()).total_seconds(), 1)

@@ -105,7 +105,7 @@ def _yes(kind: Kind, status: int, body: Mapping[str, Any] | None) -> Outcome:
         return _not_flash(status, "The answer is not Flash's: it is not JSON.")
     data = body.get("data")
     if kind is Kind.REDEMPTION and status == 200:
-        data = None if "error" in body else data if isinstance(data, dict) else {}
+        data = None if body.get("error") else data if isinstance(data, dict) else {}
     elif kind is Kind.REDEMPTION:
         data = None
     if not isinstance(data, dict) or not _has_expected_types(kind, data):

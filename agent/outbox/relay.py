@@ -40,6 +40,8 @@ NO_BATCHES_FOR_S = 3600.0
 STOP_GRACE_S = 3.0
 _RETRY_AFTER_FACT = "retry-after"
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
+_OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
+_SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT)
 _WORTH_WAITING_FOR = {"conflict-in-flight", "conflict-unexplained"}
 
 
@@ -345,15 +347,13 @@ class Relay:
             outcome = await self._sender.send(operation.parcel()) if operation.content else _UNREADABLE
         except Exception:  # noqa: BLE001 - put back, never lost
             self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
-            outcome = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
-        if outcome is _UNREADABLE:
-            await self._settle([operation], [outcome])
-            return
-        # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
-        self._line.report(operation.kind, outcome, probe=probe and not waiting, source=operation.id)
+            outcome = _OWN_FAULT
         if probe:
             self._probing = False
             self._probe_with_operation = False
+        if outcome not in _SAYS_NOTHING_OF_THE_LINE:
+            # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
+            self._line.report(operation.kind, outcome, probe=probe and not waiting, source=operation.id)
         await self._note_retry_after(outcome)
         await self._settle([operation], [outcome])
 
@@ -368,9 +368,10 @@ class Relay:
             answer = await self._sender.send_batch([operation.parcel() for operation in operations])
         except Exception:  # noqa: BLE001 - as above
             self._log.exception("send failed", kind=kind.value, count=len(operations))
-            answer = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this.")
+            answer = _OWN_FAULT
         if isinstance(answer, Outcome):
-            self._line.report(kind, answer, source=operations[0].id)
+            if answer not in _SAYS_NOTHING_OF_THE_LINE:
+                self._line.report(kind, answer, source=operations[0].id)
             await self._note_retry_after(answer)
             if answer.code == BATCH_REFUSED and answer.http_status in {404, 405, 501}:
                 self._no_batches_until[kind] = self._clock.monotonic() + NO_BATCHES_FOR_S

@@ -182,8 +182,8 @@ async def test_consent_is_carried_only_as_an_explicit_yes(online, flash):
 
 
 BAD = {
-    "nobody": ({"fullName": "Ada"}, ""),
-    "empty": ({}, ""),
+    "nobody": ({"fullName": "Ada"}, "externalId"),
+    "empty": ({}, "externalId"),
     "dots": ({"externalId": ".."}, "externalId"),
     "number": ({"externalId": 7}, "externalId"),
     "no address": ({"email": "ada"}, "email"),

@@ -64,6 +64,22 @@ def test_other_addresses_are_refused(url):
         Settings.isolated(flash={"base_url": url})
 
 
+@pytest.mark.parametrize("proxy", ["nonsense", "proxy.example:3128", "ftp://proxy.example", "http://"])
+def test_a_proxy_that_is_no_address_stops_the_start_and_not_the_sending(load, proxy):
+    with pytest.raises(ConfigError, match=r"\[flash\] proxy"):
+        load(f"[flash]\nproxy = '{proxy}'")
+
+
+def test_a_proxy_is_an_address_with_a_user_or_without(load):
+    for proxy in ("http://proxy.example:3128", "https://till:secret@proxy.example"):
+        assert load(f"[flash]\nproxy = '{proxy}'").flash.proxy.get_secret_value() == proxy
+
+
+def test_a_certificate_file_that_is_not_there_stops_the_start_and_not_the_sending(load, tmp_path):
+    with pytest.raises(ConfigError, match=r"\[flash\] ca_file"):
+        load(f"[flash]\nca_file = '{tmp_path / 'missing.pem'}'")
+
+
 # ---- the templates -------------------------------------------------------------------------------------------------
 
 

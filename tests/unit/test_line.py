@@ -257,6 +257,26 @@ def test_a_403_holds_its_endpoint_alone(line, clock):
     assert line.held_endpoints == []
 
 
+def test_one_operation_at_a_time_tries_a_held_endpoint(line, clock):
+    line.report("refund", FORBIDDEN)
+    clock.advance(HOLD_S)
+    assert permits(line, "refund") == (True, True)
+    line.try_endpoint("refund")
+    assert permits(line, "refund") == (False, False)
+    assert permits(line, "sale") == (True, True)
+    line.report("refund", ANSWERED)
+    assert permits(line, "refund") == (True, True)
+
+
+def test_a_key_in_question_is_told_from_an_outage(line):
+    line.report("sale", UNREACHABLE)
+    assert (line.needs_probe, line.key_held) == (True, False)
+    line.report("sale", KEY_REFUSED)
+    assert (line.needs_probe, line.key_held) == (True, True)
+    line.report("", ANSWERED, probe=True)
+    assert (line.needs_probe, line.key_held) == (False, False)
+
+
 def test_success_elsewhere_releases_no_held_endpoint(line):
     line.report("refund", FORBIDDEN)
     succeed(line, 5)

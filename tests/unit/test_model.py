@@ -100,6 +100,16 @@ def test_no_amount_is_rounded_into_one_that_fits(text, model, make, field):
     assert fields_at_fault(model, make(**{field: jsons.loads(text)})) == [field]
 
 
+@pytest.mark.parametrize("text", ["0e-60000", "0.0e-60000", "-0e-60000", "0e60000"])
+def test_a_zero_has_no_room_to_hide_in(text):
+    """Written out, a zero of a billion decimals would fill the memory."""
+    try:
+        amount = read(Sale, sale(totalAmount=jsons.loads(text))).total_amount
+    except ValidationError:
+        return
+    assert len(f"{amount:f}") < 100
+
+
 def test_a_sale_of_nothing_is_allowed_and_one_without_an_amount_is_not():
     assert read(Sale, sale(totalAmount=0)).total_amount == 0
     assert fields_at_fault(Sale, sale(totalAmount=LEFT_OUT)) == ["totalAmount"]

@@ -66,6 +66,11 @@ def test_a_missing_consent_time_is_named_beside_the_other_faults():
     assert len(found) == 2
 
 
+def test_a_missing_member_is_named_beside_the_other_faults():
+    found, _ = faults(Enrollment, {"fullName": 5, "marketingConsent": True})
+    assert len(found) == 3
+
+
 def test_a_missing_customer_key_is_named_beside_the_other_faults():
     assert named(Sale, {**SALE, "customer": {}, "totalAmount": -1}) == {"customer", "totalAmount"}
 

@@ -150,6 +150,12 @@ def test_a_coupon_is_redeemed_only_by_a_200(status):
     assert word(judge(Kind.REDEMPTION, status, b"")) == NOT_FLASH
 
 
+def test_an_empty_error_beside_the_data_is_no_error():
+    for kind, data in DATA.items():
+        body = json.dumps({"data": data, "error": None}).encode()
+        assert word(judge(kind, 200, body)) == Word(Fate.SUCCEEDED, Contact.ANSWERED)
+
+
 def test_a_sale_of_a_non_member_is_a_yes():
     answer = judge(Kind.SALE, 200, b'{"data":{"awarded":0,"reason":"not-a-member"}}')
     assert (answer.fate, answer.result["reason"]) == (Fate.SUCCEEDED, "not-a-member")

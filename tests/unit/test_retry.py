@@ -203,6 +203,10 @@ def test_an_answer_in_between_starts_the_count_anew():
     assert not any(each.new_generation for each in in_a_row(outcomes))
 
 
+def test_only_the_same_5xx_again_may_be_a_stored_one():
+    assert not any(each.new_generation for each in in_a_row([failing(500), failing(501)] * STORED_FAILURES))
+
+
 def test_no_alarm_mints_a_key():
     settlement = settle(operation(), conflict("IDEMPOTENCY_CONFLICT"))
     assert (settlement.status, settlement.new_generation) == (Status.FAILED, False)

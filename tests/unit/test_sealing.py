@@ -131,6 +131,14 @@ def test_a_missing_key_over_sealed_rows_is_never_made_anew(path):
     assert list(path.parent.iterdir()) == []
 
 
+def test_no_key_is_made_where_rows_may_be_sealed_by_another(path):
+    with pytest.raises(DataKeyError, match="missing"):
+        load_or_create_keys(path, None, may_create=False)
+    assert not path.exists()
+    made = load_or_create_keys(path, None)
+    assert load_or_create_keys(path, None, may_create=False) == made
+
+
 def test_another_databases_key_is_refused_and_left_as_it_is(path, tmp_path):
     check = load_or_create_keys(tmp_path / "other.key", None).check_value
     load_or_create_keys(path, None)
