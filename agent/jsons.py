@@ -1,26 +1,39 @@
 """JSON as this program reads and writes it: amounts are Decimal in both directions, never a binary float."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
-import simplejson
+import msgspec
 
 MAX_DEPTH = 64
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def encode(value: Any) -> bytes:
+    """Compact UTF-8 JSON; Decimals keep their digits, tuples are arrays."""
+    return _ENCODER.encode(value)
 
 
 def dumps(value: Any) -> str:
-    """Compact ASCII JSON; Decimals keep their digits, tuples are arrays."""
-    return simplejson.dumps(value, use_decimal=True, separators=(",", ":"))
+    """As `encode`, as text."""
+    return _ENCODER.encode(value).decode()
 
 
 def loads(text: str | bytes) -> Any:
-    """Parse JSON; raises ValueError for anything malformed or deeper than MAX_DEPTH, NaN and infinities included."""
+    """Parse JSON; raises ValueError for anything malformed or deeper than MAX_DEPTH, NaN and infinities included.
+
+    Bytes that are not UTF-8 are a UnicodeDecodeError, which is a ValueError too.
+    """
     try:
-        value = simplejson.loads(text, use_decimal=True)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ArithmeticError:
         raise ValueError("a number beyond measure") from None
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _containers(parent)]
@@ -30,7 +43,5 @@ def loads(text: str | bytes) -> Any:
 
 
 def _containers(parent: Any) -> list[Any]:
-    children: Iterable[Any] = (
-        parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ()
-    )
+    children: Iterable[Any] = parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ()
     return [child for child in children if isinstance(child, dict | list)]

@@ -5,14 +5,13 @@ newer register loses no sale on an older agent. Amounts are `Decimal` from the w
 error texts: they may be personal data.
 """
 
+import functools
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Context, Decimal
 from typing import Annotated, Any, ClassVar, Self
 
-import simplejson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -27,6 +26,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from agent import jsons
 from agent.cards import mask_card_numbers
 from agent.errors import Fault
 
@@ -64,8 +64,9 @@ def plain(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _is_unprintable(text: str) -> bool:
-    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+# Control characters and lone surrogates (Unicode categories Cc and Cs).
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _check_id(value: str) -> str:
@@ -75,14 +76,14 @@ def _check_id(value: str) -> str:
         raise ValueError(f"must have at most {MAX_ID_CHARS} characters")
     if value in {".", ".."}:
         raise ValueError("must not be '.' or '..'")
-    if _is_unprintable(value):
+    if _UNPRINTABLE.search(value):
         raise ValueError("must not contain control characters")
     return value
 
 
 def _check_email(value: str) -> str:
     value = value.strip()
-    if not value or len(value) > MAX_EMAIL_CHARS or _is_unprintable(value) or any(map(str.isspace, value)):
+    if not value or len(value) > MAX_EMAIL_CHARS or _UNPRINTABLE.search(value) or any(map(str.isspace, value)):
         raise ValueError(f"must be an e-mail address of at most {MAX_EMAIL_CHARS} characters")
     local, at, domain = value.rpartition("@")
     if not (local and at and domain):
@@ -93,7 +94,7 @@ def _check_email(value: str) -> str:
 def _clean_text(value: str) -> str:
     if len(value) > MAX_TEXT_CHARS:
         raise ValueError(f"must have at most {MAX_TEXT_CHARS} characters")
-    if any(unicodedata.category(character) == "Cs" for character in value):
+    if _SURROGATE.search(value):
         raise ValueError("must be valid Unicode")
     return mask_card_numbers(value)
 
@@ -143,8 +144,11 @@ def _check_currency(value: str) -> str:
 
 
 def _check_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    compact = simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
-    if len(compact.encode("utf-8", "surrogatepass")) > MAX_METADATA_BYTES:
+    try:
+        size = len(jsons.encode(value))
+    except (UnicodeEncodeError, TypeError):
+        raise ValueError("must be JSON with valid Unicode") from None
+    if size > MAX_METADATA_BYTES:
         raise ValueError(f"must have at most {MAX_METADATA_BYTES} bytes as JSON")
     return value
 
@@ -185,21 +189,26 @@ class Document(BaseModel):
 
     def unknown_fields(self, prefix: str = "") -> list[str]:
         """Paths of the fields that this version does not know, in the sender's spelling."""
-        found = [prefix + name for name in self.model_extra or {}]
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, Document):
-                found += value.unknown_fields(f"{prefix}{to_camel(name)}.")
+        found = [prefix + name for name in self.model_extra or ()]
+        for name, alias in _aliases(type(self)):
+            if isinstance(value := getattr(self, name), Document):
+                found += value.unknown_fields(f"{prefix}{alias}.")
         return found
 
     def sent(self) -> dict[str, Any]:
         """The known fields that were given, camelCase, amounts as Decimal."""
         found: dict[str, Any] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name) if name in self.model_fields_set else None
-            if value is not None:
-                found[to_camel(name)] = value.sent() if isinstance(value, Document) else value
+        given = self.model_fields_set
+        for name, alias in _aliases(type(self)):
+            if name in given and (value := getattr(self, name)) is not None:
+                found[alias] = value.sent() if isinstance(value, Document) else value
         return found
+
+
+@functools.cache
+def _aliases(model: type[Document]) -> tuple[tuple[str, str], ...]:
+    """Each field's name here and in the sender's spelling."""
+    return tuple((name, field.alias or name) for name, field in model.model_fields.items())
 
 
 class Customer(Document):

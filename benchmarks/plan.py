@@ -22,6 +22,7 @@ class Plan:
     cashier_drains: int = 2
     starts: int = 7
     settle_s: float = 3.0
+    idle_from_s: float = 10.0
     idle_window_s: float = 10.0
     stored_small: int = 1_000
     stored_large: int = 1_000_000
@@ -43,6 +44,7 @@ QUICK = Plan(
     cashier_drains=1,
     starts=3,
     settle_s=1.5,
+    idle_from_s=8.0,
     idle_window_s=3.0,
     stored_large=20_000,
     label="quick",

@@ -1,6 +1,7 @@
 """The handlers: thin, one a call. They translate HTTP to the rooms below and back, and decide nothing."""
 
 import base64
+import codecs
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Call:
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """JSON, with a length, never cached."""
     return web.Response(
-        body=jsons.dumps(document).encode(),
+        body=jsons.encode(document),
         status=status,
         content_type="application/json",
         headers={**_NO_STORE, **(headers or {})},
@@ -50,7 +51,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     """The JSON object in the body; raises BadRequestError or InvalidError naming what is wrong with it."""
     body = await request.read()
     try:
-        document = jsons.loads(body.decode("utf-8-sig"))
+        document = jsons.loads(body.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:
         raise BadRequestError(f"The body is not valid UTF-8 (byte {error.start}).", code="invalid-utf8") from None
     except ValueError:
@@ -169,7 +170,7 @@ async def get_readyz(call: Call) -> web.Response:
 
 def _operation_id(call: Call) -> str:
     operation_id = call.request.match_info["id"]
-    if not re.fullmatch(r"op_[0-9a-z]{26}", operation_id):
+    if not re.fullmatch(r"op_[0-9a-f]{32}", operation_id):
         raise NotFoundError("There is no operation with this id.", code="operation-not-found")
     return operation_id
 

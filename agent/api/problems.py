@@ -36,5 +36,5 @@ def response_to(refusal: Refusal) -> web.Response:
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
-        body=jsons.dumps(body_of(refusal)).encode(), status=refusal.status, content_type=CONTENT_TYPE, headers=headers
+        body=jsons.encode(body_of(refusal)), status=refusal.status, content_type=CONTENT_TYPE, headers=headers
     )

@@ -157,7 +157,7 @@ def _discard(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 
 def _operation_id(given: str) -> str:
-    if not re.fullmatch(r"op_[0-9a-z]{26}", given):
+    if not re.fullmatch(r"op_[0-9a-f]{32}", given):
         raise argparse.ArgumentTypeError(f"{given!r} is not an operation's id (op_ and 26 characters)")
     return given
 

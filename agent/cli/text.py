@@ -61,14 +61,25 @@ def size(count: int) -> str:
 
 def json_text(document: Any) -> str:
     """Indented ASCII JSON for `--json`; amounts keep their digits."""
-    import simplejson
+    import msgspec
 
-    text: str = simplejson.dumps(document, use_decimal=True, indent=2)
-    return text
+    from agent import jsons
+
+    return _ascii(msgspec.json.format(jsons.dumps(document), indent=2))
 
 
 def one_line(document: Any) -> str:
     """Compact ASCII JSON for a value inside a line of text."""
     from agent import jsons
 
-    return jsons.dumps(document)
+    return _ascii(jsons.dumps(document))
+
+
+def _ascii(json: str) -> str:
+    """JSON with everything beyond ASCII escaped, so that no foreign text can steer a terminal."""
+    return "".join(
+        character
+        if character < "\x7f"
+        else "".join(f"\\u{unit:04x}" for unit in memoryview(character.encode("utf-16-le")).cast("H"))
+        for character in json
+    )

@@ -4,10 +4,12 @@ Malformed JSON is 400 MALFORMED_JSON; well-formed JSON of the wrong shape is 422
 faulty field. Messages name fields and rules, never the values that were sent: those may be personal data.
 """
 
+import codecs
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
-import simplejson
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from agent.sandbox.refusals import Refusal, invalid
@@ -15,17 +17,20 @@ from agent.sandbox.refusals import Refusal, invalid
 Model = TypeVar("Model", bound=BaseModel)
 
 
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+
+
 def dumps(document: Mapping[str, Any]) -> bytes:
-    text: str = simplejson.dumps(document, use_decimal=True, ensure_ascii=False)
-    return text.encode()
+    return _ENCODER.encode(document)
 
 
 def loads(body: bytes) -> Any:
     try:
-        return simplejson.loads(body.decode("utf-8-sig"), use_decimal=True)
+        return _DECODER.decode(body.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:
         raise Refusal(400, "MALFORMED_JSON", "the body is not UTF-8") from error
-    except (ValueError, ArithmeticError, RecursionError) as error:
+    except (msgspec.MsgspecError, ArithmeticError, RecursionError) as error:
         raise Refusal(400, "MALFORMED_JSON", "the body is not valid JSON") from error
 
 

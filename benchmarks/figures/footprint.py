@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import servers
@@ -53,24 +54,26 @@ def _measure_starts(bench: Bench) -> None:
 
 
 def _measure_idle(bench: Bench) -> None:
-    sizes, wakeups = [], []
-    window_s = bench.plan.idle_window_s
-    for _ in bench.rounds("idle"):
-        with (
-            bench.scratch() as directory,
-            servers.upstream(directory) as upstream,
-            servers.agent(directory, upstream_port=upstream.port) as agent,
-        ):
-            time.sleep(bench.plan.settle_s)
-            sizes.append(resident_mb(agent.child.pid))
-            before, began = voluntary_switches(agent.child.pid), time.monotonic()
-            time.sleep(window_s)
-            switches = voluntary_switches(agent.child.pid) - before
-            wakeups.append(switches / (time.monotonic() - began))
-    note = f"{bench.plan.settle_s:g} s after the start, upstream reachable"
+    """Several agents at once, for an idle one is in nobody's way; each with an upstream that it can reach."""
+    plan = bench.plan
+    with ExitStack() as stack:
+        directories = [stack.enter_context(bench.scratch()) for _ in range(plan.rounds)]
+        upstream = stack.enter_context(servers.upstream(directories[0]))
+        agents = [
+            stack.enter_context(servers.agent(directory, upstream_port=upstream.port)) for directory in directories
+        ]
+        pids = [agent.child.pid for agent in agents]
+        time.sleep(plan.settle_s)
+        sizes = [resident_mb(pid) for pid in pids]
+        time.sleep(max(0.0, plan.idle_from_s - plan.settle_s))
+        before, began = [voluntary_switches(pid) for pid in pids], time.monotonic()
+        time.sleep(plan.idle_window_s)
+        taken_s = time.monotonic() - began
+        wakeups = [(voluntary_switches(pid) - count) / taken_s for pid, count in zip(pids, before, strict=True)]
+    window = f"from {plan.idle_from_s:g} to {plan.idle_from_s + plan.idle_window_s:g} s after the start"
     bench.figures += [
-        Figure(RSS, median(sizes), note),
-        Figure(WAKEUPS, median(wakeups), f"voluntary context switches of all threads over {window_s:g} s"),
+        Figure(RSS, median(sizes), f"{plan.settle_s:g} s after the start, {len(pids)} agents"),
+        Figure(WAKEUPS, median(wakeups), f"voluntary context switches of all threads {window}"),
     ]
 
 

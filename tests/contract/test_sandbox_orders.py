@@ -5,11 +5,14 @@ from decimal import Decimal
 
 import httpx
 import pytest
-import simplejson
+import msgspec
 
 from agent.sandbox import EarnRules, Sandbox
 
 ADA = {"externalId": "POS-CUST-5512"}
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def order(order_id="90871", amount="120.00", customer=None, **more):
         "storeId": "st_demo",
         **more,
     }
-    return {"content": simplejson.dumps(document), "headers": {"Content-Type": "application/json"}}
+    return {"content": _ENCODER.encode(document), "headers": {"Content-Type": "application/json"}}
 
 
 async def test_the_documented_sale_gives_the_documented_answer(http):
@@ -173,7 +176,7 @@ async def test_json_that_is_no_object_is_422(http, body):
 
 
 async def test_a_batch_answers_each_item_in_order(sandbox, http):
-    items = [simplejson.loads(order(*o)["content"]) for o in (("1",), ("2",), ("1", "9.00"))]
+    items = [_DECODER.decode(order(*o)["content"]) for o in (("1",), ("2",), ("1", "9.00"))]
     items.insert(1, {"externalOrderId": "bad"})
     items.insert(2, "no object")
     answer = await http.post("/orders/batch", json={"orders": items})
