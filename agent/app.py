@@ -108,10 +108,14 @@ class Agent:
         if not locked:
             await relay.start()
             self._stack.push_async_callback(relay.stop)
-        await self._serve(service, Guard(tokens, settings.api.allowed_origins), sockets)
+        await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
+        self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
         self._keep_house(database)
         await service.count()
-        self._data_dir.announce(self.port)
+        try:
+            self._data_dir.announce(self.port)
+        except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
+            self._log.warning("could not announce", error=error.strerror)
         self._log.info("started", port=self.port, till=settings.store.till_id)
 
     async def _open_storage(self) -> tuple[Database, Sealer]:
@@ -119,18 +123,24 @@ class Agent:
         self._stack.push_async_callback(database.close)
         await database.open()
         await migrate(database, "outbox", outbox.MIGRATIONS)
-        if database.quarantined is not None:
-            taken_over = await salvage(database, database.quarantined)
-            detail = f"It is in {database.quarantined.parent}; {taken_over} operations were taken over."
-            self._health.set("database-quarantined", active=True, detail=detail)
-            self._log.error("database was damaged", path=str(database.quarantined.parent), count=taken_over)
+        await self._take_over_damaged(database)
         return database, await self._open_sealer(database)
+
+    async def _take_over_damaged(self, database: Database) -> None:
+        """Salvage what was set aside, now or before an interrupted start; the condition stays until it is removed."""
+        for folder in self._data_dir.quarantined():
+            taken_over = await salvage(database, folder / database.path.name)
+            if taken_over is not None:
+                self._log.error("database was damaged", path=str(folder), count=taken_over)
+        folders = ", ".join(map(str, self._data_dir.quarantined()))
+        self._health.set("database-quarantined", active=bool(folders), detail=f"It is in {folders}.")
 
     async def _open_sealer(self, database: Database) -> Sealer:
         """The sealer; without its key one that refuses, so that the agent still answers and says what is wrong."""
         rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
         check_value = rows[0][0] if rows else None
-        is_new = check_value is None and database.quarantined is None
+        stored = await database.fetch("SELECT 1 FROM operation LIMIT 1")
+        is_new = check_value is None and not stored and not self._data_dir.quarantined()
         try:
             keys = load_or_create_keys(self._data_dir.data_key, check_value, may_create=is_new)
         except DataKeyError as error:

@@ -238,11 +238,11 @@ def default_config_path() -> Path:
 
 
 def default_data_dir() -> Path:
-    """The site-wide data directory where it can be used, else the user's own."""
+    """The site-wide data directory where there is one, else the user's own."""
     site = Path(platformdirs.site_data_dir(APP_NAME, appauthor=False))
     if os.name == "posix":
         site = Path("/var/lib") / APP_NAME
-    if os.access(site, os.W_OK | os.X_OK):
+    if site.exists():
         return site
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False))
 

@@ -56,7 +56,7 @@ class Outcome:
     code: str = ""
     detail: str = ""
     http_status: int | None = None
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict, repr=False)
     retry_after_s: float | None = None
     definitive: bool = False
     unsent: bool = False
@@ -72,8 +72,8 @@ class Parcel:
 
     id: str
     kind: Kind
-    path: str
-    body: bytes
+    path: str = field(repr=False)
+    body: bytes = field(repr=False)
     key: str
     attempts: int
     if_known: bool = False

@@ -5,7 +5,7 @@ Every document, whether a register posted it or an adapter parsed it, passes her
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ D = TypeVar("D", bound=Document)
 class Request:
     """How a document came: its fields, the register's own key (scoped to token and kind), and how strict to be."""
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(repr=False)
     request_key: str | None = None
     strict: bool = False
 

@@ -47,9 +47,12 @@ def set_up(level: str = "info", style: Literal["json", "text"] = "json") -> None
     )
     for name in ("httpx", "httpcore", "aiohttp", "asyncio", "aiosqlite"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").disabled = True  # it writes malformed requests out, tokens and all
 
 
 def get() -> structlog.typing.FilteringBoundLogger:
     """A logger; its fields are limited to ALLOWED_FIELDS."""
+    if not structlog.is_configured():
+        set_up("warning", "text")  # structlog's own default would print the locals of a traceback
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger

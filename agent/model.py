@@ -137,6 +137,15 @@ def _read_moment(value: Any) -> str:
     raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-22T19:04:00+01:00")
 
 
+def _bool_or_absent(value: Any) -> Any:
+    """True and false as JSON has them; null is as good as absent."""
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - pydantic's way
+    return value
+
+
 def _check_currency(value: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", value):
         raise ValueError("must be an ISO 4217 code, such as USD")
@@ -170,7 +179,9 @@ Amount = Annotated[Decimal, BeforeValidator(_read_amount), WithJsonSchema(_AMOUN
 Currency = Annotated[str, Field(strict=True, examples=["USD"]), AfterValidator(_check_currency)]
 Date = Annotated[str, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
 Moment = Annotated[str, BeforeValidator(_read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-Metadata = Annotated[dict[str, Any], AfterValidator(_check_metadata)]
+Metadata = Annotated[
+    dict[str, Any], BeforeValidator(lambda value: {} if value is None else value), AfterValidator(_check_metadata)
+]
 
 
 class Document(BaseModel):
@@ -300,7 +311,7 @@ class Refund(WithAmount):
     reason: Text | None = None
     order_ref: OrderRef | None = None
     business_date: Date | None = None
-    if_known: bool = Field(default=False, strict=True)
+    if_known: Annotated[bool, BeforeValidator(_bool_or_absent)] = False
     metadata: Metadata = Field(default_factory=dict)
 
     @field_validator("amount")

@@ -6,8 +6,9 @@ Built by the composition root; fails with the errors of the rooms below.
 from typing import Any
 
 from agent import __version__
-from agent.clock import Clock, rfc3339
+from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
+from agent.delivery import Kind
 from agent.errors import StorageUnavailableError
 from agent.flash.client import FlashClient
 from agent.health import Health
@@ -23,6 +24,7 @@ from agent.storage import Database
 FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics")
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
+READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
 
 
 class Service:
@@ -53,6 +55,10 @@ class Service:
         self._flash = flash
         self._key_guard = key_guard
         self._written_at = float("-inf")
+
+    def wake(self, kind: Kind) -> None:
+        """Something of a kind may be ready to be sent."""
+        self._relay.wake(kind)
 
     async def send(self, operation: Operation, wait_s: float) -> Operation:
         """Let the relay have an accepted operation; with a wait, return it as it is at the wait's end."""
@@ -90,7 +96,7 @@ class Service:
             raise StorageUnavailableError("The data key is unavailable.", code="data-key-unavailable", retry_after_s=30)
         now = self._clock.monotonic()
         if now - self._written_at > READY_CACHE_S:
-            await self.store.remember("ready", b"1")
+            await self.store.remember("ready", bytes(READY_BYTES))
             self._written_at = now
 
     async def count(self) -> Counts:
@@ -103,7 +109,8 @@ class Service:
         """Conditions that follow from the line's state; called whenever it may have changed."""
         state = self._line.connectivity
         self._health.set("flash-offline", active=state is Connectivity.OFFLINE)
-        self._health.set("flash-throttled", active=state is Connectivity.THROTTLED)
+        pause = f"It asked for {self._line.closed_for_s:.0f} s more."
+        self._health.set("flash-throttled", active=state is Connectivity.THROTTLED, detail=pause)
         refused = state is Connectivity.UNAUTHORIZED and self._key_guard.verified
         self._health.set("flash-key-refused", active=refused)
         held = ", ".join(self._line.held_endpoints)
@@ -118,7 +125,7 @@ class Service:
         """The fields of StatusView."""
         self.observe_line()
         counts = await self.count()
-        age = None if counts.oldest_pending_at is None else (self._clock.steady_ms() - counts.oldest_pending_at) / 1000
+        age = None if counts.oldest_pending_at is None else (to_ms(self._clock.now()) - counts.oldest_pending_at) / 1000
         return {
             "version": __version__,
             "features": list(FEATURES),

@@ -47,24 +47,24 @@ ANONYMOUS = Caller("anonymous", Scope.PUBLIC)
 class Guard:
     """Judges requests; holds hashes of the tokens, never the tokens."""
 
-    def __init__(self, tokens: Mapping[Scope, str], allowed_origins: Collection[str]) -> None:
+    def __init__(self, tokens: Mapping[Scope, str], allowed_origins: Collection[str], port: int) -> None:
         self._tokens = {_digest(token): Caller(scope.value, scope) for scope, token in tokens.items()}
-        self._allowed_origins = frozenset(allowed_origins)
+        self._port = port
+        self._hosts = frozenset(f"{f'[{host}]' if ':' in host else host}:{port}" for host in LOOPBACK_HOSTS)
+        self._origins = frozenset(allowed_origins) | {f"http://{host}" for host in self._hosts}
 
-    def check_host(self, request: web.BaseRequest, port: int) -> None:
+    def check_host(self, request: web.BaseRequest) -> None:
         """Exactly one Host, loopback, our port; no absolute-form target; raises WrongHostError."""
-        hosts = request.headers.getall("Host", [])
-        allowed = {f"{f'[{host}]' if ':' in host else host}:{port}" for host in LOOPBACK_HOSTS}
-        if len(hosts) != 1 or hosts[0].lower() not in allowed or not request.raw_path.startswith(("/", "*")):
-            raise WrongHostError(f"Call the agent as http://127.0.0.1:{port}, with that in the Host header.")
+        hosts = request.headers.getall("Host", ())
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts or not request.raw_path.startswith(("/", "*")):
+            raise WrongHostError(f"Call the agent as http://127.0.0.1:{self._port}, with that in the Host header.")
 
-    def check_origin(self, request: web.BaseRequest, port: int) -> str | None:
+    def check_origin(self, request: web.BaseRequest) -> str | None:
         """The allowed origin of a browser's request, None where there is none; raises ForeignOriginError."""
-        origins = request.headers.getall("Origin", [])
+        origins = request.headers.getall("Origin", ())
         if not origins:
             return None
-        own = {f"http://{f'[{host}]' if ':' in host else host}:{port}" for host in LOOPBACK_HOSTS}
-        if len(origins) == 1 and origins[0].lower() in self._allowed_origins | own:
+        if len(origins) == 1 and origins[0].lower() in self._origins:
             return origins[0]
         raise ForeignOriginError("Add this origin to [api] allowed_origins if it is the register's own page.")
 

@@ -23,7 +23,7 @@ from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
 from agent.service import Service
 
-MAX_REQUEST_KEY_CHARS = 255
+_REQUEST_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -67,17 +67,20 @@ def request_key(call: Call, kind: Kind) -> str | None:
     if not values:
         return None
     value = values[0].strip()
-    if len(values) > 1 or not value or len(value) > MAX_REQUEST_KEY_CHARS:
-        raise BadRequestError(
-            f"Send one Idempotency-Key of 1 to {MAX_REQUEST_KEY_CHARS} characters.", code="bad-header"
-        )
+    if len(values) > 1 or not _REQUEST_KEY.fullmatch(value):
+        raise BadRequestError("Send one Idempotency-Key of 1 to 255 printable ASCII characters.", code="bad-header")
     return f"{call.caller.name}:{kind}:{value}"
 
 
 async def _accept(call: Call, kind: Kind, accept: Callable[[Request], Awaitable[Accepted]]) -> web.Response:
     preference = prefer.parse(call.request.headers.getall("Prefer", []))
     key = request_key(call, kind)
-    accepted = await accept(Request(await read_object(call.request), key, preference.strict))
+    try:
+        accepted = await accept(Request(await read_object(call.request), key, preference.strict))
+    except Refusal as refusal:
+        if refusal.stored:
+            call.service.wake(kind)  # it may be there all the same
+        raise
     operation = accepted.operation
     if operation.status is Status.PENDING:
         operation = await call.service.send(operation, preference.wait_s)

@@ -23,6 +23,7 @@ from agent.errors import (
 from agent.service import Service
 
 KEEP_ALIVE_S = 150.0
+SHUTDOWN_S = 3.0
 _SERVER_NAME = "flash-pos-agent"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,10 +53,14 @@ class Server:
         """Serve on the bound sockets."""
         application = web.Application(middlewares=[self._middleware()], client_max_size=self._max_body_bytes)
         for route in ROUTES:
-            application.router.add_route(route.method, route.path, self._endpoint(route))
+            application.router.add_route(
+                route.method, route.path, self._endpoint(route), expect_handler=_expect_continue
+            )
         application.router.add_get("/openapi.json", _serve_openapi)
         application.router.add_get("/docs", _serve_docs)
-        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, handle_signals=False)
+        self._runner = web.AppRunner(
+            application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
+        )
         await self._runner.setup()
         for bound in self._sockets:
             await web.SockSite(self._runner, bound, backlog=BACKLOG).start()
@@ -81,8 +86,8 @@ class Server:
         async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
             origin = None
             try:
-                self._guard.check_host(request, self.port)
-                origin = self._guard.check_origin(request, self.port)
+                self._guard.check_host(request)
+                origin = self._guard.check_origin(request)
                 response = await self._dispatch(request, handler, origin)
             except Refusal as refusal:
                 response = response_to(refusal)
@@ -114,6 +119,13 @@ class Server:
         except Exception:  # noqa: BLE001 - a register always gets an answer
             self._log.exception("request failed", method=request.method)
             return response_to(Refusal("The agent failed; its log says why.", stored=True))
+
+
+async def _expect_continue(request: web.Request) -> web.StreamResponse | None:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # type: ignore[attr-defined,unused-ignore]
+        return None
+    return response_to(BadRequestError("Expect takes 100-continue alone.", code="bad-header"))
 
 
 async def _serve_openapi(_request: web.Request) -> web.Response:

@@ -33,6 +33,7 @@ from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import wire
 
 MAX_RETRY_AFTER_S = 24 * 3600.0
+STRANGERS_RETRY_AFTER_S = 60.0  # what is not JSON is a gateway's page: it may ask for patience, not for a day
 _REFUSED_WHOLE = {400, 403, 404, 405, 409, 413, 422, 501}
 _EMPTY: Mapping[str, Any] = {}
 
@@ -132,6 +133,8 @@ def _later(status: int, body: Mapping[str, Any] | None, retry_after: float | Non
     if status == 429:
         detail = "Flash asked to slow down."
         return Outcome(Fate.RETRY, Contact.THROTTLED, "throttled", detail, 429, retry_after_s=retry_after, unsent=True)
+    if body is None and retry_after is not None:
+        retry_after = min(retry_after, STRANGERS_RETRY_AFTER_S)
     code = wire.error_code(body or _EMPTY).lower().replace("_", "-") or "server-error"
     detail = f"The server answered {status}."
     return Outcome(Fate.RETRY, Contact.TROUBLED, code, detail, status, retry_after_s=retry_after)
@@ -159,6 +162,9 @@ def _no(  # noqa: PLR0911 - a table, one row a return
             known = "order-conflict" if code == wire.ORDER_CONFLICT else code.lower().replace("_", "-")
             return _failed(known, _message(body) or "Flash has this order with another amount.", status)
         return Outcome(Fate.RETRY, Contact.ANSWERED, "conflict-unexplained", "Flash answered 409 without a code.", 409)
+    if code:  # Flash's own voice, but not a word that the contract has for this call
+        detail = f"Flash answered {status} {code[:60]}, which this call should not get."
+        return Outcome(Fate.RETRY, Contact.TROUBLED, "unexpected-refusal", detail, status)
     return _not_flash(status, f"Flash does not answer {status} to this call; the address may be wrong.")
 
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from agent.delivery import Contact, Fate, Outcome
 from agent.flash.address import FlashAddress
 
+CONNECT_SHARE = 0.6  # of the total: so that a connection that was never made is known as such
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
@@ -40,7 +41,7 @@ class Transport:
             proxy=address.proxy,
             trust_env=False,
             follow_redirects=False,
-            timeout=httpx.Timeout(address.attempt_timeout_s),
+            timeout=httpx.Timeout(address.attempt_timeout_s, connect=address.attempt_timeout_s * CONNECT_SHARE),
             limits=httpx.Limits(max_connections=address.connections + 2, max_keepalive_connections=address.connections),
             headers={"User-Agent": user_agent, "Accept": "application/json"},
         )

@@ -19,7 +19,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from agent.clock import Clock
+from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import ConflictError, OverloadedError, Refusal, StorageFullError, StorageUnavailableError
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operation, Verdict, new_id
@@ -31,26 +31,33 @@ from agent.storage.database import placeholders, values_rows
 MAX_GROUP = 256
 MAX_WAITING = 4096
 
-_INSERT_COLUMNS = (
+_COLUMNS = (
     "id, kind, scope, item, fingerprint, subjects, accepted_at, external_order, basket, business_date, request_key, "
     "key_id, content"
 )
 
-# Accept: what is known is passed over; the generation goes on where the key's last operation ended.
-_INSERT = f"""
-INSERT INTO operation ({_INSERT_COLUMNS}, generation, blocked)
-SELECT new.*,
-  (SELECT COALESCE(max(generation), 0) + 1 FROM operation WHERE scope = new.column3 AND item = new.column4),
-  EXISTS (
+# What is known, has a history or must wait is passed over by a trigger.
+_INSERT = f"INSERT INTO operation (seq, {_COLUMNS}) VALUES {{rows}}"  # noqa: S608 - constants and question marks
+_WRITTEN = "SELECT seq FROM operation WHERE seq BETWEEN ? AND ?"
+
+# The slow way says itself what the trigger would ask: the generation, and whether it must wait.
+_INSERT_ONE = f"INSERT INTO operation (seq, generation, blocked, {_COLUMNS}) VALUES ({placeholders(16)})"  # noqa: S608
+_GENERATION = "SELECT COALESCE(max(generation), 0) + 1 FROM operation WHERE scope = ? AND item = ?"
+_MUST_WAIT = """
+SELECT EXISTS (
     SELECT 1
-    FROM json_each(new.column6) AS mine
-    CROSS JOIN dependence ON dependence.kind = new.column2
+    FROM dependence
+    CROSS JOIN operation AS earlier INDEXED BY operation_key ON earlier.scope = ?2
+    WHERE dependence.kind = ?1 AND dependence.shared = 'scope'
+      AND earlier.kind = dependence.predecessor AND earlier.status IN ('pending', 'failed')
+  )
+  OR EXISTS (
+    SELECT 1
+    FROM json_each(?3) AS mine
+    CROSS JOIN dependence ON dependence.kind = ?1 AND dependence.shared = 'member'
     CROSS JOIN subject ON subject.hash = mine.value AND subject.kind = dependence.predecessor
   )
-FROM (VALUES {{rows}}) AS new
-WHERE true
-RETURNING id, seq, generation, blocked
-"""  # noqa: S608 - constants; {rows} is filled with question marks
+"""
 
 _CURRENT = f"SELECT {READ}, scope, item, fingerprint FROM operation WHERE scope = ? AND item = ? AND current = 1"  # noqa: S608
 _BY_REQUEST_KEY = (
@@ -84,9 +91,12 @@ class Acceptor:
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._next_seq = 1  # never reused: a row whose commit failed may be back
 
-    def start(self) -> None:
-        """Begin to accept."""
+    async def start(self) -> None:
+        """Begin to accept, numbering on where the last run ended."""
+        ((last,),) = await self._database.fetch("SELECT COALESCE(max(seq), 0) FROM operation")
+        self._next_seq = last + 1
         self._writer = asyncio.create_task(self._write_groups(), name="outbox-writer")
 
     async def stop(self) -> None:
@@ -105,7 +115,7 @@ class Acceptor:
             raise StorageUnavailableError("The agent is shutting down.", retry_after_s=5)
         if len(self._queue) >= MAX_WAITING:
             raise OverloadedError("Too many requests wait to be stored.", retry_after_s=1)
-        operation_id, accepted_at = new_id(), self._clock.steady_ms()
+        operation_id, accepted_at = new_id(), to_ms(self._clock.now())
         row = self._row(draft, operation_id, accepted_at)
         waiting = _Waiting(draft, operation_id, row, accepted_at, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
@@ -136,28 +146,34 @@ class Acceptor:
             self._arrived.clear()
             while self._queue:
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
-                for needs_history, members in groupby(group, key=lambda waiting: waiting.needs_history):
-                    run = list(members)
-                    await (self._write_one_by_one(run) if needs_history else self._write_together(run))
+                try:
+                    for needs_history, members in groupby(group, key=lambda waiting: waiting.needs_history):
+                        run = list(members)
+                        await (self._write_one_by_one(run) if needs_history else self._write_together(run))
+                except Exception as error:  # noqa: BLE001 - the writer never stops, and nobody waits for ever
+                    await self._refuse(group, error)
 
     async def _write_together(self, group: list[_Waiting]) -> None:
-        rows, parameters = values_rows([waiting.row for waiting in group])
+        first, self._next_seq = self._next_seq, self._next_seq + len(group)
+        numbered = [(first + place, *waiting.row) for place, waiting in enumerate(group)]
+        rows, parameters = values_rows(numbered)
         try:
-            returned = await self._database.fetch(_INSERT.format(rows=rows), parameters)
+            count = await self._database.insert(_INSERT.format(rows=rows), parameters)
+            written = None if count == len(group) else await self._written(first)
         except Exception as error:  # noqa: BLE001 - whatever happened, every register gets its answer
             await self._refuse(group, error)
             return
-        inserted = {operation_id: rest for operation_id, *rest in returned}
-        accepted = [
-            (waiting, _fresh(waiting, waiting.draft.content, *inserted[waiting.operation_id]))
-            for waiting in group
-            if waiting.operation_id in inserted
-        ]
-        await self._explain_waits([operation for _, operation in accepted if operation.blocked])
-        for waiting, operation in accepted:
-            if not waiting.answer.done():
+        passed_over: list[_Waiting] = []
+        for seq, waiting in enumerate(group, first):
+            if written is not None and seq not in written:
+                passed_over.append(waiting)
+            elif not waiting.answer.done():
+                operation = _fresh(waiting, waiting.draft.content, seq, generation=1, blocked=False)
                 waiting.answer.set_result(Accepted(operation, replayed=False))
-        await self._write_one_by_one(waiting for waiting in group if waiting.operation_id not in inserted)
+        await self._write_one_by_one(passed_over)
+
+    async def _written(self, first: int) -> set[int]:
+        return {seq for (seq,) in await self._database.fetch(_WRITTEN, [first, self._next_seq])}
 
     async def _write_one_by_one(self, group: Iterable[_Waiting]) -> None:
         for waiting in group:
@@ -222,23 +238,28 @@ class Acceptor:
             content, decided = draft.decide(await self._known_order(transaction, scope))
             sealed = self._sealer.seal(content.to_bytes(), waiting.operation_id, "content")
             row = (*row[:4], self._sealer.hash(decided), *row[5:-1], sealed)
-        rows, parameters = values_rows([row])
-        ((_, seq, generation, blocked),) = await transaction.fetch(_INSERT.format(rows=rows), parameters)
-        return Accepted(_fresh(waiting, content, seq, generation, blocked), replayed=False)
+        ((generation,),) = await transaction.fetch(_GENERATION, [scope, item])
+        ((blocked,),) = await transaction.fetch(_MUST_WAIT, [draft.kind.value, scope, row[5]])
+        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row])
+        return Accepted(_fresh(waiting, content, seq, generation, blocked=bool(blocked)), replayed=False)
 
     def _replay(self, found: Row, draft: Draft) -> Accepted:
         operation = self._rows.operation(found)
         differs: list[str] = []
         if operation.content is not None:
             first, again = operation.content.request, draft.content.request
-            differs = [name for name in {**first, **again} if first.get(name) != again.get(name)]
+            names = {**first, **again}
+            if draft.fingerprint is None:
+                names.pop("amount", None)  # a refund of the rest: its amount was fixed here
+            differs = [name for name in names if first.get(name) != again.get(name)]
         return Accepted(operation, replayed=True, differs=differs)
 
     async def _supersede(self, transaction: Transaction, older: Operation) -> None:
         """A newer upsert takes the natural key; a failed older one is given up for it."""
         await transaction.fetch("UPDATE operation SET current = 0 WHERE seq = ?", [older.seq])
         if older.status is Status.FAILED:
-            await self._rows.discard(transaction, [older], "agent", "superseded", self._clock.steady_ms())
+            await self._rows.discard(transaction, [older], "agent", "superseded", to_ms(self._clock.now()))
 
     async def _known_order(self, transaction: Transaction, scope: bytes) -> KnownOrder:
         total: Decimal | None = None
@@ -253,14 +274,14 @@ class Acceptor:
         return KnownOrder(total, refunded)
 
 
-def _fresh(waiting: _Waiting, content: Content, seq: int, generation: int, blocked: int) -> Operation:
+def _fresh(waiting: _Waiting, content: Content, seq: int, generation: int, *, blocked: bool) -> Operation:
     return Operation(
         seq=seq,
         id=waiting.operation_id,
         kind=waiting.draft.kind,
         status=Status.PENDING,
         generation=generation,
-        blocked=bool(blocked),
+        blocked=blocked,
         attempts=0,
         maybe_sent=0,
         strikes=0,

@@ -1,20 +1,22 @@
 """Keeps the database small: checkpoints, retention, tombstones. Runs beside the writer and never holds it for long.
 
-The write-ahead log is copied into the database when it has grown past CHECKPOINT_BYTES, or soon after the writing
-stops; then it is emptied, so that deleted content is gone from the disk. Settled operations lose their content after
-the retention time and their tombstone later. Failures are never touched. Nothing is timed while nothing is written.
+The write-ahead log is copied into the database after every CHECKPOINT_WRITES rows, or soon after the writing stops;
+then it is emptied, so that deleted content is gone from the disk. Rows are counted because the file's size says
+nothing: after a checkpoint SQLite writes it again from the beginning without shrinking it. Settled operations lose
+their content after the retention time and their tombstone later. Failures are never touched. Nothing is timed while
+nothing is written.
 """
 
 import asyncio
 import contextlib
 
 from agent import logs
-from agent.clock import Clock
+from agent.clock import Clock, to_ms
 from agent.errors import Refusal
 from agent.health import Health
 from agent.storage import Database
 
-CHECKPOINT_BYTES = 8 * 1024 * 1024
+CHECKPOINT_WRITES = 3000  # four pages of 4 KiB each at the most, and their headers: about 48 MiB
 IDLE_S = 2.0
 PRUNE_EVERY_S = 6 * 3600.0
 PRUNE_ROWS = 500
@@ -51,6 +53,7 @@ class Housekeeping:
         self._tombstone_ms = max(tombstone_days, retention_days) * _DAY_MS
         self._written = asyncio.Event()
         self._oversize = asyncio.Event()
+        self._rows = 0
         self._pruned_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._log = logs.get()
@@ -67,10 +70,11 @@ class Housekeeping:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def written(self) -> None:
-        """Something was written: look after it."""
+    def written(self, rows: int) -> None:
+        """So many rows were written: look after them."""
+        self._rows += rows
         self._written.set()
-        if self._database.wal_bytes() >= CHECKPOINT_BYTES:
+        if self._rows >= CHECKPOINT_WRITES:
             self._oversize.set()
 
     async def _run(self) -> None:
@@ -81,8 +85,9 @@ class Housekeeping:
             except Refusal as error:
                 self._log.warning("housekeeping waits for the store", code=error.code)
                 await self._clock.sleep(IDLE_S)
-            except OSError as error:
-                self._log.warning("housekeeping failed", error=type(error).__name__)
+            except Exception:  # noqa: BLE001 - without checkpoints the log grows without bound
+                self._log.exception("housekeeping failed")
+                await self._clock.sleep(IDLE_S)
 
     async def _tidy(self) -> None:
         """Checkpoint by size while writing goes on, and once more when it stops."""
@@ -93,11 +98,13 @@ class Housekeeping:
                     await self._oversize.wait()
             if self._oversize.is_set():
                 self._oversize.clear()
+                self._rows = 0
                 await self._database.checkpoint()
         self.check_disk()
         if self._clock.monotonic() - self._pruned_at > PRUNE_EVERY_S:
             await self.prune()
             self._pruned_at = self._clock.monotonic()
+        self._rows = 0
         await self._database.checkpoint(truncate=True)
 
     def check_disk(self) -> None:
@@ -107,7 +114,7 @@ class Housekeeping:
 
     async def prune(self) -> None:
         """Strip what is past its retention and remove what is past its tombstone, a few rows at a time."""
-        now = self._clock.steady_ms()
+        now = to_ms(self._clock.now())
         stripped = PRUNE_ROWS
         while stripped == PRUNE_ROWS:
             stripped = len(await self._database.fetch(_STRIP, [now - self._retention_ms, PRUNE_ROWS]))

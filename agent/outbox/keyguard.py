@@ -48,7 +48,7 @@ class KeyGuard:
         if self._key_hash is None:
             return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
         outcome = await self._sender.probe(write_key=write_key or not self.verified)
-        if self.verified or outcome.contact in {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED}:
+        if self.verified or outcome.contact is not Contact.ANSWERED:
             return outcome
         if self._store_id is not None and await self._sender.shows_store(self._store_id):
             await self.confirm()

@@ -14,8 +14,8 @@ window of one request that grows by one with each success (additive increase) an
 from collections.abc import Callable
 from enum import StrEnum
 
-from agent.clock import Clock
-from agent.delivery import Contact, Outcome
+from agent.clock import Clock, to_ms
+from agent.delivery import Contact, Fate, Outcome
 from agent.outbox.retry import line_wait_s
 
 TROUBLES_UNTIL_OFFLINE = 3
@@ -72,6 +72,11 @@ class Line:
     def key_held(self) -> bool:
         """Whether the write key is in question."""
         return self._key_held_until is not None
+
+    @property
+    def closed_for_s(self) -> float:
+        """How long Flash asked to be left alone from now on; 0 when it did not."""
+        return max(0.0, self._closed_until - self._now())
 
     @property
     def held_endpoints(self) -> list[str]:
@@ -139,10 +144,10 @@ class Line:
         """
         self.heard_a_stranger = outcome.code == "unexpected-answer"
         if outcome.contact is not Contact.UNREACHABLE:
-            self.last_contact_ms = self._clock.steady_ms()
+            self.last_contact_ms = to_ms(self._clock.now())
         match outcome.contact:
             case Contact.ANSWERED:
-                self._answered(endpoint)
+                self._answered(endpoint, outcome.fate)
             case Contact.ENDPOINT_REFUSED:
                 if endpoint:
                     self._held_endpoints[endpoint] = self._now() + self._hold_probe_s
@@ -157,12 +162,13 @@ class Line:
             case Contact.UNREACHABLE:
                 self._fail(outcome.retry_after_s, probe=probe)
 
-    def _answered(self, endpoint: str) -> None:
+    def _answered(self, endpoint: str, fate: Fate) -> None:
         self._held_endpoints.pop(endpoint, None)
         if endpoint:
             self._failures = 0
             self._troubled_sources.clear()
-            self.last_success_ms = self._clock.steady_ms()
+            if fate in {Fate.SUCCEEDED, Fate.DECLINED}:
+                self.last_success_ms = to_ms(self._clock.now())
         self._reached(grow=bool(endpoint))
 
     def _reached(self, *, grow: bool) -> None:
@@ -187,6 +193,7 @@ class Line:
         self._troubled_sources.add(source)
         if retry_after_s:
             self._closed_until = max(self._closed_until, self._now() + retry_after_s)
+            self._become(Connectivity.THROTTLED)
         if self._probe_from is not None or len(self._troubled_sources) >= TROUBLES_UNTIL_OFFLINE:
             self._fail(None, probe=probe)
 

@@ -15,7 +15,6 @@ from agent.delivery import Kind, Parcel
 from agent.outbox.state import Status
 
 
-
 def new_id() -> str:
     """`op_` and 32 hex digits: 48 bits of time, 80 of chance, so that ids sort by time and need no coordination."""
     milliseconds = time.time_ns() // 1_000_000 & (2**48 - 1)
@@ -30,11 +29,11 @@ class Content:
     generation.
     """
 
-    request: Mapping[str, Any]
-    path: str
-    body: str
+    request: Mapping[str, Any] = field(repr=False)
+    path: str = field(repr=False)
+    body: str = field(repr=False)
     key: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     warnings: Sequence[str] = ()
     upstream_order_id: str | None = None
     if_known: bool = False
@@ -55,14 +54,14 @@ class Content:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Content":
-        return cls(*jsons.loads(data))
+        return cls(*jsons.loads_own(data))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The last word on an operation: Flash's data, or the error, or who discarded it and why."""
 
-    result: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict, repr=False)
     code: str = ""
     detail: str = ""
     http_status: int | None = None
@@ -75,7 +74,7 @@ class Verdict:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Verdict":
-        return cls(**jsons.loads(data))
+        return cls(**jsons.loads_own(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +97,11 @@ class Draft:
     """
 
     kind: Kind
-    scope: str
+    scope: str = field(repr=False)
     content: Content
-    fingerprint: str | None
-    item: str = ""
-    subjects: Sequence[str] = ()
+    fingerprint: str | None = field(repr=False)
+    item: str = field(default="", repr=False)
+    subjects: Sequence[str] = field(default=(), repr=False)
     request_key: str | None = None
     external_order: str | None = None
     basket: str | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.outbox.operation import Operation, order_scope
 from agent.outbox.rows import READ, Rows
-from agent.outbox.state import Status
+from agent.outbox.state import UNSETTLED
 from agent.storage import Database, Sealer
 
 MAX_LISTED = 200
@@ -76,7 +76,9 @@ class Reading:
         if wanted.business_date is not None:
             conditions.append("business_date = ?")
             parameters.append(wanted.business_date)
-        indexed = bool(conditions) or wanted.status in {Status.PENDING, Status.FAILED}
+        indexed = bool(conditions) or wanted.status in UNSETTLED
+        if wanted.status in UNSETTLED:
+            conditions.append("status IN ('pending', 'failed')")  # so that the index of these serves
         for column in ("status", "kind"):
             value = getattr(wanted, column)
             if value is not None:
@@ -91,6 +93,7 @@ class Reading:
         )
         by_status: dict[str, int] = dict(rows)
         oldest = await self._database.fetch(
-            "SELECT accepted_at FROM operation WHERE status = 'pending' ORDER BY seq LIMIT 1"
+            "SELECT accepted_at FROM operation "
+            "WHERE status = 'pending' AND status IN ('pending', 'failed') ORDER BY seq LIMIT 1"
         )
         return Counts(by_status.get("pending", 0), by_status.get("failed", 0), oldest[0][0] if oldest else None)

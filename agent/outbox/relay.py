@@ -15,28 +15,30 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent import jsons, logs
-from agent.clock import Clock
+from agent.clock import Clock, to_ms
 from agent.delivery import BATCH_REFUSED, BATCHABLE, Contact, Fate, Kind, Outcome, Sender
 from agent.errors import Refusal
 from agent.outbox.line import Line
-from agent.outbox.operation import Operation
+from agent.outbox.operation import Operation, Settlement
 from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, operation_wait_s
 from agent.outbox.rows import DAMAGED
-from agent.outbox.state import Status
+from agent.outbox.state import PREDECESSORS, Status
 from agent.outbox.store import Store
 
+FOLLOWERS = {kind: [later for later in Kind if kind in PREDECESSORS[later]] for kind in Kind}
 BACKLOG_KINDS = (Kind.ENROLLMENT, Kind.SALE, Kind.REFUND, Kind.STORE, Kind.CATALOG)
 RESERVED_PLACES = 2
 BATCHES_IN_FLIGHT = 2
 STAND_ASIDE_S = 0.25
 PROBE_WAIT_S = 1.0
 WAITING_TRIES = 3
-NO_BATCHES_FOR_S = 3600.0
+NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
+BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
 _RETRY_AFTER_FACT = "retry-after"
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
@@ -55,6 +57,7 @@ class _Waiter:
     tries_left: int
     not_before: float = 0.0
     in_flight: bool = False
+    lent_to: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,6 @@ class Relay:
         self._backlog_sent_at = float("-inf")
         self._no_batches_until: dict[Kind, float] = {}
         self.attempts: Counter[tuple[Kind, Fate]] = Counter()
-        self.settled: Callable[[Operation, Status], None] = lambda _operation, _status: None
 
     async def start(self) -> None:
         """Take up what a former run left, then begin."""
@@ -117,8 +119,7 @@ class Relay:
 
     async def stop(self) -> None:
         """Let what is in flight finish for a moment, then stop; what is cut off is sent again at the next start."""
-        for waiter in self._waiters.values():
-            waiter.released.set()
+        self.release_waiters()
         if self._pump is not None:
             self._pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -129,6 +130,11 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def release_waiters(self) -> None:
+        """Answer everybody who waits now; what they wait for goes on."""
+        for waiter in self._waiters.values():
+            waiter.released.set()
+
     def wake(self, kind: Kind | None = None) -> None:
         """Something may be ready: a new operation of a kind, or anything."""
         self._maybe_ready |= {kind} if kind is not None and kind in BACKLOG_KINDS else set(BACKLOG_KINDS)
@@ -137,8 +143,6 @@ class Relay:
     async def settle_within(self, operation: Operation, wait_s: float) -> None:
         """Wait until an operation is settled, until waiting cannot help, or for `wait_s` seconds; the send goes on."""
         if not self._line.permits_waiting(operation.kind):
-            return
-        if operation.blocked and await self._store.is_stuck(operation.seq):
             return
         waiter = self._waiters.get(operation.seq)
         if waiter is None:
@@ -151,13 +155,20 @@ class Relay:
         self._woken.set()
         try:
             async with asyncio.timeout(wait_s):
-                await waiter.released.wait()
+                if not await self._is_in_vain(operation):
+                    await waiter.released.wait()
         except TimeoutError:
             pass
         finally:
             waiter.registers -= 1
             if waiter.registers == 0 and self._waiters.get(operation.seq) is waiter:
                 del self._waiters[operation.seq]
+
+    async def _is_in_vain(self, operation: Operation) -> bool:
+        """Whether it was settled before anybody waited, or waits behind a failure."""
+        if operation.blocked and await self._store.is_stuck(operation.seq):
+            return True
+        return (await self._store.get(operation.id)).status is not Status.PENDING
 
     # ---- deciding what goes next -----------------------------------------------------------------------------------
 
@@ -183,28 +194,30 @@ class Relay:
 
     async def _dispatch(self) -> float | None:
         """Send what may go; returns in how many seconds to look again (None: when woken)."""
-        began = self._clock.monotonic()
+        began, began_ms = self._clock.monotonic(), self._clock.steady_ms()
+        if self._due_ms <= began_ms:  # a pause is over, whosever it was
+            self._maybe_ready |= set(BACKLOG_KINDS)
         await self._serve_waiting()
         if self._line.needs_probe:
             return await self._probe_when_due(began)
         for kind in BACKLOG_KINDS:
             if kind in self._maybe_ready:
                 await self._serve_backlog(kind)
-        return await self._next_look_s(began)
+        return await self._next_look_s(began, began_ms)
 
-    async def _next_look_s(self, began: float) -> float | None:
-        now_ms = self._clock.steady_ms()
-        delays = [delay for delay in [self._next_waiter_s()] if delay is not None]
-        if self._maybe_ready:  # something may go as soon as the line lets it
-            delays += [STAND_ASIDE_S] if self._waiters else []
-            delays += [delay for delay in [self._line.next_change_s(began)] if delay is not None]
-        else:
-            if self._due_ms <= now_ms:
-                due = await self._store.next_due()
-                self._due_ms = float("inf") if due is None else due
-            if self._due_ms != float("inf"):
-                delays.append((self._due_ms - now_ms) / 1000)
-        return max(0.001, min(delays)) if delays else None
+    async def _next_look_s(self, began: float, began_ms: int) -> float | None:
+        """Seconds until the next pause ends, or the line may let through what is ready; None when nothing is timed."""
+        if self._due_ms <= began_ms:
+            due = await self._store.next_due()
+            self._due_ms = float("inf") if due is None else due
+        delays = [self._next_waiter_s()]
+        if began_ms < self._due_ms < float("inf"):
+            delays.append((self._due_ms - self._clock.steady_ms()) / 1000)
+        # A pause that was over when this look began was looked at: it waits for the line or for a place, below.
+        if self._maybe_ready:
+            delays += [STAND_ASIDE_S if self._waiters else None, self._line.next_change_s(began)]
+        soonest = _earliest(*delays)
+        return None if soonest is None else max(0.001, soonest)
 
     def _next_waiter_s(self) -> float | None:
         """Seconds until a waiting operation may be tried again; None when none is timed."""
@@ -236,7 +249,11 @@ class Relay:
 
     async def _probe(self) -> None:
         try:
-            outcome = await self._probe_once(write_key=self._line.key_held)
+            try:
+                outcome = await self._probe_once(write_key=self._line.key_held)
+            except Exception:  # noqa: BLE001 - a probe that fails on its own pauses like any other
+                self._log.exception("probe failed")
+                outcome = Outcome(Fate.RETRY, Contact.UNREACHABLE, "internal", "The probe failed.", unsent=True)
             self._line.report("", outcome, probe=True)
             self._probe_with_operation = outcome.code == "unexpected-answer"
             await self._note_retry_after(outcome)
@@ -258,9 +275,10 @@ class Relay:
             chosen = [] if self._probing else chosen[:1]
         if not chosen:
             return
-        claimed = await self._store.claim_waiting([waiter.operation.seq for waiter in chosen])
-        for operation in claimed:
-            self._send_alone(operation, waiting=True, probe=self._line.needs_probe)
+        for waiter in chosen:
+            for operation in await self._store.claim_waiting([waiter.operation.seq]):
+                waiter.lent_to.add(operation.seq)
+                self._send_alone(operation, waiting=True, probe=self._line.needs_probe)
 
     async def _serve_backlog(self, kind: Kind) -> None:
         if self._line.permits_backlog(kind):
@@ -373,38 +391,59 @@ class Relay:
             if answer not in _SAYS_NOTHING_OF_THE_LINE:
                 self._line.report(kind, answer, source=operations[0].id)
             await self._note_retry_after(answer)
-            if answer.code == BATCH_REFUSED and answer.http_status in {404, 405, 501}:
-                self._no_batches_until[kind] = self._clock.monotonic() + NO_BATCHES_FOR_S
+            if answer.code == BATCH_REFUSED:
+                pause_s = NO_BATCHES_FOR_S if answer.http_status in {404, 405, 501} else BATCH_PAUSE_S
+                self._no_batches_until[kind] = self._clock.monotonic() + pause_s
             await self._settle(operations, [answer] * len(operations))
         else:
             self._line.report(kind, Outcome(Fate.SUCCEEDED, Contact.ANSWERED))
             await self._settle(operations, answer)
 
     async def _settle(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
-        now_ms = self._clock.steady_ms()
+        now_ms, steady_ms = to_ms(self._clock.now()), self._clock.steady_ms()
         settlements = [
-            decide(operation, outcome, now_ms, self._options.order_wait_h)
+            decide(operation, outcome, now_ms, self._options.order_wait_h, steady_ms)
             for operation, outcome in zip(operations, outcomes, strict=True)
         ]
+        await self._write(settlements)
+        for settlement, outcome in zip(settlements, outcomes, strict=True):
+            self._note(settlement, outcome)
+            self._tell_waiters(settlement.operation, settlement.status, outcome)
+        if any(settlement.status is Status.FAILED for settlement in settlements):
+            await self._release_stuck()
+        kind = operations[0].kind
+        for follower in (kind, *FOLLOWERS[kind]):
+            self.wake(follower)
+
+    async def _write(self, settlements: Sequence[Settlement]) -> None:
+        """Write outcomes; while the store is unavailable they are kept in hand."""
         attempt = 0
-        while True:  # an outcome that is not stored yet is kept in hand until it is
+        while True:
             try:
                 await self._store.settle(settlements)
-                break
             except Refusal as error:
                 attempt += 1
                 self._log.warning("outcome waits for the store", code=error.code, count=len(settlements))
                 await self._clock.sleep(min(LINE_CEILING_S, operation_wait_s(attempt, None)))
-        for settlement, outcome in zip(settlements, outcomes, strict=True):
-            self.attempts[settlement.operation.kind, outcome.fate] += 1
-            if settlement.next_attempt_at is not None:
-                self._due_ms = min(self._due_ms, settlement.next_attempt_at)
-            if settlement.status is not Status.PENDING:
-                self.settled(settlement.operation, settlement.status)
-            self._tell_waiters(settlement.operation, settlement.status, outcome)
-        if any(settlement.status is Status.FAILED for settlement in settlements):
-            await self._release_stuck()
-        self.wake()
+            except Exception:  # noqa: BLE001 - one outcome that cannot be written harms itself alone
+                self._log.exception("outcome cannot be written", count=len(settlements))
+                if len(settlements) == 1:
+                    await self._store.put_back(settlements[0].operation, OPERATION_CEILING_S)
+                    return
+                for settlement in settlements:
+                    await self._write([settlement])
+                return
+            else:
+                return
+
+    def _note(self, settlement: Settlement, outcome: Outcome) -> None:
+        operation = settlement.operation
+        self.attempts[operation.kind, outcome.fate] += 1
+        if settlement.next_attempt_at is not None:
+            self._due_ms = min(self._due_ms, settlement.next_attempt_at)
+        if settlement.status is Status.FAILED:
+            code, status = settlement.verdict.code, outcome.http_status
+            self._log.error("failed", operation=operation.id, kind=operation.kind.value, code=code, http_status=status)
 
     def _tell_waiters(self, operation: Operation, status: Status, outcome: Outcome) -> None:
         """Release who need not wait any longer; an attempt for a predecessor counts for those that wait behind it."""
@@ -415,7 +454,7 @@ class Relay:
                 own.released.set()
         if status is not Status.PENDING:
             return
-        behind = [waiter for waiter in self._waiters.values() if waiter.operation.blocked]
+        behind = [waiter for waiter in self._waiters.values() if operation.seq in waiter.lent_to]
         for waiter in [own] if own is not None else behind:
             waiter.tries_left -= 1
             may_help = (

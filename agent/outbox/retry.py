@@ -44,8 +44,12 @@ def line_wait_s(failures: int, retry_after_s: float | None) -> float:
     return max(_wait(_LINE_WAIT, failures), retry_after_s or 0.0)
 
 
-def decide(operation: Operation, outcome: Outcome, now_ms: int, order_wait_h: float) -> Settlement:
+def decide(
+    operation: Operation, outcome: Outcome, now_ms: int, order_wait_h: float, steady_ms: int | None = None
+) -> Settlement:
     """The next state of an operation after one attempt.
+
+    `now_ms` is the wall clock, for what people read; `steady_ms` counts the pause (default: the same).
 
     An operation that cannot have reached Flash (no connection, throttling, a hold) keeps no pause of its own: the line
     decides when it goes again. Any other pauses by itself, so that one that harms the line does not go first for ever.
@@ -68,7 +72,7 @@ def decide(operation: Operation, outcome: Outcome, now_ms: int, order_wait_h: fl
         status,
         verdict,
         settled_at=None,
-        next_attempt_at=now_ms + int(wait_s * 1000) if own_pause else None,
+        next_attempt_at=(now_ms if steady_ms is None else steady_ms) + int(wait_s * 1000) if own_pause else None,
         new_generation=outcome.definitive or stored_failure,
         strikes=0 if stored_failure else strikes,
         unsent=outcome.unsent,

@@ -1,8 +1,8 @@
 """Rows of the outbox as operations and back: the columns that are read, and what is sealed in them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agent.delivery import Kind
 from agent.errors import NotFoundError, SealBrokenError
@@ -27,10 +27,13 @@ WHERE seq = ?
 """
 
 
+T = TypeVar("T")
+
+
 class Reader(Protocol):
     """The database, or a transaction on it."""
 
-    async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
         ...
 
@@ -69,8 +72,8 @@ class Rows:
         seq, operation_id, kind, status, generation, blocked, *rest = row[: len(READ.split(", "))]
         *plain, key_id, content, outcome_key_id, outcome = rest
         attempts, maybe_sent, strikes, accepted_at, next_attempt_at, settled_at, business_date = plain
-        opened = self._open(content, operation_id, "content", key_id)
-        verdict = self._open(outcome, operation_id, "outcome", outcome_key_id)
+        opened = self._open(Content.from_bytes, content, operation_id, "content", key_id)
+        verdict = self._open(Verdict.from_bytes, outcome, operation_id, "outcome", outcome_key_id)
         damaged = (content is not None and opened is None) or (outcome is not None and verdict is None)
         return Operation(
             seq=seq,
@@ -86,16 +89,18 @@ class Rows:
             next_attempt_at=next_attempt_at,
             settled_at=settled_at,
             business_date=business_date,
-            content=None if opened is None else Content.from_bytes(opened),
-            verdict=DAMAGED if damaged else Verdict() if verdict is None else Verdict.from_bytes(verdict),
+            content=opened,
+            verdict=DAMAGED if damaged else verdict or Verdict(),
         )
 
-    def _open(self, sealed: bytes | None, operation_id: str, column: str, key_id: int | None) -> bytes | None:
+    def _open(
+        self, read: Callable[[bytes], T], sealed: bytes | None, operation_id: str, column: str, key_id: int | None
+    ) -> T | None:
         if sealed is None or key_id is None:
             return None
         try:
-            return self._sealer.open(sealed, operation_id, column, key_id)
-        except SealBrokenError:
+            return read(self._sealer.open(sealed, operation_id, column, key_id))
+        except (SealBrokenError, ValueError, TypeError):
             return None
 
     def seal_verdict(self, operation_id: str, verdict: Verdict) -> tuple[bytes, int]:

@@ -18,7 +18,7 @@ CREATE TABLE operation (
   current INTEGER NOT NULL DEFAULT 1 CHECK (current IN (0, 1)),    -- 1: this row holds the natural key
   fingerprint BLOB NOT NULL,                                       -- of what makes two requests the same one
 
-  subjects TEXT NOT NULL CHECK (json_valid(subjects)),             -- array of hex hashes
+  subjects TEXT NOT NULL CHECK (json_valid(subjects)),             -- its members: array of hex hashes
   blocked INTEGER NOT NULL DEFAULT 0 CHECK (blocked IN (0, 1)),    -- 1: a predecessor is not settled
   claimed INTEGER NOT NULL DEFAULT 0 CHECK (claimed IN (0, 1)),    -- 1: the relay has it in hand
   maybe_sent INTEGER NOT NULL DEFAULT 0 CHECK (maybe_sent >= 0),   -- attempts that may have reached Flash
@@ -45,7 +45,7 @@ CREATE TABLE operation (
   CHECK (content IS NOT NULL OR status IN ('succeeded', 'declined', 'discarded'))
 ) STRICT;
 
--- One live operation a natural key; all its generations for the counter.
+-- The natural key with all its generations; also the history of an order, and who waits for whom in it.
 CREATE UNIQUE INDEX operation_key ON operation (scope, item, generation);
 
 -- What the relay may take, in the order of acceptance.
@@ -62,8 +62,21 @@ CREATE INDEX operation_business_date ON operation (business_date, seq) WHERE bus
 CREATE INDEX operation_settled ON operation (settled_at) WHERE content IS NOT NULL AND settled_at IS NOT NULL;
 CREATE INDEX operation_tombstone ON operation (settled_at) WHERE content IS NULL;
 
--- Subjects of unsettled operations alone (pending or failed), so that this stays small. The kind stands before the
--- number: a sale looks for enrollments of its member past thousands of that member's other sales.
+-- An operation of `kind` waits for earlier unsettled ones of kind `predecessor` that share its scope, or a member.
+CREATE TABLE dependence (
+  kind TEXT NOT NULL,
+  predecessor TEXT NOT NULL,
+  shared TEXT NOT NULL CHECK (shared IN ('scope', 'member')),
+  PRIMARY KEY (kind, predecessor)
+) STRICT, WITHOUT ROWID;
+INSERT INTO dependence (kind, predecessor, shared) VALUES
+  ('sale', 'enrollment', 'member'),
+  ('enrollment', 'enrollment', 'member'),
+  ('refund', 'sale', 'scope'),
+  ('store', 'store', 'scope'),
+  ('catalog', 'catalog', 'scope');
+
+-- The members of unsettled enrollments, and of what waits for them: so small that a sale looks in vain for nothing.
 CREATE TABLE subject (
   hash TEXT NOT NULL,
   kind TEXT NOT NULL,
@@ -71,24 +84,13 @@ CREATE TABLE subject (
   PRIMARY KEY (hash, kind, seq)
 ) STRICT, WITHOUT ROWID;
 
--- An operation of `kind` waits for earlier unsettled ones of kind `predecessor` with a common subject.
-CREATE TABLE dependence (
-  kind TEXT NOT NULL,
-  predecessor TEXT NOT NULL,
-  PRIMARY KEY (kind, predecessor)
-) STRICT, WITHOUT ROWID;
-INSERT INTO dependence (kind, predecessor) VALUES
-  ('sale', 'enrollment'),
-  ('enrollment', 'enrollment'),
-  ('refund', 'sale'),
-  ('store', 'store'),
-  ('catalog', 'catalog');
-
 -- The registers' own keys, scoped by token and kind; several may lead to one operation.
 CREATE TABLE request_key (
   hash BLOB PRIMARY KEY,
   seq INTEGER NOT NULL REFERENCES operation (seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_key_seq ON request_key (seq);
 
 -- Small facts: the data key's check value, the write key's hash.
 CREATE TABLE fact (
@@ -96,31 +98,62 @@ CREATE TABLE fact (
   value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A request that is there already is passed over in silence; the writer sees that it was not returned and looks.
+-- Which operations wait for which. CROSS JOIN: in this order, so that each step is an index look-up.
+CREATE VIEW waiting (seq, predecessor) AS
+SELECT later.seq, earlier.seq
+FROM operation AS later
+CROSS JOIN dependence ON dependence.kind = later.kind AND dependence.shared = 'scope'
+CROSS JOIN operation AS earlier INDEXED BY operation_key ON earlier.scope = later.scope
+WHERE earlier.kind = dependence.predecessor AND earlier.seq < later.seq AND earlier.status IN ('pending', 'failed')
+UNION ALL
+SELECT later.seq, subject.seq
+FROM operation AS later
+CROSS JOIN dependence ON dependence.kind = later.kind AND dependence.shared = 'member'
+CROSS JOIN json_each(later.subjects) AS shared
+CROSS JOIN subject ON subject.hash = shared.value AND subject.kind = dependence.predecessor
+WHERE subject.seq < later.seq;
+
+-- What is there already, has a history or must wait is passed over in silence: the writer sees that a row is missing,
+-- looks, and says so itself (with its generation, or blocked). So the common insert carries no questions.
 CREATE TRIGGER operation_known BEFORE INSERT ON operation
-WHEN EXISTS (SELECT 1 FROM operation WHERE scope = NEW.scope AND item = NEW.item AND current = 1)
-  OR EXISTS (SELECT 1 FROM request_key WHERE hash = NEW.request_key)
+WHEN EXISTS (
+    SELECT 1 FROM operation
+    WHERE scope = NEW.scope AND item = NEW.item AND (current = 1 OR generation >= NEW.generation)
+  )
+  OR (NEW.request_key IS NOT NULL AND EXISTS (SELECT 1 FROM request_key WHERE hash = NEW.request_key))
+  OR (NEW.status = 'pending' AND NEW.blocked = 0 AND EXISTS (SELECT 1 FROM subject) AND EXISTS (
+    SELECT 1
+    FROM json_each(NEW.subjects) AS mine
+    CROSS JOIN dependence ON dependence.kind = NEW.kind AND dependence.shared = 'member'
+    CROSS JOIN subject ON subject.hash = mine.value AND subject.kind = dependence.predecessor
+  ))
 BEGIN
   SELECT RAISE(IGNORE);
 END;
 
-CREATE TRIGGER operation_accepted AFTER INSERT ON operation
+CREATE TRIGGER operation_keyed AFTER INSERT ON operation
+WHEN NEW.request_key IS NOT NULL
 BEGIN
-  INSERT INTO subject (hash, kind, seq) SELECT value, NEW.kind, NEW.seq FROM json_each(NEW.subjects);
-  INSERT INTO request_key (hash, seq) SELECT NEW.request_key, NEW.seq WHERE NEW.request_key IS NOT NULL;
+  INSERT INTO request_key (hash, seq) VALUES (NEW.request_key, NEW.seq);
 END;
 
--- Which operations still wait: those with an earlier unsettled predecessor of a common subject.
-CREATE VIEW waiting (seq, predecessor) AS
-SELECT later.seq, subject.seq
-FROM operation AS later -- CROSS JOIN: in this order, so that the index is used with the kind
-CROSS JOIN json_each(later.subjects) AS shared
-CROSS JOIN dependence ON dependence.kind = later.kind
-CROSS JOIN subject ON subject.hash = shared.value AND subject.kind = dependence.predecessor AND subject.seq < later.seq;
+CREATE TRIGGER operation_named AFTER INSERT ON operation
+WHEN (NEW.kind = 'enrollment' AND NEW.status IN ('pending', 'failed')) OR NEW.blocked = 1
+BEGIN
+  INSERT INTO subject (hash, kind, seq) SELECT value, NEW.kind, NEW.seq FROM json_each(NEW.subjects);
+END;
 
--- A settled operation lets go of its subjects, and those that waited for it alone are ready.
+-- A settled operation frees those that waited for it alone.
 CREATE TRIGGER operation_done AFTER UPDATE OF status ON operation
 WHEN NEW.status IN ('succeeded', 'declined', 'discarded') AND OLD.status IN ('pending', 'failed')
+BEGIN
+  UPDATE operation SET blocked = 0
+  WHERE blocked = 1 AND scope = NEW.scope AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq);
+END;
+
+CREATE TRIGGER enrollment_done AFTER UPDATE OF status ON operation
+WHEN NEW.kind = 'enrollment'
+  AND NEW.status IN ('succeeded', 'declined', 'discarded') AND OLD.status IN ('pending', 'failed')
 BEGIN
   DELETE FROM subject
   WHERE hash IN (SELECT value FROM json_each(NEW.subjects)) AND kind = NEW.kind AND seq = NEW.seq;
@@ -129,8 +162,16 @@ BEGIN
     AND seq IN (
       SELECT subject.seq
       FROM json_each(NEW.subjects) AS freed
-      CROSS JOIN dependence ON dependence.predecessor = NEW.kind
+      CROSS JOIN dependence ON dependence.predecessor = NEW.kind AND dependence.shared = 'member'
       CROSS JOIN subject ON subject.hash = freed.value AND subject.kind = dependence.kind
     )
     AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq);
+END;
+
+-- Nobody looks for a freed sale by its member any more; an enrollment is looked for until it is settled.
+CREATE TRIGGER operation_freed AFTER UPDATE OF blocked ON operation
+WHEN OLD.blocked = 1 AND NEW.blocked = 0 AND NEW.kind <> 'enrollment'
+BEGIN
+  DELETE FROM subject
+  WHERE hash IN (SELECT value FROM json_each(NEW.subjects)) AND kind = NEW.kind AND seq = NEW.seq;
 END;

@@ -8,14 +8,14 @@ StorageFullError, ConflictError, InvalidError or NotFoundError.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from agent.clock import Clock
+from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import ConflictError
 from agent.outbox.accepting import Acceptor
 from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
 from agent.outbox.rows import READ, Rows
-from agent.outbox.state import FINAL, Status, may_discard, may_retry
+from agent.outbox.state import Status, may_discard, may_retry
 from agent.storage import Database, Row, Sealer, Transaction
 from agent.storage.database import values_rows
 
@@ -36,31 +36,60 @@ ORDER BY seq LIMIT ?
 _CHOOSE_WAITING = """
 WITH RECURSIVE chain (seq) AS (
   SELECT column1 FROM (VALUES {rows})
+  UNION -- the two halves of the view `waiting`, written out, for in a recursion the view would be built whole
+  SELECT earlier.seq
+  FROM chain
+  CROSS JOIN operation AS later ON later.seq = chain.seq
+  CROSS JOIN dependence ON dependence.kind = later.kind AND dependence.shared = 'scope'
+  CROSS JOIN operation AS earlier INDEXED BY operation_key ON earlier.scope = later.scope
+  WHERE earlier.kind = dependence.predecessor AND earlier.seq < later.seq AND earlier.status IN ('pending', 'failed')
   UNION
-  SELECT waiting.predecessor FROM chain JOIN waiting ON waiting.seq = chain.seq
+  SELECT subject.seq
+  FROM chain
+  CROSS JOIN operation AS later ON later.seq = chain.seq
+  CROSS JOIN dependence ON dependence.kind = later.kind AND dependence.shared = 'member'
+  CROSS JOIN json_each(later.subjects) AS shared
+  CROSS JOIN subject ON subject.hash = shared.value AND subject.kind = dependence.predecessor
+  WHERE subject.seq < later.seq
 )
 SELECT seq FROM chain
 """
 
-# Settle: many attempts' outcomes in one statement; only what is still claimed.
+# The counter is the natural key's, not the row's: another operation may have taken the next number already.
+_NEXT_GENERATION = """(
+    SELECT max(same.generation) + 1 FROM operation AS same
+    WHERE same.scope = operation.scope AND same.item = operation.item
+  )"""
+# Settle: many attempts' outcomes in one statement; only what is still claimed. What a newer upsert has replaced and
+# Flash refuses is superseded and no failure.
 _SETTLE = """
 UPDATE operation SET
-  status = new.column2, outcome = new.column3, outcome_key_id = new.column4, settled_at = new.column5,
-  next_attempt_at = new.column6, generation = operation.generation + new.column7, strikes = new.column8,
+  status = CASE WHEN new.column2 = 'failed' AND operation.current = 0 THEN 'discarded' ELSE new.column2 END,
+  outcome = new.column3, outcome_key_id = new.column4, settled_at = new.column5,
+  next_attempt_at = new.column6, strikes = new.column8,
+  generation = CASE WHEN new.column7 THEN {next_generation} ELSE operation.generation END,
   maybe_sent = operation.maybe_sent - new.column9, claimed = 0
 FROM (VALUES {rows}) AS new
 WHERE operation.seq = new.column1 AND operation.claimed = 1
 """
 
-# Those that wait for one operation, found through the subjects that they share.
+_RETRY = f"""
+UPDATE operation SET status = 'pending', settled_at = NULL, strikes = 0,
+  generation = CASE WHEN ? THEN {_NEXT_GENERATION} ELSE generation END
+WHERE seq = ?
+"""  # noqa: S608
+_PUT_BACK = "UPDATE operation SET claimed = 0, next_attempt_at = ? WHERE seq = ? AND claimed = 1"
+# Those that wait for one operation, found through the scope or the members that they share.
 _DEPENDENTS = f"""
 SELECT {READ} FROM operation
 WHERE seq IN (
+    SELECT later.seq FROM operation AS mine CROSS JOIN operation AS later ON later.scope = mine.scope
+    WHERE mine.seq = ?1
+    UNION
     SELECT later.seq
     FROM operation AS mine
     CROSS JOIN json_each(mine.subjects) AS shared
-    CROSS JOIN dependence ON dependence.predecessor = mine.kind
-    CROSS JOIN subject AS later ON later.hash = shared.value AND later.kind = dependence.kind AND later.seq > mine.seq
+    CROSS JOIN subject AS later ON later.hash = shared.value
     WHERE mine.seq = ?1
   )
   AND EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq AND waiting.predecessor = ?1)
@@ -85,7 +114,7 @@ class Store:
         """Give back what a killed agent had in hand, then start accepting."""
         async with self._database.transaction() as transaction:
             await self._reconcile(transaction)
-        self._acceptor.start()
+        await self._acceptor.start()
 
     async def stop(self) -> None:
         """Write what was queued, then stop accepting."""
@@ -93,7 +122,9 @@ class Store:
 
     async def _reconcile(self, transaction: Transaction) -> None:
         kept = ", ".join(map(str, self._in_hand))
-        await transaction.fetch(f"UPDATE operation SET claimed = 0 WHERE claimed = 1 AND seq NOT IN ({kept})")  # noqa: S608
+        unsettled = "status = 'pending' AND status IN ('pending', 'failed')"  # so that the index of these serves
+        sql = f"UPDATE operation SET claimed = 0 WHERE {unsettled} AND claimed = 1 AND seq NOT IN ({kept})"  # noqa: S608
+        await transaction.fetch(sql)
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""
@@ -134,8 +165,14 @@ class Store:
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Write the outcomes of attempts; the operations are no longer in hand."""
         rows, parameters = values_rows([self._settled_row(settlement) for settlement in settlements])
-        await self._database.fetch(_SETTLE.format(rows=rows), parameters)
+        await self._database.fetch(_SETTLE.format(rows=rows, next_generation=_NEXT_GENERATION), parameters)
         self._in_hand.difference_update(settlement.operation.seq for settlement in settlements)
+
+    async def put_back(self, operation: Operation, delay_s: float) -> None:
+        """Give up an attempt whose outcome cannot be written; it is made again later."""
+        due = self._clock.steady_ms() + int(delay_s * 1000)
+        await self._database.fetch(_PUT_BACK, [due, operation.seq])
+        self._in_hand.discard(operation.seq)
 
     def _settled_row(self, new: Settlement) -> tuple[Any, ...]:
         return (
@@ -162,7 +199,7 @@ class Store:
 
     async def is_stuck(self, seq: int) -> bool:
         """Whether an operation waits, directly or not, for one that failed."""
-        sql = f"{_CHOOSE_WAITING.format(rows='(?)')} INTERSECT SELECT seq FROM operation WHERE status = 'failed'"  # noqa: S608
+        sql = f"SELECT 1 FROM operation WHERE status = 'failed' AND seq IN ({_CHOOSE_WAITING.format(rows='(?)')})"  # noqa: S608
         return bool(await self._database.fetch(sql, [seq]))
 
     async def clamp_pauses(self, ceiling_ms: int) -> None:
@@ -179,11 +216,7 @@ class Store:
             operation = await self._rows.get(transaction, operation_id)
             if not may_retry(operation.status):
                 raise _illegal("retried", operation)
-            sql = (
-                "UPDATE operation SET status = 'pending', settled_at = NULL, strikes = 0, generation = generation + ?, "
-                "blocked = EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq) WHERE seq = ?"
-            )
-            await transaction.fetch(sql, [int(operation.verdict.definitive), operation.seq])
+            await transaction.fetch(_RETRY, [int(operation.verdict.definitive), operation.seq])
         return await self.get(operation_id)
 
     async def discard(self, operation_id: str, by: str, reason: str) -> tuple[Operation, list[dict[str, str]]]:
@@ -195,7 +228,7 @@ class Store:
             rows = await transaction.fetch(_DEPENDENTS, [operation.seq])
             dependents = [self._rows.operation(row) for row in rows]
             doomed = [later for later in dependents if later.kind is Kind.REFUND and later.maybe_sent == 0]
-            await self._rows.discard(transaction, [operation, *doomed], by, reason, self._clock.steady_ms())
+            await self._rows.discard(transaction, [operation, *doomed], by, reason, to_ms(self._clock.now()))
         effects = [
             {
                 "id": later.id,
@@ -219,10 +252,8 @@ class Store:
 
 
 def _illegal(what: str, operation: Operation) -> ConflictError:
-    state = "may have been sent" if operation.status is Status.PENDING else f"is {operation.status}"
+    sent = operation.status is Status.PENDING and operation.maybe_sent
+    state = "may have been sent and is pending" if sent else f"is {operation.status}"
     return ConflictError(
-        f"The operation cannot be {what}: it {state}.",
-        code="illegal-transition",
-        operation_id=operation.id,
-        stored=operation.status in FINAL,
+        f"The operation cannot be {what}: it {state}.", code="illegal-transition", operation_id=operation.id
     )

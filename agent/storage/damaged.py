@@ -1,4 +1,4 @@
-"""Reads what is still readable in a database that was set aside; in this module nothing is written.
+"""Reads what is still readable in a database that was set aside; its rows are not changed.
 
 Ranges of rows are halved where they cannot be read, down to the single row that is lost. The file is a copy that no
 agent uses any more.
@@ -15,11 +15,11 @@ _SMALLEST_ROW_BYTES = 200
 
 
 class DamagedDatabase:
-    """A quarantined database file; `open` it, read, `close` it, all in one thread."""
+    """A quarantined database file; `open` it, read, `close` it, one call at a time."""
 
     def __init__(self, path: Path) -> None:
         self._size = path.stat().st_size
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         with contextlib.suppress(sqlite3.DatabaseError):  # or SQLite refuses every read of a file that was cut short
             self._connection.execute("PRAGMA writable_schema=ON").fetchall()
 

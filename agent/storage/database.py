@@ -24,6 +24,7 @@ import aiosqlite
 
 from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
 from agent.health import Health
+from agent.storage.sealing import replace_patiently
 
 Row = tuple[Any, ...]
 IntegrityError = sqlite3.IntegrityError
@@ -41,6 +42,7 @@ _PRAGMAS = (
     (f"journal_size_limit={_WAL_SIZE_LIMIT_BYTES}", _WAL_SIZE_LIMIT_BYTES),
     ("temp_store=MEMORY", None),
 )
+_PARAMETERS_A_ROW = 8  # a multi-row statement has at least as many for each
 _READING = ("SELECT", "PRAGMA", "WITH")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -58,23 +60,24 @@ class Transaction:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 
-    async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
         return await _fetch(self._connection, sql, parameters)
 
 
 class Database:
-    """One SQLite file. `quarantined` is where a damaged predecessor was set aside at this start, if one was."""
+    """One SQLite file."""
 
     def __init__(self, path: Path, quarantine: Path, health: Health) -> None:
-        self._path = path
+        self.path = path
         self._quarantine = quarantine
         self._health = health
         self._connection: aiosqlite.Connection | None = None
         self._lock = asyncio.Lock()
         self._closed = False
-        self.quarantined: Path | None = None
-        self.wrote: Callable[[], None] = lambda: None
+        self._identity = (0, 0)
+        self._gone = False
+        self.wrote: Callable[[int], None] = lambda _rows: None
         self.on_reopen: Callable[[Transaction], Awaitable[None]] | None = None
 
     async def open(self) -> None:
@@ -83,13 +86,13 @@ class Database:
             self._connection = await self._connect()
             damage = await self._damage()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _CORRUPT:
+            if _code(error) not in _CORRUPT:
                 await self._disconnect()
                 raise ConfigError(self._cannot_open(error)) from None
             damage = str(error)
         if damage:
             await self._disconnect()
-            self.quarantined = self._set_aside()
+            self._set_aside()
             self._connection = await self._connect()
 
     async def close(self) -> None:
@@ -98,7 +101,7 @@ class Database:
             self._closed = True
             await self._disconnect()
 
-    async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement, which commits by itself, and return all its rows."""
         async with self._lock:
             connection = await self._ready()
@@ -107,8 +110,21 @@ class Database:
             except sqlite3.Error as error:
                 raise await self._translate(error) from error
         if not sql.lstrip().startswith(_READING):
-            self._written(stored=sql.lstrip().startswith("INSERT"))
+            stored = sql.startswith("INSERT") or len(parameters) > _PARAMETERS_A_ROW
+            self._written(max(1, len(parameters) // _PARAMETERS_A_ROW), stored=stored)
         return rows
+
+    async def insert(self, sql: str, parameters: Iterable[Any]) -> int:
+        """Run one INSERT, which commits by itself, and return how many rows it wrote; triggers' rows do not count."""
+        async with self._lock:
+            connection = await self._ready()
+            try:
+                count = (await connection.execute(sql, parameters)).rowcount
+            except sqlite3.Error as error:
+                raise await self._translate(error) from error
+        self._check_file()
+        self._written(count, stored=count > 0)
+        return count
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -125,14 +141,29 @@ class Database:
                 if isinstance(error, sqlite3.Error):
                     raise await self._translate(error) from error
                 raise
-        self._written(stored=True)
+        self._check_file()
+        self._written(1, stored=False)
 
-    def _written(self, *, stored: bool) -> None:
-        """A commit succeeded; where something new was stored, whatever was wrong with the storage is over."""
+    def _check_file(self) -> None:
+        """What goes into a file that was deleted under us is gone at the next start: never say yes to it."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            detail = f"The database file {self.path} was deleted or replaced while the agent ran."
+            self._gone = True
+            self._health.set("storage-unavailable", active=True, detail=detail)
+            raise StorageUnavailableError("The database file is gone.", stored=True, retry_after_s=_RETRY_AFTER_S)
+
+    def _written(self, rows: int, *, stored: bool) -> None:
+        """A commit succeeded; where something new was stored, there is space again."""
+        self._health.set(
+            "storage-unavailable", active=self._gone, detail="The database file is gone; restart the agent."
+        )
         if stored:
-            self._health.set("storage-unavailable", active=False)
             self._health.set("storage-full", active=False)
-        self.wrote()
+        self.wrote(rows)
 
     async def run_script(self, script: str) -> None:
         """Run a migration: statements that bring their own BEGIN and COMMIT."""
@@ -152,17 +183,17 @@ class Database:
     def wal_bytes(self) -> int:
         """The size of the write-ahead log on disk."""
         try:
-            return self._path.with_name(self._path.name + "-wal").stat().st_size
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
         except OSError:
             return 0
 
     def free_bytes(self) -> int:
         """Free space on the database's disk."""
-        return shutil.disk_usage(self._path.parent).free
+        return shutil.disk_usage(self.path.parent).free
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
-            self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=512
+            self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=512
         )
         try:
             for pragma, expected in _PRAGMAS:
@@ -176,6 +207,8 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 await connection.close()
             raise
+        found = self.path.stat()
+        self._identity = (found.st_dev, found.st_ino)
         return connection
 
     async def _disconnect(self) -> None:
@@ -189,16 +222,15 @@ class Database:
         rows = list(await connection.execute_fetchall("PRAGMA quick_check(1)"))
         return "" if rows == [("ok",)] else str(rows[0][0])
 
-    def _set_aside(self) -> Path:
+    def _set_aside(self) -> None:
         target = self._quarantine / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         while target.exists():
             target = target.with_name(target.name + "_")
         target.mkdir(parents=True, mode=0o700)
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            file = self._path.with_name(self._path.name + suffix)
+        for suffix in ("-wal", "-shm", "-journal", ""):  # the database last: a log must never meet a new database
+            file = self.path.with_name(self.path.name + suffix)
             if file.exists():
-                file.rename(target / file.name)
-        return target / self._path.name
+                replace_patiently(file, target / file.name)
 
     async def _ready(self) -> aiosqlite.Connection:
         if self._connection is not None:
@@ -216,7 +248,7 @@ class Database:
 
     async def _translate(self, error: sqlite3.Error) -> StorageFullError | StorageUnavailableError | sqlite3.Error:
         """What a caller may see instead of sqlite3's error; drops a connection that cannot be trusted any more."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
             return error
         full = code == sqlite3.SQLITE_FULL
@@ -236,9 +268,14 @@ class Database:
             return False
 
     def _cannot_open(self, error: sqlite3.DatabaseError) -> str:
-        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            return f"The database {self._path} is locked by another program. End that program and start again."
-        return f"The database {self._path} cannot be opened: {error}. Check the disk and the directory's permissions."
+        if _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return f"The database {self.path} is locked by another program. End that program and start again."
+        return f"The database {self.path} cannot be opened: {error}. Check the disk and the directory's permissions."
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for an error of our own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def placeholders(count: int) -> str:

@@ -33,11 +33,17 @@ class DataDir:
         self._about = path / "agent.json"
         self._lock = filelock.FileLock(path / "agent.lock", timeout=0, mode=0o600, thread_local=False)
 
+    def quarantined(self) -> list[Path]:
+        """The folders of damaged databases that were set aside, the oldest first."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(folder for folder in self.quarantine.iterdir() if (folder / self.database.name).exists())
+        return []
+
     def take(self) -> None:
         """Create the directory where needed and lock it; raises AlreadyRunningError naming who has it."""
         os.umask(0o077)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.name == "posix":
                 self.path.chmod(0o700)
             self._lock.acquire()

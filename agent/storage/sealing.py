@@ -14,9 +14,10 @@ import hashlib
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import tenacity
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -31,9 +32,9 @@ _FORMAT = 1
 class DataKeys:
     """The keys of one data directory: sealing keys by id, the current id, and the key of the hashes."""
 
-    sealing: dict[int, bytes]
+    sealing: dict[int, bytes] = field(repr=False)
     current: int
-    hashing: bytes
+    hashing: bytes = field(repr=False)
 
     @property
     def check_value(self) -> bytes:
@@ -134,6 +135,17 @@ def _write(path: Path, keys: DataKeys) -> None:
     write_durably(path, json.dumps(document).encode())
 
 
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(PermissionError),
+    stop=tenacity.stop_after_attempt(20),
+    wait=tenacity.wait_fixed(0.05),
+    reraise=True,
+)
+def replace_patiently(source: Path, target: Path) -> None:
+    """Rename over what is there; on Windows a virus scanner may hold either file for a moment."""
+    source.replace(target)
+
+
 def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a small file so that it is there, whole, after a power cut; its directory entry too."""
     draft = path.with_name(path.name + ".new")
@@ -143,7 +155,7 @@ def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        replace_patiently(draft, path)
     except OSError:
         draft.unlink(missing_ok=True)
         raise

@@ -202,7 +202,7 @@ async def test_everything_but_the_open_pages_wants_a_token_and_its_scope(registe
         if route.scope is Scope.PUBLIC:
             assert route.path in public or not route.path.startswith("/v1/"), route.path
             continue
-        path = route.path.replace("{id}", "op_00000000000000000000000000").replace("{adapter}", "x")
+        path = route.path.replace("{id}", "op_00000000000000000000000000000000").replace("{adapter}", "x")
         async with register.session.request(route.method, register.base_url + path, json={}) as response:
             assert response.status == 401, route
         if route.scope is Scope.OPERATOR:

@@ -38,7 +38,9 @@ async def test_an_operation_is_shown_as_it_was_accepted(register):
         assert shown.json[name] == accepted.json[name]
 
 
-@pytest.mark.parametrize("name", ["op_00000000000000000000000000", "op_1", "90871", "op_" + "z" * 500, "%F0%9F%8E%81"])
+@pytest.mark.parametrize(
+    "name", ["op_00000000000000000000000000000000", "op_1", "90871", "op_" + "z" * 500, "%F0%9F%8E%81"]
+)
 async def test_an_unknown_operation_is_not_found(register, name):
     answer = await register.call("GET", f"/v1/operations/{name}")
     assert (answer.status, answer.json["code"]) == (404, "operation-not-found")

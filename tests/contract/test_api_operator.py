@@ -7,7 +7,7 @@ import pytest
 from tests.support.agents import running, settings, strict_flash
 
 MEMBER = {"externalId": "C-1"}
-UNKNOWN = "/v1/operations/op_00000000000000000000000000"
+UNKNOWN = "/v1/operations/op_00000000000000000000000000000000"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.commands import (
 
 pytestmark = pytest.mark.e2e
 
-SOME_ID = "op_01m80g68bgb44wp9dzb0a15yrk"
+SOME_ID = "op_019aa0e2b1f00123456789abcdef0123"
 
 
 def test_the_list_is_a_table_that_can_be_narrowed(agent: AgentProcess) -> None:

@@ -262,7 +262,7 @@ def test_a_consent_is_a_plain_yes_or_no(consent):
     assert fields_at_fault(Enrollment, enrollment(marketingConsent=consent)) == ["marketingConsent"]
 
 
-@pytest.mark.parametrize("if_known", ["true", 1, None])
+@pytest.mark.parametrize("if_known", ["true", 1, []])
 def test_a_flag_is_a_bool(if_known):
     assert fields_at_fault(Refund, refund(ifKnown=if_known)) == ["ifKnown"]
 
@@ -282,6 +282,6 @@ def test_metadata_of_4_kib_is_taken(metadata):
     assert read(Sale, sale(metadata=metadata)).metadata == metadata
 
 
-@pytest.mark.parametrize("metadata", [{"k": "x" * (4097 - 8)}, {"k": "日" * 1400}, [], "x", None, 5])
+@pytest.mark.parametrize("metadata", [{"k": "x" * (4097 - 8)}, {"k": "日" * 1400}, [], "x", 5])
 def test_more_metadata_or_other_than_an_object_is_refused(metadata):
     assert fields_at_fault(Sale, sale(metadata=metadata)) == ["metadata"]

@@ -114,7 +114,7 @@ def a_no(kind, status, code):
         return Word(Fate.RETRY, Contact.ANSWERED)
     if status == 409 and kind is Kind.SALE:
         return final if code else Word(Fate.RETRY, Contact.ANSWERED)
-    return NOT_FLASH
+    return Word(Fate.RETRY, Contact.TROUBLED) if code else NOT_FLASH  # Flash's own voice is no outage
 
 
 def word(outcome):
