@@ -5,9 +5,10 @@ adding it here. Libraries log at WARNING, since httpx writes whole addresses at 
 locals.
 """
 
+import io
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -22,6 +23,16 @@ ALLOWED_FIELDS = frozenset(
 
 def _only_allowed(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     return {name: value for name, value in event.items() if name in ALLOWED_FIELDS}
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is when a line is written, not as it was when the logger was made."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def set_up(level: str = "info", style: Literal["json", "text"] = "json") -> None:
@@ -39,7 +50,7 @@ def set_up(level: str = "info", style: Literal["json", "text"] = "json") -> None
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(
