@@ -9,6 +9,7 @@ Three readings, because a till's wall clock can be days off and can jump:
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -50,5 +51,10 @@ def rfc3339(milliseconds: int | None) -> str | None:
     """A time as the local API writes it (UTC, milliseconds, `Z`); None stays None."""
     if milliseconds is None:
         return None
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_to_the_second(seconds)}.{rest:03d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -153,6 +153,8 @@ def _check_currency(value: str) -> str:
 
 
 def _check_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not value:
+        return value
     try:
         size = len(jsons.encode(value))
     except (UnicodeEncodeError, TypeError):
@@ -259,6 +261,9 @@ class WithAmount(Document):
     def check_decimals(amount: Decimal, currency: str) -> Decimal:
         """Return the amount; raise ValueError naming the currency otherwise."""
         places = minor_units(currency)
+        _, point, decimals = str(amount).partition(".")
+        if point and len(decimals) <= places and "E" not in decimals:
+            return amount  # as amounts are written nearly always
         if amount != amount.quantize(Decimal(1).scaleb(-places), context=_EXACT):
             raise ValueError(f"must have at most {places} decimals in {currency}")
         return amount

@@ -11,10 +11,10 @@ from agent.receipt import lines
 
 # What may be shown of a request: nothing that names a person. The customer is left out whole, for an external id may be
 # an e-mail address; so are names, phones and whatever a register put into lines.
-_SHOWN = (
+_SHOWN = frozenset({
     "externalOrderId", "refundId", "totalAmount", "amount", "currency", "storeId", "businessDate", "transactionId",
     "occurredAt", "reason", "orderRef", "ifKnown", "marketingConsent", "couponId", "attempt",
-)  # fmt: skip
+})  # fmt: skip
 
 
 class _Answer(BaseModel):
@@ -164,7 +164,7 @@ def operation_json(operation: Operation, *, replayed: bool = False, differs: lis
         "replayed": replayed,
         "warnings": [*(content.warnings if content else ()), *(differs or ())],
         "metadata": dict(content.metadata) if content else {},
-        "request": {name: request[name] for name in _SHOWN if name in request},
+        "request": {name: value for name, value in request.items() if name in _SHOWN},
         "upstreamOrderId": content.upstream_order_id if content else None,
         "result": dict(verdict.result),
         "error": error,

@@ -1,7 +1,7 @@
 """The Prefer header (RFC 7240): `wait` in seconds and `handling`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.errors import BadRequestError
@@ -17,9 +17,11 @@ class Preference:
     strict: bool = False
 
 
-def parse(headers: Iterable[str], default_wait_s: float = 0.0) -> Preference:
+def parse(headers: Sequence[str], default_wait_s: float = 0.0) -> Preference:
     """Read the preferences; unknown ones are ignored, as the RFC asks; a wait that is no number is a fault."""
     wait_s, strict = default_wait_s, False
+    if not headers:
+        return Preference(wait_s, strict)
     seen: set[str] = set()
     for preference in (part.strip() for header in headers for part in header.split(",")):
         name, _, value = preference.partition(";")[0].partition("=")

@@ -14,11 +14,18 @@ from agent import jsons
 from agent.delivery import Kind, Parcel
 from agent.outbox.state import Status
 
+_CHANCE_BYTES = 10
+_chance = bytearray()  # fetched in larger pieces: a system call a sale would be felt
+
 
 def new_id() -> str:
     """`op_` and 32 hex digits: 48 bits of time, 80 of chance, so that ids sort by time and need no coordination."""
+    if len(_chance) < _CHANCE_BYTES:
+        _chance.extend(os.urandom(_CHANCE_BYTES * 400))
+    mine = bytes(_chance[-_CHANCE_BYTES:])
+    del _chance[-_CHANCE_BYTES:]
     milliseconds = time.time_ns() // 1_000_000 & (2**48 - 1)
-    return f"op_{milliseconds:012x}{os.urandom(10).hex()}"
+    return f"op_{milliseconds:012x}{mine.hex()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ WAITING_TRIES = 3
 NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
+REMEMBERED_SETTLEMENTS = 4096  # more than can be settled between an answer's reading and its waiting
 _RETRY_AFTER_FACT = "retry-after"
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
@@ -105,6 +106,7 @@ class Relay:
         self._due_ms = 0.0
         self._in_flight = 0
         self._backlog_in_flight = 0
+        self._settled_lately: dict[int, None] = {}
         self._probing = False
         self._probe_with_operation = False
         self._backlog_sent_at = float("-inf")
@@ -166,9 +168,9 @@ class Relay:
 
     async def _is_in_vain(self, operation: Operation) -> bool:
         """Whether it was settled before anybody waited, or waits behind a failure."""
-        if operation.blocked and await self._store.is_stuck(operation.seq):
+        if operation.seq in self._settled_lately:
             return True
-        return (await self._store.get(operation.id)).status is not Status.PENDING
+        return operation.blocked and await self._store.is_stuck(operation.seq)
 
     # ---- deciding what goes next -----------------------------------------------------------------------------------
 
@@ -441,6 +443,10 @@ class Relay:
         self.attempts[operation.kind, outcome.fate] += 1
         if settlement.next_attempt_at is not None:
             self._due_ms = min(self._due_ms, settlement.next_attempt_at)
+        if settlement.status is not Status.PENDING:
+            self._settled_lately[operation.seq] = None
+            if len(self._settled_lately) > REMEMBERED_SETTLEMENTS:
+                del self._settled_lately[next(iter(self._settled_lately))]
         if settlement.status is Status.FAILED:
             code, status = settlement.verdict.code, outcome.http_status
             self._log.error("failed", operation=operation.id, kind=operation.kind.value, code=code, http_status=status)
