@@ -13,10 +13,9 @@ Started and stopped by the composition root; fails by logging and putting back, 
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent import jsons, logs
@@ -29,14 +28,13 @@ from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, oper
 from agent.outbox.rows import DAMAGED
 from agent.outbox.state import PREDECESSORS, Status
 from agent.outbox.store import Store
+from agent.outbox.waiting import Waiters
 
 FOLLOWERS = {kind: [later for later in Kind if kind in PREDECESSORS[later]] for kind in Kind}
 BACKLOG_KINDS = (Kind.ENROLLMENT, Kind.SALE, Kind.REFUND, Kind.STORE, Kind.CATALOG)
 RESERVED_PLACES = 2
 BATCHES_IN_FLIGHT = 2
 STAND_ASIDE_S = 0.25
-PROBE_WAIT_S = 1.0
-WAITING_TRIES = 3
 NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
@@ -45,20 +43,6 @@ _RETRY_AFTER_FACT = "retry-after"
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
 _SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT)
-_WORTH_WAITING_FOR = {"conflict-in-flight", "conflict-unexplained"}
-
-
-@dataclass(slots=True)
-class _Waiter:
-    """A register that waits for one operation."""
-
-    operation: Operation
-    released: asyncio.Event
-    registers: int
-    tries_left: int
-    not_before: float = 0.0
-    in_flight: bool = False
-    lent_to: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +85,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiters: dict[int, _Waiter] = {}
+        self._waiters = Waiters(line, clock)
         self._maybe_ready = set(BACKLOG_KINDS)
         self._due_ms = 0.0
         self._in_flight = 0
@@ -134,8 +118,7 @@ class Relay:
 
     def release_waiters(self) -> None:
         """Answer everybody who waits now; what they wait for goes on."""
-        for waiter in self._waiters.values():
-            waiter.released.set()
+        self._waiters.release_all()
 
     def wake(self, kind: Kind | None = None) -> None:
         """Something may be ready: a new operation of a kind, or anything."""
@@ -146,30 +129,13 @@ class Relay:
         """Wait until an operation is settled, until waiting cannot help, or for `wait_s` seconds; the send goes on."""
         if not self._line.permits_waiting(operation.kind):
             return
-        waiter = self._waiters.get(operation.seq)
-        if waiter is None:
-            offline = self._line.needs_probe
-            waiter = _Waiter(operation, asyncio.Event(), 0, 1 if offline else WAITING_TRIES)
-            self._waiters[operation.seq] = waiter
-        if self._line.needs_probe:
-            wait_s = min(wait_s, PROBE_WAIT_S)
-        waiter.registers += 1
         self._woken.set()
-        try:
-            async with asyncio.timeout(wait_s):
-                if not await self._is_in_vain(operation):
-                    await waiter.released.wait()
-        except TimeoutError:
-            pass
-        finally:
-            waiter.registers -= 1
-            if waiter.registers == 0 and self._waiters.get(operation.seq) is waiter:
-                del self._waiters[operation.seq]
+        await self._waiters.wait(operation, wait_s, lambda: self._is_in_vain(operation))
 
     async def _is_in_vain(self, operation: Operation) -> bool:
         """Whether it was settled before anybody waited, or waits behind a failure."""
         if operation.seq in self._settled_lately:
-            return True
+            return (await self._store.get(operation.id)).status is not Status.PENDING
         return operation.blocked and await self._store.is_stuck(operation.seq)
 
     # ---- deciding what goes next -----------------------------------------------------------------------------------
@@ -212,7 +178,7 @@ class Relay:
         if self._due_ms <= began_ms:
             due = await self._store.next_due()
             self._due_ms = float("inf") if due is None else due
-        delays = [self._next_waiter_s()]
+        delays = [self._waiters.next_s()]
         if began_ms < self._due_ms < float("inf"):
             delays.append((self._due_ms - self._clock.steady_ms()) / 1000)
         # A pause that was over when this look began was looked at: it waits for the line or for a place, below.
@@ -221,16 +187,11 @@ class Relay:
         soonest = _earliest(*delays)
         return None if soonest is None else max(0.001, soonest)
 
-    def _next_waiter_s(self) -> float | None:
-        """Seconds until a waiting operation may be tried again; None when none is timed."""
-        times = [waiter.not_before for waiter in self._waiters.values() if waiter.not_before and not waiter.in_flight]
-        return max(0.001, min(times) - self._clock.monotonic()) if times else None
-
     async def _probe_when_due(self, began: float) -> float | None:
         if self._probing or not self._maybe_ready:
-            return self._next_waiter_s()
+            return self._waiters.next_s()
         if not self._line.probe_due():
-            return _earliest(self._next_waiter_s(), self._line.next_change_s(began))
+            return _earliest(self._waiters.next_s(), self._line.next_change_s(began))
         maybe_ready, self._maybe_ready = self._maybe_ready, set()
         if not await self._store.has_ready():
             return None  # an idle agent does not poll
@@ -264,19 +225,9 @@ class Relay:
             self.wake()
 
     async def _serve_waiting(self) -> None:
-        now = self._clock.monotonic()
-        chosen: list[_Waiter] = []
-        for waiter in list(self._waiters.values()):
-            if waiter.in_flight or waiter.not_before > now:
-                continue
-            if not self._line.permits_waiting(waiter.operation.kind):
-                waiter.released.set()
-            elif len(chosen) + self._in_flight < self._options.max_in_flight:
-                chosen.append(waiter)
+        chosen = self._waiters.due(self._options.max_in_flight - self._in_flight)
         if self._line.needs_probe:
             chosen = [] if self._probing else chosen[:1]
-        if not chosen:
-            return
         for waiter in chosen:
             for operation in await self._store.claim_waiting([waiter.operation.seq]):
                 waiter.lent_to.add(operation.seq)
@@ -357,8 +308,7 @@ class Relay:
             self._woken.set()
 
     def _send_alone(self, operation: Operation, *, waiting: bool, probe: bool = False) -> None:
-        if waiter := self._waiters.get(operation.seq):
-            waiter.in_flight = True
+        self._waiters.sent(operation)
         self._probing = self._probing or probe
         self._start(self._send_one(operation, waiting=waiting, probe=probe), backlog=not waiting)
 
@@ -410,7 +360,7 @@ class Relay:
         await self._write(settlements)
         for settlement, outcome in zip(settlements, outcomes, strict=True):
             self._note(settlement, outcome)
-            self._tell_waiters(settlement.operation, settlement.status, outcome)
+            self._waiters.tell(settlement.operation, settlement.status, outcome)
         if any(settlement.status is Status.FAILED for settlement in settlements):
             await self._release_stuck()
         kind = operations[0].kind
@@ -451,30 +401,8 @@ class Relay:
             code, status = settlement.verdict.code, outcome.http_status
             self._log.error("failed", operation=operation.id, kind=operation.kind.value, code=code, http_status=status)
 
-    def _tell_waiters(self, operation: Operation, status: Status, outcome: Outcome) -> None:
-        """Release who need not wait any longer; an attempt for a predecessor counts for those that wait behind it."""
-        own = self._waiters.get(operation.seq)
-        if own is not None:
-            own.in_flight = False
-            if status is not Status.PENDING:
-                own.released.set()
-        if status is not Status.PENDING:
-            return
-        behind = [waiter for waiter in self._waiters.values() if operation.seq in waiter.lent_to]
-        for waiter in [own] if own is not None else behind:
-            waiter.tries_left -= 1
-            may_help = (
-                waiter.tries_left > 0
-                and (outcome.contact is not Contact.ANSWERED or outcome.code in _WORTH_WAITING_FOR)
-                and self._line.permits_waiting(waiter.operation.kind)
-            )
-            if may_help:
-                waiter.not_before = self._clock.monotonic() + random.uniform(0.05, 0.25)  # noqa: S311 - jitter
-            else:
-                waiter.released.set()
-
     async def _release_stuck(self) -> None:
-        for waiter in list(self._waiters.values()):
+        for waiter in self._waiters:
             if waiter.operation.blocked and await self._store.is_stuck(waiter.operation.seq):
                 waiter.released.set()
 
