@@ -18,12 +18,13 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent import jsons, logs
+from agent import logs
 from agent.clock import Clock, to_ms
 from agent.delivery import BATCH_REFUSED, BATCHABLE, Contact, Fate, Kind, Outcome, Sender
 from agent.errors import Refusal
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation, Settlement
+from agent.outbox.patience import Patience
 from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, operation_wait_s
 from agent.outbox.rows import DAMAGED
 from agent.outbox.state import PREDECESSORS, Status
@@ -39,7 +40,6 @@ NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
 REMEMBERED_SETTLEMENTS = 4096  # more than can be settled between an answer's reading and its waiting
-_RETRY_AFTER_FACT = "retry-after"
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
 _SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT)
@@ -86,6 +86,7 @@ class Relay:
         self._pump: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters = Waiters(line, clock)
+        self._patience = Patience(store, line, clock)
         self._maybe_ready = set(BACKLOG_KINDS)
         self._due_ms = 0.0
         self._in_flight = 0
@@ -100,7 +101,7 @@ class Relay:
     async def start(self) -> None:
         """Take up what a former run left, then begin."""
         await self._store.clamp_pauses(int(OPERATION_CEILING_S * 1000))
-        await self._recall_retry_after()
+        await self._patience.recall()
         self._pump = asyncio.create_task(self._run(), name="relay")
 
     async def stop(self) -> None:
@@ -219,7 +220,7 @@ class Relay:
                 outcome = Outcome(Fate.RETRY, Contact.UNREACHABLE, "internal", "The probe failed.", unsent=True)
             self._line.report("", outcome, probe=True)
             self._probe_with_operation = outcome.code == "unexpected-answer"
-            await self._note_retry_after(outcome)
+            await self._patience.note(outcome)
         finally:
             self._probing = False
             self.wake()
@@ -324,7 +325,7 @@ class Relay:
         if outcome not in _SAYS_NOTHING_OF_THE_LINE:
             # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
             self._line.report(operation.kind, outcome, probe=probe and not waiting, source=operation.id)
-        await self._note_retry_after(outcome)
+        await self._patience.note(outcome)
         await self._settle([operation], [outcome])
 
     async def _send_batch(self, claimed: Sequence[Operation]) -> None:
@@ -342,7 +343,7 @@ class Relay:
         if isinstance(answer, Outcome):
             if answer not in _SAYS_NOTHING_OF_THE_LINE:
                 self._line.report(kind, answer, source=operations[0].id)
-            await self._note_retry_after(answer)
+            await self._patience.note(answer)
             if answer.code == BATCH_REFUSED:
                 pause_s = NO_BATCHES_FOR_S if answer.http_status in {404, 405, 501} else BATCH_PAUSE_S
                 self._no_batches_until[kind] = self._clock.monotonic() + pause_s
@@ -405,22 +406,6 @@ class Relay:
         for waiter in self._waiters:
             if waiter.operation.blocked and await self._store.is_stuck(waiter.operation.seq):
                 waiter.released.set()
-
-    # ---- Retry-After outlives a restart ----------------------------------------------------------------------------
-
-    async def _note_retry_after(self, outcome: Outcome) -> None:
-        if outcome.retry_after_s and outcome.retry_after_s >= 1:
-            length_ms = int(outcome.retry_after_s * 1000)
-            noted = {"until": self._clock.steady_ms() + length_ms, "length": length_ms}
-            with contextlib.suppress(Refusal):
-                await self._store.remember(_RETRY_AFTER_FACT, jsons.dumps(noted).encode())
-
-    async def _recall_retry_after(self) -> None:
-        if noted := await self._store.fact(_RETRY_AFTER_FACT):
-            times = jsons.loads(noted)
-            left_ms = min(times["until"] - self._clock.steady_ms(), times["length"])
-            if left_ms > 0:
-                self._line.close_for(left_ms / 1000)
 
 
 def _earliest(*delays: float | None) -> float | None:
