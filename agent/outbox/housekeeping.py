@@ -16,7 +16,7 @@ from agent.errors import Refusal
 from agent.health import Health
 from agent.storage import Database
 
-CHECKPOINT_WRITES = 3000  # four pages of 4 KiB each at the most, and their headers: about 48 MiB
+CHECKPOINT_WRITES = 600  # at four pages of 4 KiB each about 10 MiB, and a pause of some ten milliseconds
 IDLE_S = 2.0
 PRUNE_EVERY_S = 6 * 3600.0
 PRUNE_ROWS = 500

@@ -3,7 +3,8 @@
 Two lanes. An operation that a register waits for goes alone and at once, ahead of any backlog, and lends its place to
 what it waits for; in an outage it may be the probe. The backlog goes oldest first, in batches where the kind has them;
 what may have reached Flash before goes alone. At most `max_in_flight` requests are under way, two places of which the
-backlog leaves free. While a register waits the backlog stands aside, but for one batch in every STAND_ASIDE_S.
+backlog leaves free. While registers wait, or did a moment ago, the backlog stands aside, but for a small batch every
+STAND_ASIDE_S: a large one would hold the interpreter for as long as the cashier waits for Flash.
 
 Invariants: an operation is claimed, durably, before its first byte leaves, and settled or put back exactly once after;
 whether anything may be sent at all is the Line's word alone. Nothing is timed while nothing is pending.
@@ -35,7 +36,9 @@ FOLLOWERS = {kind: [later for later in Kind if kind in PREDECESSORS[later]] for 
 BACKLOG_KINDS = (Kind.ENROLLMENT, Kind.SALE, Kind.REFUND, Kind.STORE, Kind.CATALOG)
 RESERVED_PLACES = 2
 BATCHES_IN_FLIGHT = 2
-STAND_ASIDE_S = 0.25
+MAX_BATCH = 100
+STAND_ASIDE_S = 0.1
+COURTEOUS_BATCH = 20
 NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
@@ -184,7 +187,7 @@ class Relay:
             delays.append((self._due_ms - self._clock.steady_ms()) / 1000)
         # A pause that was over when this look began was looked at: it waits for the line or for a place, below.
         if self._maybe_ready:
-            delays += [STAND_ASIDE_S if self._waiters else None, self._line.next_change_s(began)]
+            delays += [STAND_ASIDE_S if self._waiters.are_about else None, self._line.next_change_s(began)]
         soonest = _earliest(*delays)
         return None if soonest is None else max(0.001, soonest)
 
@@ -251,12 +254,13 @@ class Relay:
             return False
         if self._takes_batches(kind):
             while self._free_places(batched=True) > 0:
-                claimed = await self._store.claim(kind, self._options.batch_size, fresh=True)
+                size = min(self._options.batch_size, COURTEOUS_BATCH if self._waiters.are_about else MAX_BATCH)
+                claimed = await self._store.claim(kind, size, fresh=True)
                 if len(claimed) > 1:
                     self._start(self._send_batch(claimed), backlog=True)
                 elif claimed:
                     self._send_alone(claimed[0], waiting=False)
-                if len(claimed) < self._options.batch_size:
+                if len(claimed) < size:
                     return await self._send_singly(kind, fresh=False)
             return False
         return await self._send_singly(kind, fresh=True) and await self._send_singly(kind, fresh=False)
@@ -277,12 +281,13 @@ class Relay:
     def _free_places(self, *, batched: bool) -> int:
         """How many more requests the backlog may start now."""
         now = self._clock.monotonic()
-        if self._waiters and now - self._backlog_sent_at < STAND_ASIDE_S:
+        courteous = self._waiters.are_about
+        if courteous and now - self._backlog_sent_at < STAND_ASIDE_S:
             return 0
         places = min(self._line.window, max(1, self._options.max_in_flight - RESERVED_PLACES))
         if batched:
             places = min(places, BATCHES_IN_FLIGHT)
-        if self._waiters:
+        if courteous:
             places = min(places, 1)
         return places - self._backlog_in_flight
 

@@ -18,6 +18,7 @@ from agent.outbox.state import Status
 
 PROBE_WAIT_S = 1.0
 TRIES = 3
+ABOUT_S = 1.0
 RETRY_PAUSE_S = (0.05, 0.25)
 _WORTH_WAITING_FOR = {"conflict-in-flight", "conflict-unexplained"}
 
@@ -42,6 +43,12 @@ class Waiters:
         self._line = line
         self._clock = clock
         self._waiting: dict[int, Waiter] = {}
+        self._last_at = float("-inf")
+
+    @property
+    def are_about(self) -> bool:
+        """Whether somebody waits, or did a moment ago: where one cashier waited the next one will soon."""
+        return bool(self._waiting) or self._clock.monotonic() - self._last_at < ABOUT_S
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -62,6 +69,7 @@ class Waiters:
             pass  # the send goes on
         finally:
             waiter.registers -= 1
+            self._last_at = self._clock.monotonic()
             if waiter.registers == 0 and self._waiting.get(operation.seq) is waiter:
                 del self._waiting[operation.seq]
 
