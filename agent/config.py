@@ -330,13 +330,11 @@ def _unknown(table: Mapping[str, Any], path: Path) -> Iterator[str]:
 
 def _unknown_environment() -> Iterator[str]:
     sections = _names()
-    known = {f"{section}__{name}".upper() for section, names in sections.items() for name in names}
-    known |= OUTSIDE_THE_FILE
+    known = {f"{ENV_PREFIX}{section}__{name}".upper() for section, names in sections.items() for name in names}
+    known |= {f"{ENV_PREFIX}{name}" for name in OUTSIDE_THE_FILE}
     for variable in os.environ:
-        name = variable.upper()
-        if name.startswith(ENV_PREFIX) and name.removeprefix(ENV_PREFIX) not in known:
-            hint = _hint(name.removeprefix(ENV_PREFIX), sorted(known))
-            yield f"Unknown environment variable {variable}.{hint}"
+        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
+            yield f"Unknown environment variable {variable}.{_hint(variable.upper(), sorted(known))}"
 
 
 def _malformed_lists() -> Iterator[str]:
