@@ -22,6 +22,7 @@ from typing import Any
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import ConflictError, OverloadedError, Refusal, StorageFullError, StorageUnavailableError
+from agent.outbox.changes import Change, Changes
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operation, Verdict, new_id
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UPSERTS, Status
@@ -83,11 +84,12 @@ class _Waiting:
 class Acceptor:
     """The writing end of the outbox."""
 
-    def __init__(self, database: Database, sealer: Sealer, clock: Clock, rows: Rows) -> None:
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock, rows: Rows, changes: Changes) -> None:
         self._database = database
         self._sealer = sealer
         self._clock = clock
         self._rows = rows
+        self._changes = changes
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -164,13 +166,21 @@ class Acceptor:
             await self._refuse(group, error)
             return
         passed_over: list[_Waiting] = []
+        fresh: list[Operation] = []
         for seq, waiting in enumerate(group, first):
             if written is not None and seq not in written:
                 passed_over.append(waiting)
-            elif not waiting.answer.done():
+            else:
                 operation = _fresh(waiting, waiting.draft.content, seq, generation=1, blocked=False)
-                waiting.answer.set_result(Accepted(operation, replayed=False))
+                fresh.append(operation)
+                if not waiting.answer.done():
+                    waiting.answer.set_result(Accepted(operation, replayed=False))
+        self._tell(fresh)
         await self._write_one_by_one(passed_over)
+
+    def _tell(self, fresh: Sequence[Operation]) -> None:
+        if self._changes:
+            self._changes.tell([Change(each.seq, each.id, each.kind, each.status) for each in fresh])
 
     async def _written(self, first: int) -> set[int]:
         return {seq for (seq,) in await self._database.fetch(_WRITTEN, [first, self._next_seq])}
@@ -186,6 +196,8 @@ class Acceptor:
             else:
                 if not waiting.answer.done():
                     waiting.answer.set_result(accepted)
+                if not accepted.replayed:
+                    self._tell([accepted.operation])
 
     async def _explain_waits(self, operations: Sequence[Operation]) -> None:
         """Say what blocked operations wait for; they are accepted, so a fault here is no reason to refuse them."""

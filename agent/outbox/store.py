@@ -12,6 +12,7 @@ from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import ConflictError
 from agent.outbox.accepting import Acceptor
+from agent.outbox.changes import Change, Changes
 from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
 from agent.outbox.rows import READ, Rows
@@ -105,7 +106,8 @@ class Store:
         self._database = database
         self._clock = clock
         self._rows = rows
-        self._acceptor = Acceptor(database, sealer, clock, rows)
+        self.changes = Changes()
+        self._acceptor = Acceptor(database, sealer, clock, rows, self.changes)
         self._reading = Reading(database, sealer, rows)
         self._in_hand: set[int] = set()
         database.on_reopen = self._reconcile
@@ -167,6 +169,8 @@ class Store:
         rows, parameters = values_rows([self._settled_row(settlement) for settlement in settlements])
         await self._database.fetch(_SETTLE.format(rows=rows, next_generation=_NEXT_GENERATION), parameters)
         self._in_hand.difference_update(settlement.operation.seq for settlement in settlements)
+        if self.changes:
+            self.changes.tell([_change_of(settlement) for settlement in settlements])
 
     async def put_back(self, operation: Operation, delay_s: float) -> None:
         """Give up an attempt whose outcome cannot be written; it is made again later."""
@@ -217,6 +221,7 @@ class Store:
             if not may_retry(operation.status):
                 raise _illegal("retried", operation)
             await transaction.fetch(_RETRY, [int(operation.verdict.definitive), operation.seq])
+        self.changes.tell([Change(operation.seq, operation.id, operation.kind, Status.PENDING)])
         return await self.get(operation_id)
 
     async def discard(self, operation_id: str, by: str, reason: str) -> tuple[Operation, list[dict[str, str]]]:
@@ -229,6 +234,8 @@ class Store:
             dependents = [self._rows.operation(row) for row in rows]
             doomed = [later for later in dependents if later.kind is Kind.REFUND and later.maybe_sent == 0]
             await self._rows.discard(transaction, [operation, *doomed], by, reason, to_ms(self._clock.now()))
+        gone = [operation, *doomed]
+        self.changes.tell([Change(each.seq, each.id, each.kind, Status.DISCARDED) for each in gone])
         effects = [
             {
                 "id": later.id,
@@ -249,6 +256,11 @@ class Store:
     async def remember(self, name: str, value: bytes) -> None:
         """Keep a small value."""
         await self._database.fetch("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", [name, value])
+
+
+def _change_of(new: Settlement) -> Change:
+    operation = new.operation
+    return Change(operation.seq, operation.id, operation.kind, new.status, new.verdict.result)
 
 
 def _illegal(what: str, operation: Operation) -> ConflictError:

@@ -1,0 +1,52 @@
+"""Who hears that an operation changed: told after the commit, in the order of the commits, never before.
+
+A listener is called in the event loop with the operations of one commit and must return at once (put it in a queue, set
+an event); what it raises is logged and harms nobody. It learns that something changed and to what status; whoever needs
+the rest reads the store, which may know more by then. Nothing is told of what a killed agent had committed: listeners
+that must not miss anything catch up from the store when they start.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent import logs
+from agent.delivery import Kind
+from agent.outbox.state import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation's new state. `result` is Flash's data where this commit settled it."""
+
+    seq: int
+    id: str
+    kind: Kind
+    status: Status
+    result: Any = None
+
+
+Listener = Callable[[Sequence[Change]], None]
+
+
+class Changes:
+    """The listeners of one store."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+        self._log = logs.get()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell this one too, from now on."""
+        self._listeners.append(listener)
+
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
+    def tell(self, changes: Sequence[Change]) -> None:
+        """A commit changed these."""
+        for listener in self._listeners:
+            try:
+                listener(changes)
+            except Exception:  # noqa: BLE001 - a listener's fault is not the outbox's
+                self._log.exception("a listener failed")
