@@ -3,8 +3,8 @@
 import base64
 import codecs
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -30,11 +30,12 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way to a handler: what the guard and the router found out."""
+    """One request on its way to a handler: what the guard and the route table found out."""
 
-    request: web.Request
+    request: web.BaseRequest
     caller: Caller
     service: Service
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -47,7 +48,7 @@ def answer(document: Any, status: int = 200, headers: dict[str, str] | None = No
     )
 
 
-async def read_object(request: web.Request) -> dict[str, Any]:
+async def read_object(request: web.BaseRequest) -> dict[str, Any]:
     """The JSON object in the body; raises BadRequestError or InvalidError naming what is wrong with it."""
     body = await request.read()
     try:
@@ -172,7 +173,7 @@ async def get_readyz(call: Call) -> web.Response:
 
 
 def _operation_id(call: Call) -> str:
-    operation_id = call.request.match_info["id"]
+    operation_id = call.parameters["id"]
     if not re.fullmatch(r"op_[0-9a-f]{32}", operation_id):
         raise NotFoundError("There is no operation with this id.", code="operation-not-found")
     return operation_id

@@ -1,16 +1,19 @@
 """The HTTP server: the guard before everything, problems for every error."""
 
+import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from aiohttp import web
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
 from agent import logs
 from agent.api import guard as guards
 from agent.api.guard import Guard, Scope
 from agent.api.handlers import Call, answer
 from agent.api.loopback import BACKLOG
+from agent.api.paths import Endpoint, Found, Paths
 from agent.api.problems import response_to
 from agent.api.routes import ROUTES, Route
 from agent.errors import (
@@ -25,7 +28,6 @@ from agent.service import Service
 KEEP_ALIVE_S = 150.0
 SHUTDOWN_S = 3.0
 _SERVER_NAME = "flash-pos-agent"
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
@@ -45,22 +47,20 @@ class Server:
         self._sockets = sockets
         self._open_metrics = open_metrics
         self._max_body_bytes = max_body_bytes
-        self._runner: web.AppRunner | None = None
+        self._paths = Paths()
+        self._runner: web.ServerRunner | None = None
         self._log = logs.get()
         self.port: int = sockets[0].getsockname()[1]
 
     async def start(self) -> None:
         """Serve on the bound sockets."""
-        application = web.Application(middlewares=[self._middleware()], client_max_size=self._max_body_bytes)
         for route in ROUTES:
-            application.router.add_route(
-                route.method, route.path, self._endpoint(route), expect_handler=_expect_continue
-            )
-        application.router.add_get("/openapi.json", _serve_openapi)
-        application.router.add_get("/docs", _serve_docs)
-        self._runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
-        )
+            self._paths.add(route.path, route.method, self._endpoint(route))
+        for method in ("GET", "HEAD"):
+            self._paths.add("/openapi.json", method, _serve_openapi)
+            self._paths.add("/docs", method, _serve_docs)
+        server = web.Server(self._serve, request_factory=self._request, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+        self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         for bound in self._sockets:
             await web.SockSite(self._runner, bound, backlog=BACKLOG).start()
@@ -70,71 +70,80 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _endpoint(self, route: Route) -> _Handler:
-        scope = Scope.PUBLIC if route.path == "/metrics" and self._open_metrics else route.scope
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._max_body_bytes)
 
-        async def endpoint(request: web.Request) -> web.StreamResponse:
-            caller = self._guard.caller(request, scope)
+    def _endpoint(self, route: Route) -> Endpoint:
+        scope = Scope.PUBLIC if route.path == "/metrics" and self._open_metrics else route.scope
+        guard, service = self._guard, self._service
+
+        async def endpoint(request: web.BaseRequest, parameters: Mapping[str, str]) -> web.StreamResponse:
+            caller = guard.caller(request, scope)
             if route.body is not None:
-                self._guard.check_json(request)
-            return await route.handler(Call(request, caller, self._service))
+                guard.check_json(request)
+            return await route.handler(Call(request, caller, service, parameters))
 
         return endpoint
 
-    def _middleware(self) -> Any:
-        @web.middleware
-        async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
-            origin = None
-            try:
-                self._guard.check_host(request)
-                origin = self._guard.check_origin(request)
-                response = await self._dispatch(request, handler, origin)
-            except Refusal as refusal:
-                response = response_to(refusal)
-            guards.open_to(origin, response)
-            response.headers["Server"] = _SERVER_NAME
-            return response
-
-        return guarded
-
-    async def _dispatch(self, request: web.Request, handler: _Handler, origin: str | None) -> web.StreamResponse:
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        origin = None
         try:
-            return await handler(request)
-        except Refusal:
+            found = self._paths.find(request)
+            if request.headers.get(hdrs.EXPECT):
+                await _expect_continue(request)
+            self._guard.check_host(request)
+            origin = self._guard.check_origin(request)
+            response = await self._dispatch(request, found, origin)
+        except Refusal as refusal:
+            response = response_to(refusal)
+        guards.open_to(origin, response)
+        response.headers[hdrs.SERVER] = _SERVER_NAME
+        return response
+
+    async def _dispatch(self, request: web.BaseRequest, found: Found, origin: str | None) -> web.StreamResponse:
+        endpoint = found.methods.get(request.method)
+        try:
+            if endpoint is not None:
+                return await endpoint(request, found.parameters)
+        except (Refusal, ConnectionError):
             raise
         except web.HTTPRequestEntityTooLarge:
             raise TooLargeError(f"A body may have at most {self._max_body_bytes} bytes.") from None
-        except web.HTTPMethodNotAllowed as error:
-            if request.method == "OPTIONS":
-                return guards.preflight(origin, error.allowed_methods)
-            response = response_to(MethodError(f"This path takes {', '.join(sorted(error.allowed_methods))}."))
-            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-            return response
-        except web.HTTPNotFound:
-            raise NotFoundError("There is no such path; see /openapi.json.") from None
         except web.HTTPException as error:
             raise BadRequestError(error.reason) from None
-        except ConnectionError:
-            raise
         except Exception:  # noqa: BLE001 - a register always gets an answer
             self._log.exception("request failed", method=request.method)
             return response_to(Refusal("The agent failed; its log says why.", stored=True))
+        if not found.methods:
+            raise NotFoundError("There is no such path; see /openapi.json.")
+        if request.method == "OPTIONS":
+            return guards.preflight(origin, found.methods)
+        response = response_to(MethodError(f"This path takes {', '.join(sorted(found.methods))}."))
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(found.methods))
+        return response
 
 
-async def _expect_continue(request: web.Request) -> web.StreamResponse | None:
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # type: ignore[attr-defined,unused-ignore]
-        return None
-    return response_to(BadRequestError("Expect takes 100-continue alone.", code="bad-header"))
+async def _expect_continue(request: web.BaseRequest) -> None:
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        raise BadRequestError("Expect takes 100-continue alone.", code="bad-header")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # type: ignore[attr-defined,unused-ignore]
 
 
-async def _serve_openapi(_request: web.Request) -> web.Response:
+async def _serve_openapi(_request: web.BaseRequest, _parameters: Mapping[str, str]) -> web.Response:
     from agent.api.openapi import document  # noqa: PLC0415 - rarely asked for
 
     return answer(document())
 
 
-async def _serve_docs(_request: web.Request) -> web.Response:
+async def _serve_docs(_request: web.BaseRequest, _parameters: Mapping[str, str]) -> web.Response:
     from agent.api.docs import page  # noqa: PLC0415 - rarely asked for
     from agent.api.openapi import document  # noqa: PLC0415
 
