@@ -5,10 +5,11 @@ Every document, whether a register posted it or an adapter parsed it, passes her
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from agent.config import Settings
@@ -23,13 +24,15 @@ from agent.storage import Sealer
 D = TypeVar("D", bound=Document)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """How a document came: its fields, the register's own key (scoped to token and kind), and how strict to be."""
 
-    fields: Mapping[str, Any] = field(repr=False)
+    fields: Mapping[str, Any]
     request_key: str | None = None
     strict: bool = False
+
+    def __repr__(self) -> str:
+        return "<Request>"
 
 
 class Intake:
@@ -39,16 +42,20 @@ class Intake:
         self._store = store
         self._sealer = sealer
         self._settings = settings
+        self._context = {"currency": settings.store.currency}
+        self._store_id = settings.store.store_id
+        self._extended = settings.flash.extended_orders
+        self._ids_are_plain = settings.orders.id_template == "{external_order_id}"
 
     async def sale(self, request: Request) -> Accepted:
         """Accept a sale, or find the one it repeats."""
         sale, warnings = self._read(Sale, request)
-        sent = sale.sent()
+        sent = _without_metadata(sale.sent())
         order_id = self._order_id(sale.external_order_id, sale.store_id, None, sale.business_date, "businessDate")
-        store_id = sale.store_id or self._settings.store.store_id
-        body = wire.order_body(order_id, sent, store_id, extended=self._settings.flash.extended_orders)
+        scope = order_scope(order_id)
+        body = wire.order_body(order_id, sent, sale.store_id or self._store_id, extended=self._extended)
         content = Content(
-            request=_without_metadata(sent),
+            request=sent,
             path="/orders",
             body=wire.encode(body),
             key=wire.readable_key(Kind.SALE, order_id),
@@ -59,10 +66,10 @@ class Intake:
         return await self._accept(
             Draft(
                 kind=Kind.SALE,
-                scope=order_scope(order_id),
+                scope=scope,
                 content=content,
                 fingerprint=plain(sale.total_amount),
-                subjects=[order_scope(order_id), *sale.customer.subjects()],
+                subjects=sale.customer.subjects(),
                 request_key=request.request_key,
                 external_order=_if_other(sale.external_order_id, order_id),
                 basket=sale.transaction_id,
@@ -103,7 +110,6 @@ class Intake:
                 item=f"refund:{refund_id}",
                 content=content,
                 fingerprint=None if refund.amount is None else plain(refund.amount),
-                subjects=[order_scope(order_id)],
                 request_key=request.request_key,
                 external_order=_if_other(refund.external_order_id, order_id),
                 business_date=refund.business_date,
@@ -131,7 +137,7 @@ class Intake:
                 kind=Kind.ENROLLMENT,
                 scope=scope,
                 content=content,
-                fingerprint=body,
+                fingerprint=bytes(body).decode(),
                 subjects=enrollment.subjects(),
                 request_key=request.request_key,
             )
@@ -153,14 +159,16 @@ class Intake:
 
     def _read(self, model: type[D], request: Request) -> tuple[D, Sequence[str]]:
         try:
-            document = model.model_validate(request.fields, context={"currency": self._settings.store.currency})
+            document = model.model_validate(request.fields, context=self._context)
         except ValidationError as error:
             faults = faults_of(error)
             if request.strict:
                 faults += [_unknown_fault(name) for name in set(request.fields) - _known_names(model)]
             raise InvalidError("The document has faults; nothing was stored.", faults=faults) from None
         unknown = document.unknown_fields()
-        if unknown and request.strict:
+        if not unknown:
+            return document, ()
+        if request.strict:
             raise InvalidError("The document has unknown fields.", faults=[_unknown_fault(name) for name in unknown])
         return document, [f"The field {name!r} is unknown to this version and was left out." for name in unknown]
 
@@ -169,6 +177,8 @@ class Intake:
     def _order_id(
         self, external: str, store_id: str | None, till_id: str | None, business_date: str | None, field: str
     ) -> str:
+        if self._ids_are_plain:
+            return external
         orders = self._settings.orders
         if orders.dated and business_date is None:
             message = "is required, since order numbers repeat here ([orders] id_template)"
@@ -241,7 +251,8 @@ def _amount_of(refund: Refund, order: KnownOrder) -> Decimal | None:
 
 
 def _without_metadata(sent: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in sent.items() if name != "metadata"}
+    sent.pop("metadata", None)
+    return sent
 
 
 def _if_other(external: str, upstream: str) -> str | None:

@@ -1,19 +1,26 @@
 """JSON as this program reads and writes it: amounts are Decimal in both directions, never a binary float."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 MAX_DEPTH = 64
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+Raw = msgspec.Raw  # JSON that is encoded already: it is written into other JSON, and read out of it, as it is
+T = TypeVar("T")
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def encode(value: Any) -> bytes:
     """Compact UTF-8 JSON; Decimals keep their digits, tuples are arrays."""
     return _ENCODER.encode(value)
+
+
+def raw(value: Any) -> Raw:
+    """As `encode`, to be part of other JSON."""
+    return Raw(_ENCODER.encode(value))
 
 
 def dumps(value: Any) -> str:
@@ -27,6 +34,8 @@ def loads(text: str | bytes) -> Any:
     NaN and infinities are malformed. Bytes that are not UTF-8 are a UnicodeDecodeError, which is a ValueError too.
     """
     value = loads_own(text)
+    if _openings(text) <= MAX_DEPTH:
+        return value
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _containers(parent)]
@@ -37,14 +46,29 @@ def loads(text: str | bytes) -> Any:
 
 def loads_own(text: str | bytes) -> Any:
     """Parse JSON that this program wrote: as `loads`, but as deep as it was written."""
+    return _decode(_DECODER, text)
+
+
+def reader(kind: type[T]) -> Callable[[bytes], T]:
+    """As `loads_own`, for JSON of one type."""
+    decoder = msgspec.json.Decoder(kind, float_hook=Decimal)
+    return lambda data: _decode(decoder, data)
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", text: str | bytes) -> T:
     try:
-        return _DECODER.decode(text)
+        return decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ArithmeticError:
         raise ValueError("a number beyond measure") from None
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from None
+
+
+def _openings(text: str | bytes) -> int:
+    """How many brackets there are to open: nothing is deeper, and counting them costs less than looking."""
+    return text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
 
 
 def _containers(parent: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Context, Decimal
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -48,7 +48,9 @@ _MINOR_UNITS = {
     )
     for code in codes.split()
 }
+_COMMON_AMOUNT = re.compile(r"\d{1,9}(\.\d{1,4})?", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
+_NO_DATE = "must be a date, such as 2026-11-22"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
@@ -67,9 +69,12 @@ def plain(amount: Decimal) -> str:
 # Control characters and lone surrogates (Unicode categories Cc and Cs).
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_COMMON_ID = re.compile(rf"[A-Za-z0-9_-][!-~]{{0,{MAX_ID_CHARS - 1}}}")
 
 
 def _check_id(value: str) -> str:
+    if _COMMON_ID.fullmatch(value):
+        return value  # as ids are written nearly always
     if not value.strip():
         raise ValueError("must not be empty")
     if len(value) > MAX_ID_CHARS:
@@ -100,6 +105,8 @@ def _clean_text(value: str) -> str:
 
 
 def _read_amount(value: Any) -> Decimal:
+    if isinstance(value, str) and _COMMON_AMOUNT.fullmatch(value):
+        return Decimal(value)
     if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
         value = Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -118,12 +125,19 @@ def _read_amount(value: Any) -> Decimal:
 
 
 def _read_date(value: Any) -> str:
-    if isinstance(value, str) and _DATE.fullmatch(value):
+    if isinstance(value, str):
+        return _read_date_text(value)
+    raise ValueError(_NO_DATE)
+
+
+@functools.lru_cache(maxsize=8)  # all of a day's sales have the same
+def _read_date_text(value: str) -> str:
+    if _DATE.fullmatch(value):
         try:
             return date.fromisoformat(value).isoformat()
         except ValueError:
             pass
-    raise ValueError("must be a date, such as 2026-11-22")
+    raise ValueError(_NO_DATE)
 
 
 def _read_moment(value: Any) -> str:
@@ -202,26 +216,41 @@ class Document(BaseModel):
 
     def unknown_fields(self, prefix: str = "") -> list[str]:
         """Paths of the fields that this version does not know, in the sender's spelling."""
-        found = [prefix + name for name in self.model_extra or ()]
-        for name, alias in _aliases(type(self)):
-            if isinstance(value := getattr(self, name), Document):
+        found = [prefix + name for name in self.__pydantic_extra__ or ()]
+        values = self.__dict__
+        for name, alias in _fields(type(self)).documents:
+            if (value := values[name]) is not None:
                 found += value.unknown_fields(f"{prefix}{alias}.")
         return found
 
     def sent(self) -> dict[str, Any]:
         """The known fields that were given, camelCase, amounts as Decimal."""
-        found: dict[str, Any] = {}
-        given = self.model_fields_set
-        for name, alias in _aliases(type(self)):
-            if name in given and (value := getattr(self, name)) is not None:
-                found[alias] = value.sent() if isinstance(value, Document) else value
+        fields, values, given = _fields(type(self)), self.__dict__, self.__pydantic_fields_set__
+        found = {alias: values[name] for name, alias in fields.all if name in given and values[name] is not None}
+        for _, alias in fields.documents:
+            if alias in found:
+                found[alias] = found[alias].sent()
         return found
 
 
+class _Fields(NamedTuple):
+    """Each field's name here and in the sender's spelling: of all fields, and of those that hold a document."""
+
+    all: tuple[tuple[str, str], ...]
+    documents: tuple[tuple[str, str], ...]
+
+
 @functools.cache
-def _aliases(model: type[Document]) -> tuple[tuple[str, str], ...]:
-    """Each field's name here and in the sender's spelling."""
-    return tuple((name, field.alias or name) for name, field in model.model_fields.items())
+def _fields(model: type[Document]) -> _Fields:
+    def holds_document(annotation: Any) -> bool:
+        parts = (annotation, *get_args(annotation))
+        return any(isinstance(part, type) and issubclass(part, Document) for part in parts)
+
+    named = [(name, field.alias or name, field.annotation) for name, field in model.model_fields.items()]
+    return _Fields(
+        tuple((name, alias) for name, alias, _ in named),
+        tuple((name, alias) for name, alias, annotation in named if holds_document(annotation)),
+    )
 
 
 class Customer(Document):

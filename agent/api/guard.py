@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from agent.config import LOOPBACK_HOSTS
 from agent.errors import ForbiddenError, ForeignOriginError, MediaTypeError, UnauthorizedError, WrongHostError
@@ -48,19 +48,21 @@ class Guard:
 
     def __init__(self, tokens: Mapping[Scope, str], allowed_origins: Collection[str], port: int) -> None:
         self._tokens = {_digest(token): Caller(scope.value, scope) for scope, token in tokens.items()}
+        # As nearly every register writes it: one look-up, and the header need not be taken apart.
+        self._headers = {_digest(f"Bearer {token}"): Caller(scope.value, scope) for scope, token in tokens.items()}
         self._port = port
         self._hosts = frozenset(f"{f'[{host}]' if ':' in host else host}:{port}" for host in LOOPBACK_HOSTS)
         self._origins = frozenset(allowed_origins) | {f"http://{host}" for host in self._hosts}
 
     def check_host(self, request: web.BaseRequest) -> None:
         """Exactly one Host, loopback, our port; no absolute-form target; raises WrongHostError."""
-        hosts = request.headers.getall("Host", ())
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts or not request.raw_path.startswith(("/", "*")):
+        hosts = request.headers.getall(hdrs.HOST, ())
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts or request.raw_path[:1] not in {"/", "*"}:
             raise WrongHostError(f"Call the agent as http://127.0.0.1:{self._port}, with that in the Host header.")
 
     def check_origin(self, request: web.BaseRequest) -> str | None:
         """The allowed origin of a browser's request, None where there is none; raises ForeignOriginError."""
-        origins = request.headers.getall("Origin", ())
+        origins = request.headers.getall(hdrs.ORIGIN, ())
         if not origins:
             return None
         if len(origins) == 1 and origins[0].lower() in self._origins:
@@ -71,9 +73,12 @@ class Guard:
         """Who calls; raises UnauthorizedError or ForbiddenError."""
         if needed is Scope.PUBLIC:
             return ANONYMOUS
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        found = self._tokens.get(_digest(token.strip()))  # by digest: its timing tells nothing of the token
-        if scheme.lower() != "bearer" or found is None:
+        header = request.headers.get(hdrs.AUTHORIZATION, "")
+        found = self._headers.get(_digest(header))  # by digest: its timing tells nothing of the token
+        if found is None:
+            scheme, _, token = header.partition(" ")
+            found = self._tokens.get(_digest(token.strip())) if scheme.lower() == "bearer" else None
+        if found is None:
             raise UnauthorizedError("Send Authorization: Bearer with the token from the agent's data directory.")
         if not found.may(needed):
             raise ForbiddenError(f"This call needs the {needed} token.")
@@ -82,9 +87,11 @@ class Guard:
     @staticmethod
     def check_json(request: web.BaseRequest) -> None:
         """A body that should be JSON says so; raises MediaTypeError."""
-        if request.content_type.lower() != "application/json":
+        headers = request.headers
+        plain = headers.get(hdrs.CONTENT_TYPE) == "application/json"  # as it is nearly always
+        if not plain and request.content_type.lower() != "application/json":
             raise MediaTypeError("Send the body with Content-Type: application/json.")
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise MediaTypeError("Send the body without a Content-Encoding.")
 
 
@@ -103,7 +110,7 @@ def preflight(origin: str | None, methods: Collection[str]) -> web.Response:
 
 def open_to(origin: str | None, response: web.StreamResponse) -> None:
     """Let the allowed page read the answer; caches are told that it depends on the Origin."""
-    response.headers["Vary"] = "Origin"
+    response.headers[hdrs.VARY] = "Origin"
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS

@@ -4,9 +4,9 @@ import base64
 import codecs
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
@@ -28,14 +28,13 @@ _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request on its way to a handler: what the guard and the route table found out."""
 
     request: web.BaseRequest
     caller: Caller
     service: Service
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
 
 
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -92,9 +92,9 @@ def member_body(enrollment: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def encode(body: Mapping[str, Any]) -> str:
-    """The body's text, fixed when the operation is accepted; amounts keep the digits they came with."""
-    return jsons.dumps(body)
+def encode(body: Mapping[str, Any]) -> jsons.Raw:
+    """The body's bytes, fixed when the operation is accepted; amounts keep the digits they came with."""
+    return jsons.raw(body)
 
 
 def batch_body(kind: Kind, bodies: Sequence[bytes]) -> bytes:

@@ -1,8 +1,9 @@
 """Rows of the outbox as operations and back: the columns that are read, and what is sealed in them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from agent.delivery import Kind
 from agent.errors import NotFoundError, SealBrokenError

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from agent import jsons
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import StorageUnavailableError
@@ -19,7 +20,7 @@ from tests.support.agents import running, settings, strict_flash, until
 
 
 def enrollment(number: int) -> Draft:
-    content = Content({"externalId": "C-1", "phone": str(number)}, "/members", f'{{"n":{number}}}', "enrollment~x")
+    content = Content({"externalId": "C-1", "phone": str(number)}, "/members", jsons.raw({"n": number}), "enrollment~x")
     return Draft(Kind.ENROLLMENT, "member:C-1", content, str(number), subjects=["member:C-1"])
 
 

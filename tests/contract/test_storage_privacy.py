@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import agent
+from agent import jsons
 from agent.clock import Clock
 from agent.delivery import Kind
 from agent.health import Health
@@ -214,6 +215,6 @@ async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
 
 def draft(number):
     request = {"externalOrderId": f"o{number}", "customer": {"externalId": f"C{number}"}, "totalAmount": 120}
-    content = Content(request, "/orders", json.dumps(request), f"sale-o{number}", metadata={"note": "x" * 400})
+    content = Content(request, "/orders", jsons.raw(request), f"sale-o{number}", metadata={"note": "x" * 400})
     subjects = [f"order:o{number}", f"member:externalId:C{number}"]
     return Draft(Kind.SALE, f"order:o{number}", content, "120", subjects=subjects)
