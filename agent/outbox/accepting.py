@@ -1,9 +1,10 @@
 """Accepting: durable, in groups, once.
 
 One writer. Accepts that arrive while a commit is under way share the next one: a multi-row INSERT that commits by
-itself, so one fsync serves many registers and no timer delays anybody. A row that is there already is passed over by a
-trigger; the writer sees that it was not returned and takes the slow way: look, then replay, refuse or insert, in one
-transaction. Refunds and upserts always take the slow way, for they depend on what is there.
+itself, so one fsync serves many registers and no timer delays anybody. The connection's thread takes the next group by
+itself when a commit is done, so that the disk need not wait for the event loop. A row that is there already is passed
+over by a trigger; the writer sees that rows are missing and takes the slow way: look, then replay, refuse or insert, in
+one transaction. Refunds and upserts always take the slow way, for they depend on what is there.
 
 The order of arrival is the order of acceptance. A failed commit fails its group; of each is then said whether it was
 kept all the same.
@@ -12,12 +13,12 @@ kept all the same.
 import asyncio
 import contextlib
 import copy
+import functools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
@@ -27,7 +28,7 @@ from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operati
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UPSERTS, Status
 from agent.storage import Database, Row, Sealer, Transaction
-from agent.storage.database import placeholders, values_rows
+from agent.storage.database import placeholders
 
 MAX_GROUP = 256
 MAX_WAITING = 4096
@@ -81,6 +82,19 @@ class _Waiting:
         return self.draft.decide is not None or self.draft.kind in UPSERTS
 
 
+class _Group(NamedTuple):
+    """Rows on their way into the database together; `first` is the number of the first one."""
+
+    first: int
+    members: Sequence[_Waiting]
+
+
+@functools.lru_cache(maxsize=MAX_GROUP)
+def _insert(count: int) -> str:
+    row = f"({placeholders(1 + len(_COLUMNS.split(', ')))})"
+    return _INSERT.format(rows=", ".join([row] * count))
+
+
 class Acceptor:
     """The writing end of the outbox."""
 
@@ -92,6 +106,7 @@ class Acceptor:
         self._changes = changes
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
+        self._writing: _Group | None = None
         self._writer: asyncio.Task[None] | None = None
         self._next_seq = 1  # never reused: a row whose commit failed may be back
 
@@ -99,7 +114,8 @@ class Acceptor:
         """Begin to accept, numbering on where the last run ended."""
         ((last,),) = await self._database.fetch("SELECT COALESCE(max(seq), 0) FROM operation")
         self._next_seq = last + 1
-        self._writer = asyncio.create_task(self._write_groups(), name="outbox-writer")
+        self._loop = asyncio.get_running_loop()
+        self._writer = asyncio.create_task(self._write(), name="outbox-writer")
 
     async def stop(self) -> None:
         """Write what was queued, then accept nothing more."""
@@ -119,7 +135,7 @@ class Acceptor:
             raise OverloadedError("Too many requests wait to be stored.", retry_after_s=1)
         operation_id, accepted_at = new_id(), to_ms(self._clock.now())
         row = self._row(draft, operation_id, accepted_at)
-        waiting = _Waiting(draft, operation_id, row, accepted_at, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(draft, operation_id, row, accepted_at, self._loop.create_future())
         self._queue.append(waiting)
         self._arrived.set()
         return await waiting.answer
@@ -142,48 +158,69 @@ class Acceptor:
             self._sealer.seal(draft.content.to_bytes(), operation_id, "content"),
         )
 
-    async def _write_groups(self) -> None:
+    async def _write(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
-                group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
-                try:
-                    for needs_history, members in groupby(group, key=lambda waiting: waiting.needs_history):
-                        run = list(members)
-                        await (self._write_one_by_one(run) if needs_history else self._write_together(run))
-                except Exception as error:  # noqa: BLE001 - the writer never stops, and nobody waits for ever
-                    await self._refuse(group, error)
+                if self._queue[0].needs_history:
+                    await self._write_one_by_one([self._queue.popleft()])
+                else:
+                    await self._write_together()
 
-    async def _write_together(self, group: list[_Waiting]) -> None:
-        first, self._next_seq = self._next_seq, self._next_seq + len(group)
-        numbered = [(first + place, *waiting.row) for place, waiting in enumerate(group)]
-        rows, parameters = values_rows(numbered)
+    async def _write_together(self) -> None:
+        """Let the connection take groups; look after one that it did not write, or not whole."""
         try:
-            count = await self._database.insert(_INSERT.format(rows=rows), parameters)
-            written = None if count == len(group) else await self._written(first)
-        except Exception as error:  # noqa: BLE001 - whatever happened, every register gets its answer
-            await self._refuse(group, error)
-            return
-        passed_over: list[_Waiting] = []
+            await self._database.insert(self)
+            if self._writing is not None:
+                await self._sort_out(self._writing)
+        except Exception as error:  # noqa: BLE001 - the writer never stops, and every register gets its answer
+            if self._writing is None:
+                self.take()
+            await self._refuse(self._writing.members if self._writing is not None else (), error)
+        finally:
+            self._writing = None
+
+    def take(self) -> tuple[str, list[Any]] | None:
+        """The next group, up to one that needs a look at history. Called in the connection's thread."""
+        members: list[_Waiting] = []
+        while self._writing is None and self._queue and len(members) < MAX_GROUP and not self._queue[0].needs_history:
+            members.append(self._queue.popleft())
+        if not members:
+            return None
+        first, self._next_seq = self._next_seq, self._next_seq + len(members)
+        self._writing = _Group(first, members)
+        return _insert(len(members)), [
+            value for seq, waiting in enumerate(members, first) for value in (seq, *waiting.row)
+        ]
+
+    def wrote(self, count: int) -> None:
+        """The group is on disk; where rows were passed over, it stays in hand. Called in the connection's thread."""
+        group = self._writing
+        if group is not None and count == len(group.members):
+            self._writing = None
+            self._loop.call_soon_threadsafe(self._answer, enumerate(group.members, group.first))
+
+    def _answer(self, written: Iterable[tuple[int, _Waiting]]) -> None:
         fresh: list[Operation] = []
-        for seq, waiting in enumerate(group, first):
-            if written is not None and seq not in written:
-                passed_over.append(waiting)
-            else:
-                operation = _fresh(waiting, waiting.draft.content, seq, generation=1, blocked=False)
-                fresh.append(operation)
-                if not waiting.answer.done():
-                    waiting.answer.set_result(Accepted(operation, replayed=False))
+        for seq, waiting in written:
+            operation = _fresh(waiting, waiting.draft.content, seq, generation=1, blocked=False)
+            fresh.append(operation)
+            if not waiting.answer.done():
+                waiting.answer.set_result(Accepted(operation, replayed=False))
         self._tell(fresh)
-        await self._write_one_by_one(passed_over)
+
+    async def _sort_out(self, group: _Group) -> None:
+        """Which rows were passed over? They take the slow way."""
+        rows = await self._database.fetch(_WRITTEN, [group.first, group.first + len(group.members)])
+        written = {seq for (seq,) in rows}
+        numbered = list(enumerate(group.members, group.first))
+        self._answer([(seq, waiting) for seq, waiting in numbered if seq in written])
+        await self._write_one_by_one([waiting for seq, waiting in numbered if seq not in written])
 
     def _tell(self, fresh: Sequence[Operation]) -> None:
         if self._changes:
             self._changes.tell([Change(each.seq, each.id, each.kind, each.status) for each in fresh])
-
-    async def _written(self, first: int) -> set[int]:
-        return {seq for (seq,) in await self._database.fetch(_WRITTEN, [first, self._next_seq])}
 
     async def _write_one_by_one(self, group: Iterable[_Waiting]) -> None:
         for waiting in group:

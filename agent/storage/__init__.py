@@ -3,7 +3,8 @@
 Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep personal data in what `Sealer` seals.
 """
 
-from agent.storage.database import Database, IntegrityError, Row, Transaction
+from agent.storage.connection import Row
+from agent.storage.database import Database, IntegrityError, Transaction
 from agent.storage.datadir import DataDir
 from agent.storage.sealing import NoSealer, Sealer, load_or_create_keys
 

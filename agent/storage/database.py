@@ -16,17 +16,16 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import aiosqlite
+from typing import Any, Protocol, TypeVar
 
 from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
 from agent.health import Health
+from agent.storage.connection import Connection, Row
 from agent.storage.sealing import replace_patiently
 
-Row = tuple[Any, ...]
+T = TypeVar("T")
 IntegrityError = sqlite3.IntegrityError
 
 _BUSY_TIMEOUT_S = 2.0
@@ -43,26 +42,37 @@ _PRAGMAS = (
     ("temp_store=MEMORY", None),
 )
 _PARAMETERS_A_ROW = 8  # a multi-row statement has at least as many for each
+_CACHED_STATEMENTS = 256
+_INSERTS_A_VISIT = 8
 _READING = ("SELECT", "PRAGMA", "WITH")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-async def _fetch(connection: aiosqlite.Connection, sql: str, parameters: Iterable[Any]) -> list[Row]:
-    """One statement, all its rows, in one visit to the connection's thread."""
-    rows: Any = await connection.execute_fetchall(sql, parameters)  # typed as sqlite3.Row, which we do not set
-    found: list[Row] = rows
-    return found
+class Batches(Protocol):
+    """Groups of rows that are put together when the connection is free for them. Called in the connection's thread."""
+
+    def take(self) -> tuple[str, Sequence[Any]] | None:
+        """The next INSERT and its parameters; None: nothing to write now."""
+        ...
+
+    def wrote(self, count: int) -> None:
+        """That INSERT is on disk, with so many rows; triggers' rows do not count."""
+        ...
+
+
+class _FileGoneError(Exception):
+    """The database file is not the one that was opened."""
 
 
 class Transaction:
     """Statements between BEGIN and COMMIT; handed out by `Database.transaction`."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
-        return await _fetch(self._connection, sql, parameters)
+        return await self._connection.fetch(sql, parameters)
 
 
 class Database:
@@ -72,8 +82,9 @@ class Database:
         self.path = path
         self._quarantine = quarantine
         self._health = health
-        self._connection: aiosqlite.Connection | None = None
+        self._connection: Connection | None = None
         self._lock = asyncio.Lock()
+        self._waiting = 0  # for the lock
         self._closed = False
         self._identity = (0, 0)
         self._gone = False
@@ -97,64 +108,97 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is running and close; SQLite checkpoints on the way out."""
-        async with self._lock:
+        async with self._turn():
             self._closed = True
             await self._disconnect()
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement, which commits by itself, and return all its rows."""
-        async with self._lock:
-            connection = await self._ready()
-            try:
-                rows = await _fetch(connection, sql, parameters)
-            except sqlite3.Error as error:
-                raise await self._translate(error) from error
+        rows = await self._visit(lambda connection: connection.execute(sql, parameters).fetchall())
         if not sql.lstrip().startswith(_READING):
             stored = sql.startswith("INSERT") or len(parameters) > _PARAMETERS_A_ROW
             self._written(max(1, len(parameters) // _PARAMETERS_A_ROW), stored=stored)
         return rows
 
-    async def insert(self, sql: str, parameters: Iterable[Any]) -> int:
-        """Run one INSERT, which commits by itself, and return how many rows it wrote; triggers' rows do not count."""
-        async with self._lock:
+    async def insert(self, batches: Batches) -> None:
+        """Write what `batches` gives, one INSERT and commit after another, until it gives nothing.
+
+        The next one is put together in the connection's thread once the last one is on disk: the disk never waits for
+        a busy event loop. Ends early where somebody else wants the connection, and now and then for housekeeping.
+        """
+        count = await self._visit(lambda connection: self._insert(connection, batches))
+        self._written(count, stored=count > 0)
+
+    def _insert(self, connection: sqlite3.Connection, batches: Batches) -> int:
+        total = 0
+        for _ in range(_INSERTS_A_VISIT):
+            statement = batches.take()
+            if statement is None:
+                break
+            count = connection.execute(*statement).rowcount
+            if not self._file_is_there():
+                raise _FileGoneError
+            total += count
+            batches.wrote(count)
+            if self._waiting:
+                break
+        return total
+
+    async def _visit(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """One call in the connection's thread, when it is this caller's turn."""
+        async with self._turn():
             connection = await self._ready()
             try:
-                count = (await connection.execute(sql, parameters)).rowcount
+                return await connection.run(call)
             except sqlite3.Error as error:
                 raise await self._translate(error) from error
-        self._check_file()
-        self._written(count, stored=count > 0)
-        return count
+            except _FileGoneError:
+                raise self._file_is_gone() from None
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Several statements, one commit. Anything raised inside rolls back and goes on to the caller."""
-        async with self._lock:
+        async with self._turn():
             connection = await self._ready()
             try:
-                await connection.execute_fetchall("BEGIN IMMEDIATE")
+                await connection.fetch("BEGIN IMMEDIATE")
                 yield Transaction(connection)
-                await connection.execute_fetchall("COMMIT")
+                await connection.fetch("COMMIT")
             except BaseException as error:
                 with contextlib.suppress(sqlite3.Error, ValueError):
-                    await connection.execute_fetchall("ROLLBACK")
+                    await connection.fetch("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
                     raise await self._translate(error) from error
                 raise
-        self._check_file()
+        if not self._file_is_there():
+            raise self._file_is_gone()
         self._written(1, stored=False)
 
-    def _check_file(self) -> None:
+    def _file_is_there(self) -> bool:
         """What goes into a file that was deleted under us is gone at the next start: never say yes to it."""
         try:
             found = self.path.stat()
         except OSError:
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self._identity:
-            detail = f"The database file {self.path} was deleted or replaced while the agent ran."
-            self._gone = True
-            self._health.set("storage-unavailable", active=True, detail=detail)
-            raise StorageUnavailableError("The database file is gone.", stored=True, retry_after_s=_RETRY_AFTER_S)
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    def _file_is_gone(self) -> StorageUnavailableError:
+        detail = f"The database file {self.path} was deleted or replaced while the agent ran."
+        self._gone = True
+        self._health.set("storage-unavailable", active=True, detail=detail)
+        return StorageUnavailableError("The database file is gone.", stored=True, retry_after_s=_RETRY_AFTER_S)
 
     def _written(self, rows: int, *, stored: bool) -> None:
         """A commit succeeded; where something new was stored, there is space again."""
@@ -167,13 +211,13 @@ class Database:
 
     async def run_script(self, script: str) -> None:
         """Run a migration: statements that bring their own BEGIN and COMMIT."""
-        async with self._lock:
+        async with self._turn():
             connection = await self._ready()
             try:
-                await connection.executescript(script)
+                await connection.run_script(script)
             except sqlite3.Error:
                 with contextlib.suppress(sqlite3.Error):
-                    await connection.execute_fetchall("ROLLBACK")
+                    await connection.fetch("ROLLBACK")
                 raise
 
     async def checkpoint(self, *, truncate: bool = False) -> None:
@@ -191,16 +235,18 @@ class Database:
         """Free space on the database's disk."""
         return shutil.disk_usage(self.path.parent).free
 
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=512
+    async def _connect(self) -> Connection:
+        connection = await Connection.open(
+            lambda: sqlite3.connect(
+                self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=_CACHED_STATEMENTS
+            )
         )
         try:
             for pragma, expected in _PRAGMAS:
-                rows = list(await connection.execute_fetchall(f"PRAGMA {pragma}"))
+                rows = await connection.fetch(f"PRAGMA {pragma}")
                 if expected is not None and (not rows or rows[0][0] != expected):
                     raise sqlite3.OperationalError(f"PRAGMA {pragma} was not taken: {rows}")
-            ((level,),) = await connection.execute_fetchall("PRAGMA synchronous")
+            ((level,),) = await connection.fetch("PRAGMA synchronous")
             if level != 2:
                 raise sqlite3.OperationalError(f"PRAGMA synchronous is {level}, not FULL")
         except BaseException:
@@ -219,7 +265,7 @@ class Database:
 
     async def _damage(self) -> str:
         connection = await self._ready()
-        rows = list(await connection.execute_fetchall("PRAGMA quick_check(1)"))
+        rows = await connection.fetch("PRAGMA quick_check(1)")
         return "" if rows == [("ok",)] else str(rows[0][0])
 
     def _set_aside(self) -> None:
@@ -232,7 +278,7 @@ class Database:
             if file.exists():
                 replace_patiently(file, target / file.name)
 
-    async def _ready(self) -> aiosqlite.Connection:
+    async def _ready(self) -> Connection:
         if self._connection is not None:
             return self._connection
         if self._closed:
