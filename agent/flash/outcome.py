@@ -220,16 +220,20 @@ def _match(parcels: Sequence[Parcel], items: Sequence[Any]) -> list[Mapping[str,
     if not any(echoed):
         return list(items)
     wanted = [_echoed(parcel.kind, {"data": jsons.loads(parcel.body)}) for parcel in parcels]
-    matched: list[Mapping[str, Any]] = []
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, theirs in enumerate(echoed):
+        for name in theirs:
+            places.setdefault(name, []).append(place)
+    matched: list[int] = []
     for position, own in enumerate(wanted):
-        by_id = [item for item, theirs in zip(items, echoed, strict=True) if theirs and not theirs.isdisjoint(own)]
+        by_id = {place for name in own for place in places.get(name, ())}
         if len(by_id) == 1:
-            matched.append(by_id[0])
+            matched += by_id
         elif not by_id and not echoed[position]:
-            matched.append(items[position])
+            matched.append(position)
         else:
             return None
-    return matched if len({id(item) for item in matched}) == len(matched) else None
+    return [items[place] for place in matched] if len(set(matched)) == len(matched) else None
 
 
 def _is_item(item: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from agent import jsons
 from agent.delivery import Kind
 from agent.errors import NotFoundError, SealBrokenError
 from agent.outbox.operation import Content, Operation, Verdict
@@ -16,6 +17,18 @@ READ = (
     "seq, id, kind, status, generation, blocked, attempts, maybe_sent, strikes, accepted_at, next_attempt_at, "
     "settled_at, business_date, key_id, content, outcome_key_id, outcome"
 )
+_COLUMNS = READ.split(", ")
+_SEALED = [place for place, column in enumerate(_COLUMNS) if column in {"content", "outcome"}]
+
+
+def read_as_json(**instead: str) -> str:
+    """An expression for all rows as one JSON text, for `Rows.from_json`; some columns may be others than they are."""
+    columns = [
+        f"hex({column})" if column in {"content", "outcome"} else instead.get(column, column) for column in _COLUMNS
+    ]
+    return f"json_group_array(json_array({', '.join(columns)}))"
+
+
 _WAITING_FOR = """
 SELECT waiting.seq, operation.id FROM waiting JOIN operation ON operation.seq = waiting.predecessor
 WHERE waiting.seq IN ({rows}) ORDER BY operation.seq
@@ -64,13 +77,21 @@ class Rows:
         for seq, operation in blocked.items():
             operation.waiting_for = list(dict.fromkeys(found.get(seq, [])))
 
+    def from_json(self, text: str) -> list[Operation]:
+        """The operations of `read_as_json`."""
+        rows = jsons.loads_own(text)
+        for row in rows:
+            for place in _SEALED:
+                row[place] = bytes.fromhex(row[place]) or None
+        return [self.operation(row) for row in rows]
+
     def operation(self, row: Row) -> Operation:
         """The operation of a row whose first columns are READ.
 
         What does not open any more (bits that flipped on the disk pass SQLite's own check) is left out and said, so
         that one damaged row harms itself alone.
         """
-        seq, operation_id, kind, status, generation, blocked, *rest = row[: len(READ.split(", "))]
+        seq, operation_id, kind, status, generation, blocked, *rest = row[: len(_COLUMNS)]
         *plain, key_id, content, outcome_key_id, outcome = rest
         attempts, maybe_sent, strikes, accepted_at, next_attempt_at, settled_at, business_date = plain
         opened = self._open(Content.from_bytes, content, operation_id, "content", key_id)

@@ -15,9 +15,9 @@ from agent.outbox.accepting import Acceptor
 from agent.outbox.changes import Change, Changes
 from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
-from agent.outbox.rows import READ, Rows
+from agent.outbox.rows import READ, Rows, read_as_json
 from agent.outbox.state import Status, may_discard, may_retry
-from agent.storage import Database, Row, Sealer, Transaction
+from agent.storage import Database, Sealer, Transaction
 from agent.storage.database import values_rows
 
 # Claim: in hand, and durably "maybe sent", before the first byte leaves.
@@ -25,14 +25,17 @@ _CLAIM = """
 UPDATE operation
 SET claimed = 1, maybe_sent = maybe_sent + 1, attempts = attempts + 1, next_attempt_at = NULL
 WHERE status = 'pending' AND blocked = 0 AND claimed = 0 AND seq IN ({chosen})
-RETURNING {columns}
 """
+# What a claim makes of the chosen ones; read in the same visit as they are claimed.
+_CLAIMED = read_as_json(maybe_sent="maybe_sent + 1", attempts="attempts + 1", next_attempt_at="NULL")
 _CHOOSE_BACKLOG = """
 SELECT seq FROM operation
 WHERE status = 'pending' AND blocked = 0 AND claimed = 0 AND kind = ?
   AND (next_attempt_at IS NULL OR next_attempt_at <= ?) AND (maybe_sent = 0) = ?
 ORDER BY seq LIMIT ?
 """
+_CLAIM_BACKLOG = _CLAIM.format(chosen=_CHOOSE_BACKLOG)
+_CLAIMED_BACKLOG = f"SELECT {_CLAIMED} FROM operation WHERE seq IN ({_CHOOSE_BACKLOG})"  # noqa: S608
 # A waiting operation lends its place to everything it waits for.
 _CHOOSE_WAITING = """
 WITH RECURSIVE chain (seq) AS (
@@ -151,16 +154,18 @@ class Store:
 
         `fresh`: those that cannot have reached Flash yet, which may share a batch; else those that may have.
         """
-        sql = _CLAIM.format(chosen=_CHOOSE_BACKLOG, columns=READ)
-        return self._taken(await self._database.fetch(sql, [kind.value, self._clock.steady_ms(), int(fresh), limit]))
+        chosen = [kind.value, self._clock.steady_ms(), int(fresh), limit]
+        text = await self._database.fetch_text(_CLAIMED_BACKLOG, chosen, then=_CLAIM_BACKLOG)
+        return self._taken(self._rows.from_json(text))
 
     async def claim_waiting(self, seqs: Sequence[int]) -> list[Operation]:
         """Take these and whatever they wait for, as far as it is ready; pauses of their own do not count."""
         chosen = _CHOOSE_WAITING.format(rows=", ".join("(?)" for _ in seqs))
-        return self._taken(await self._database.fetch(_CLAIM.format(chosen=chosen, columns=READ), seqs))
+        rows = await self._database.fetch(f"{_CLAIM.format(chosen=chosen)} RETURNING {READ}", seqs)
+        return self._taken(map(self._rows.operation, rows))
 
-    def _taken(self, rows: Iterable[Row]) -> list[Operation]:
-        operations = sorted(map(self._rows.operation, rows), key=lambda operation: operation.seq)
+    def _taken(self, claimed: Iterable[Operation]) -> list[Operation]:
+        operations = sorted(claimed, key=lambda operation: operation.seq)
         self._in_hand.update(operation.seq for operation in operations)
         return operations
 

@@ -120,6 +120,21 @@ class Database:
             self._written(max(1, len(parameters) // _PARAMETERS_A_ROW), stored=stored)
         return rows
 
+    async def fetch_text(self, sql: str, parameters: Sequence[Any], then: str) -> str:
+        """Run a SELECT of one text, and then a writing statement with the same parameters, in one visit.
+
+        Row by row the connection's thread would wait for the interpreter as often as there are rows.
+        """
+
+        def call(connection: sqlite3.Connection) -> str:
+            (text,) = connection.execute(sql, parameters).fetchone()
+            connection.execute(then, parameters)
+            return str(text)
+
+        text = await self._visit(call)
+        self._written(1, stored=False)
+        return text
+
     async def insert(self, batches: Batches) -> None:
         """Write what `batches` gives, one INSERT and commit after another, until it gives nothing.
 
