@@ -35,7 +35,7 @@ from agent.outbox.waiting import Waiters
 FOLLOWERS = {kind: [later for later in Kind if kind in PREDECESSORS[later]] for kind in Kind}
 BACKLOG_KINDS = (Kind.ENROLLMENT, Kind.SALE, Kind.REFUND, Kind.STORE, Kind.CATALOG)
 RESERVED_PLACES = 2
-BATCHES_IN_FLIGHT = 2
+BATCHES_IN_FLIGHT = 3
 MAX_BATCH = 100
 STAND_ASIDE_S = 0.1
 COURTEOUS_BATCH = 40
