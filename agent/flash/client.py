@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from agent import __version__
-from agent.clock import Clock
+from agent.clock import Clock, to_ms
 from agent.delivery import Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
@@ -36,6 +36,24 @@ class FlashClient:
         self._read_key = read_key or write_key
         self._transport: Transport | None = None
         self.clock_skew_s: float | None = None
+        self._ahead_ms: int | None = None
+
+    @property
+    def reads_with_write_key(self) -> bool:
+        """Whether one key serves both, so that what is said of a read is said of the write key too."""
+        return self._read_key is self._write_key
+
+    @property
+    def attempt_timeout_s(self) -> float:
+        """The total time limit of one attempt."""
+        return self._address.attempt_timeout_s
+
+    def time_ms(self) -> tuple[int, bool]:
+        """Flash's time in milliseconds, and whether it is known; without a contact yet it is the till's own.
+
+        Counted on from the last contact by the steady clock, so that a till's clock that jumps changes nothing.
+        """
+        return self._clock.steady_ms() + (self._ahead_ms or 0), self._ahead_ms is not None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -47,7 +65,7 @@ class FlashClient:
         answer = await self._post(parcel.path, parcel.body, parcel.key)
         if isinstance(answer, Outcome):
             return answer
-        pause = self._retry_after(answer)
+        pause = self.retry_after_s(answer)
         return table.judge(parcel.kind, answer.status, answer.body, retry_after=pause, if_known=parcel.if_known)
 
     async def send_batch(self, parcels: Sequence[Parcel]) -> Sequence[Outcome] | Outcome:
@@ -57,7 +75,7 @@ class FlashClient:
         answer = await self._post(wire.BATCH_PATHS[kind], body, wire.batch_key([parcel.key for parcel in parcels]))
         if isinstance(answer, Outcome):
             return answer
-        return table.judge_batch(parcels, answer.status, answer.body, retry_after=self._retry_after(answer))
+        return table.judge_batch(parcels, answer.status, answer.body, retry_after=self.retry_after_s(answer))
 
     async def probe(self, *, write_key: bool) -> Outcome:
         """`GET /stores`: any answer of Flash's own shows that the line works.
@@ -73,7 +91,7 @@ class FlashClient:
         heard = {200, 403, 404} if key is self._write_key else {200, 401, 403, 404}
         if parsed is not None and answer.status in heard:
             return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=answer.status)
-        verdict = table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=self._retry_after(answer))
+        verdict = table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=self.retry_after_s(answer))
         if verdict.fate in {Fate.RETRY, Fate.HOLD}:
             return verdict
         return Outcome(Fate.RETRY, Contact.UNREACHABLE, "unexpected-answer", http_status=answer.status)
@@ -96,6 +114,10 @@ class FlashClient:
                 return False
             path = f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}"
         return None
+
+    async def get(self, path: str) -> "Answer | Outcome":
+        """One read with the read key; what its answer means is the caller's to judge (`reads.py`)."""
+        return await self._call("GET", path, self._read_key)
 
     async def _post(self, path: str, body: bytes, key: str) -> "Answer | Outcome":
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
@@ -123,7 +145,8 @@ class FlashClient:
 
         return Transport(self._address, f"flash-pos-agent/{__version__} (till {self._address.till})")
 
-    def _retry_after(self, answer: "Answer") -> float | None:
+    def retry_after_s(self, answer: "Answer") -> float | None:
+        """How long an answer asks to be left alone."""
         return table.retry_after_s(answer.headers.get("retry-after"), self._clock.now())
 
     def _learn_skew(self, answer: "Answer") -> None:
@@ -135,6 +158,7 @@ class FlashClient:
         except (KeyError, ValueError, OverflowError, TypeError):
             return
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        self._ahead_ms = to_ms(moment) - self._clock.steady_ms()
         self.clock_skew_s = round((moment - self._clock.now()).total_seconds(), 1)
 
 

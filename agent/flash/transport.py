@@ -20,6 +20,7 @@ from agent.flash.address import FlashAddress
 
 CONNECT_SHARE = 0.6  # of the total: so that a connection that was never made is known as such
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+READ_CONNECTIONS = 6  # beside those of the relay, so that a rush of look-ups never holds up a sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,10 @@ class Transport:
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(address.attempt_timeout_s, connect=address.attempt_timeout_s * CONNECT_SHARE),
-            limits=httpx.Limits(max_connections=address.connections + 2, max_keepalive_connections=address.connections),
+            limits=httpx.Limits(
+                max_connections=address.connections + READ_CONNECTIONS + 2,
+                max_keepalive_connections=address.connections + READ_CONNECTIONS,
+            ),
             headers={"User-Agent": user_agent, "Accept": "application/json"},
         )
 

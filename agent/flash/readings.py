@@ -1,0 +1,124 @@
+"""What Flash's answers about members and coupons mean: every reading that the contract leaves open, in this one place.
+
+Tolerant: what is not understood is None (or left out of a list), never an error; unknown fields pass through. Pure.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from agent.clock import to_ms
+from agent.flash.wire import segment
+
+MAX_ID_CHARS = 128
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, lone surrogates
+
+# ---- assumed readings of the contract ------------------------------------------------------------------------------
+MEMBERS_PATH = "/members"  # documented; GET /members/{id} and the shapes below are assumed
+CHANGES_PAGE = 200
+MAX_BALANCE = 10**15
+_COUPON_ACTIVE = frozenset({"active"})
+
+
+def member_path(member_id: str, part: str = "") -> str:
+    """`GET /members/{id}`, or its `points`, `tier` or `coupons`."""
+    return f"{MEMBERS_PATH}/{segment(member_id)}{f'/{part}' if part else ''}"
+
+
+def points_of(data: Any) -> dict[str, Any] | None:
+    """`{"balance": 1820}`, more fields as they are; None for anything without a whole balance."""
+    found = data if isinstance(data, dict) else {"balance": data}
+    balance = found.get("balance")
+    if isinstance(balance, Decimal) and abs(balance) < MAX_BALANCE and balance == balance.to_integral_value():
+        balance = int(balance)
+    if isinstance(balance, bool) or not isinstance(balance, int):
+        return None
+    return {**found, "balance": balance}
+
+
+def tier_of(data: Any) -> dict[str, Any] | None:
+    """`{"name": "Gold", …}`, empty for a member without a tier; None for anything else."""
+    if data is None:
+        return {}
+    found = {"name": data} if isinstance(data, str) else data
+    return found if isinstance(found, dict) else None
+
+
+def coupons_of(data: Any) -> list[dict[str, Any]] | None:
+    """`[{"id", "status", …}]`; what has no id is left out; None for anything but a list."""
+    if not isinstance(data, list):
+        return None
+    return [coupon for coupon in data if isinstance(coupon, dict) and coupon_id(coupon)]
+
+
+def coupon_id(coupon: Mapping[str, Any]) -> str:
+    """The id that `POST /coupons/{id}/redeem` takes; empty where there is none that is fit for a path."""
+    found = coupon.get("id")
+    return found if isinstance(found, str) and is_id(found) else ""
+
+
+def coupon_is_active(coupon: Mapping[str, Any]) -> bool:
+    """Whether Flash lists the coupon as one that can be redeemed; its expiry is a question of its own."""
+    status = coupon.get("status")
+    return isinstance(status, str) and status.casefold() in _COUPON_ACTIVE
+
+
+def coupon_uses_left(coupon: Mapping[str, Any]) -> int | None:
+    """How often it can still be used: `usesLeft`, or `uses` less `used`; None where Flash does not say."""
+    left, uses, used = coupon.get("usesLeft"), coupon.get("uses"), coupon.get("used", 0)
+    if isinstance(left, int):
+        return left
+    return uses - used if isinstance(uses, int) and isinstance(used, int) else None
+
+
+def coupon_is_single_use(coupon: Mapping[str, Any]) -> bool:
+    """Whether one redemption uses it up; so it is where Flash says nothing else."""
+    left = coupon_uses_left(coupon)
+    return left is None or left <= 1
+
+
+def coupon_expires_at_ms(coupon: Mapping[str, Any]) -> int | None:
+    """`expiresAt` in milliseconds; None where it never expires, 0 (long ago) where it cannot be read."""
+    expires_at = coupon.get("expiresAt")
+    if expires_at is None:
+        return None
+    moment = read_moment(expires_at)
+    return 0 if moment is None else to_ms(moment)
+
+
+def coupon_value(coupon: Mapping[str, Any]) -> Decimal | None:
+    """The money off of a coupon whose `terms` are `{"type": "amount", "value": 5}`; None for any other."""
+    terms = coupon.get("terms")
+    value = terms.get("value") if isinstance(terms, dict) and terms.get("type") == "amount" else None
+    return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+
+
+def next_cursor(page: Mapping[str, Any]) -> str | None:
+    """Where the next page begins; None at the end, or where Flash has no cursors."""
+    cursor = page.get("nextCursor")
+    return cursor if isinstance(cursor, str) and cursor else None
+
+
+def updated_at(row: Mapping[str, Any]) -> str | None:
+    """When a row of a feed changed, as Flash wrote it; None where it does not say."""
+    moment = row.get("updatedAt")
+    return moment if isinstance(moment, str) and read_moment(moment) else None
+
+
+# ------------------------------------------------------------------------------------------------------------------
+
+
+def is_id(value: str) -> bool:
+    """Whether this may be an id in a path: `.` and `..` would be another path."""
+    return bool(value.strip()) and value not in {".", ".."} and len(value) <= MAX_ID_CHARS and not _UNFIT.search(value)
+
+
+def read_moment(value: Any) -> datetime | None:
+    """A time as Flash writes it (UTC where no offset is given); None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,51 @@
+"""Readings of members' answers: tolerant, and never an error."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.flash import readings
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "status", "usesLeft", "uses", "used", "expiresAt", "terms"]), JSON))
+def test_no_coupon_is_an_error(coupon):
+    readings.coupon_is_active(coupon)
+    readings.coupon_is_single_use(coupon)
+    readings.coupon_expires_at_ms(coupon)
+    readings.coupon_value(coupon)
+    assert readings.coupon_id(coupon) in ("", coupon.get("id"))
+
+
+@given(JSON)
+def test_no_answer_is_an_error(data):
+    points = readings.points_of(data)
+    assert points is None or type(points["balance"]) is int
+    readings.tier_of(data)
+    readings.coupons_of(data)
+
+
+@pytest.mark.parametrize(
+    ("coupon", "single"),
+    [({}, True), ({"usesLeft": 1}, True), ({"usesLeft": 3}, False), ({"uses": 2, "used": 0}, False),
+     ({"uses": 2, "used": 1}, True)],
+)  # fmt: skip
+def test_a_coupon_is_used_once_unless_flash_says_otherwise(coupon, single):
+    assert readings.coupon_is_single_use(coupon) is single
+
+
+def test_an_expiry_that_cannot_be_read_is_long_ago():
+    assert readings.coupon_expires_at_ms({}) is None
+    assert readings.coupon_expires_at_ms({"expiresAt": "soon"}) == 0
+    assert readings.coupon_expires_at_ms({"expiresAt": "1970-01-01T00:00:01Z"}) == 1000
+
+
+def test_the_value_of_a_coupon_is_its_amount_off():
+    assert readings.coupon_value({"terms": {"type": "amount", "value": Decimal("5.50")}}) == Decimal("5.50")
+    assert readings.coupon_value({"terms": {"type": "percent", "value": 10}}) is None
