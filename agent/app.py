@@ -17,6 +17,7 @@ from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
+from agent.drill import Drill
 from agent.errors import DataKeyError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -82,6 +83,9 @@ class Agent:
             start_delay_s=random.uniform(0, settings.relay.start_jitter_s),  # noqa: S311 - jitter
             hold_probe_s=settings.relay.hold_probe_s,
         )
+        drill = Drill(clock, line, health)
+        self._stack.callback(drill.close)
+        flash.is_cut_off = lambda: drill.is_on
         locked = isinstance(sealer, NoSealer)
         key = None if locked else settings.key("write")
         key_hash = sealer.hash(f"key:{key.get_secret_value()}") if key else None
@@ -103,8 +107,10 @@ class Agent:
             line=line,
             flash=flash,
             key_guard=guard,
+            drill=drill,
         )
         line.changed = service.observe_line
+        drill.ended = relay.wake
         if not locked:
             await relay.start()
             self._stack.push_async_callback(relay.stop)

@@ -37,6 +37,12 @@ _DECLARED = (
         "Check the store's internet connection. Nothing is lost meanwhile.",
     ),
     Condition(
+        "outage-drill",
+        Severity.INFO,
+        "An outage drill runs: nothing is sent to Flash, everything is kept and sent when it ends.",
+        "It ends by itself; to end it now: flash-agent drill stop.",
+    ),
+    Condition(
         "flash-not-flash",
         Severity.WARNING,
         "Something that is not Flash answers at its address.",

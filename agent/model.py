@@ -36,6 +36,8 @@ MAX_TEXT_CHARS = 1000
 MAX_METADATA_BYTES = 4096
 MAX_AMOUNT_DIGITS = 12
 MAX_AMOUNT_DECIMALS = 40
+DEFAULT_DRILL_S = 600
+MAX_DRILL_S = 2 * 3600
 _EXACT = Context(prec=MAX_AMOUNT_DIGITS + MAX_AMOUNT_DECIMALS)
 
 # ISO 4217 minor units other than two.
@@ -401,6 +403,12 @@ class Discard(Document):
         if not reason.strip():
             raise ValueError(cls._REASON_NEEDED)
         return reason
+
+
+class DrillOrder(Document):
+    """How long an outage drill lasts, in seconds."""
+
+    seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_DRILL_S)] = DEFAULT_DRILL_S
 
 
 def faults_of(error: ValidationError) -> list[Fault]:

@@ -9,6 +9,7 @@ from agent import __version__
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
 from agent.delivery import Kind
+from agent.drill import Drill
 from agent.errors import StorageUnavailableError
 from agent.flash.client import FlashClient
 from agent.health import Health
@@ -21,7 +22,7 @@ from agent.outbox.relay import Relay
 from agent.outbox.store import Store
 from agent.storage import Database
 
-FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics")
+FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill")
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
 READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
@@ -43,6 +44,7 @@ class Service:
         line: Line,
         flash: FlashClient,
         key_guard: KeyGuard,
+        drill: Drill,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -54,6 +56,7 @@ class Service:
         self._line = line
         self._flash = flash
         self._key_guard = key_guard
+        self.drill = drill
         self._written_at = float("-inf")
 
     def wake(self, kind: Kind) -> None:
@@ -108,7 +111,9 @@ class Service:
     def observe_line(self) -> None:
         """Conditions that follow from the line's state; called whenever it may have changed."""
         state = self._line.connectivity
-        self._health.set("flash-offline", active=state is Connectivity.OFFLINE)
+        self.drill.show()
+        drill = "This is an outage drill; Flash is not asked." if self.drill.is_on else ""
+        self._health.set("flash-offline", active=state is Connectivity.OFFLINE, detail=drill)
         pause = f"It asked for {self._line.closed_for_s:.0f} s more."
         self._health.set("flash-throttled", active=state is Connectivity.THROTTLED, detail=pause)
         refused = state is Connectivity.UNAUTHORIZED and self._key_guard.verified

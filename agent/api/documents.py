@@ -108,6 +108,14 @@ class StatusView(_Answer):
     conditions: list[ConditionView]
 
 
+class DrillView(_Answer):
+    """Whether an outage drill runs, and when it ends by itself."""
+
+    active: bool
+    ends_at: str | None
+    seconds_left: int | None
+
+
 class HealthView(_Answer):
     """Whether the agent lives, or is ready."""
 

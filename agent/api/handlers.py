@@ -4,7 +4,7 @@ import base64
 import codecs
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,12 +17,13 @@ from agent.api.guard import Caller
 from agent.delivery import Kind
 from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
 from agent.intake import Request
-from agent.model import Discard, faults_of
+from agent.model import Discard, Document, DrillOrder, faults_of
 from agent.outbox.operation import Accepted
 from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
 from agent.service import Service
 
+D = TypeVar("D", bound=Document)
 _REQUEST_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -133,10 +134,7 @@ async def retry_operation(call: Call) -> web.Response:
 
 async def discard_operation(call: Call) -> web.Response:
     """Give an operation up, with a reason."""
-    try:
-        discard = Discard.model_validate(await read_object(call.request))
-    except ValidationError as error:
-        raise InvalidError("The document has faults; nothing was changed.", faults=faults_of(error)) from None
+    discard = _validated(Discard, await read_object(call.request), "The document has faults; nothing was changed.")
     operation, dependents = await call.service.discard(_operation_id(call), call.caller.name, discard.reason)
     return answer({**operation_json(operation), "dependents": dependents})
 
@@ -149,6 +147,32 @@ async def get_status(call: Call) -> web.Response:
 async def confirm_key(call: Call) -> web.Response:
     """Say that the new write key belongs to this till's tenant."""
     return answer(await call.service.confirm_key())
+
+
+async def get_drill(call: Call) -> web.Response:
+    """Whether an outage drill runs."""
+    return _drill(call)
+
+
+async def start_drill(call: Call) -> web.Response:
+    """Rehearse an outage: send nothing to Flash for a while.
+
+    One that runs already lasts so long from now on.
+    """
+    order = _validated(DrillOrder, await read_object(call.request), "The document has faults; no drill was started.")
+    call.service.drill.start(order.seconds, call.caller.name)
+    return _drill(call)
+
+
+async def stop_drill(call: Call) -> web.Response:
+    """End the outage drill, if one runs; what piled up is sent at once."""
+    call.service.drill.stop(call.caller.name)
+    return _drill(call)
+
+
+def _drill(call: Call) -> web.Response:
+    drill = call.service.drill
+    return answer({"active": drill.is_on, "endsAt": drill.ends_at, "secondsLeft": drill.left_s})
 
 
 async def get_metrics(call: Call) -> web.Response:
@@ -169,6 +193,13 @@ async def get_readyz(call: Call) -> web.Response:
     except Refusal as refusal:
         raise StorageUnavailableError(refusal.detail, code=refusal.code, retry_after_s=5) from None
     return answer({"status": "ok"})
+
+
+def _validated(model: type[D], fields: dict[str, Any], otherwise: str) -> D:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidError(otherwise, faults=faults_of(error)) from None
 
 
 def _operation_id(call: Call) -> str:

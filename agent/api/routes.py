@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from agent.api import documents, handlers
 from agent.api.guard import Scope
 from agent.api.handlers import Call
-from agent.model import Discard, Enrollment, Refund, Sale
+from agent.model import Discard, DrillOrder, Enrollment, Refund, Sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,17 @@ ROUTES: tuple[Route, ...] = (
     Route("/healthz", "GET", Scope.PUBLIC, handlers.get_healthz, {200: documents.HealthView}),
     Route("/metrics", "GET", Scope.OPERATOR, handlers.get_metrics, {200: None}, problems=(503,)),
     Route("/readyz", "GET", Scope.PUBLIC, handlers.get_readyz, {200: documents.HealthView}, problems=(503, 507)),
+    Route("/v1/drill", "DELETE", Scope.OPERATOR, handlers.stop_drill, {200: documents.DrillView}),
+    Route("/v1/drill", "GET", Scope.REGISTER, handlers.get_drill, {200: documents.DrillView}),
+    Route(
+        "/v1/drill",
+        "POST",
+        Scope.OPERATOR,
+        handlers.start_drill,
+        {200: documents.DrillView},
+        DrillOrder,
+        problems=(400, 413, 415, 422),
+    ),
     Route(
         "/v1/enrollments",
         "POST",

@@ -4,7 +4,7 @@ The keys leave only in the Authorization header, to the configured base URL. Rea
 What an answer means stands in `outcome.py`, how it travels in `transport.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from agent.flash.transport import Answer, Transport
 
 MAX_STORE_PAGES = 50
+_DRILL = Outcome(
+    Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", "Flash is not asked: an outage drill runs.", unsent=True
+)
 
 
 class FlashClient:
@@ -35,6 +38,7 @@ class FlashClient:
         self._write_key = write_key
         self._read_key = read_key or write_key
         self._transport: Transport | None = None
+        self.is_cut_off: Callable[[], bool] = lambda: False  # an outage drill: nothing may leave
         self.clock_skew_s: float | None = None
         self._ahead_ms: int | None = None
 
@@ -133,6 +137,8 @@ class FlashClient:
     ) -> "Answer | Outcome":
         if key is None:
             return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
+        if self.is_cut_off():
+            return _DRILL
         if self._transport is None:
             self._transport = self._connect()
         answer = await self._transport.call(method, path, key, body, headers or {})

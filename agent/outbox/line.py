@@ -9,9 +9,13 @@ A state machine without I/O; the relay asks before it sends and reports what cam
 
 A 403 holds one endpoint and is no state of the line. After an outage one probe goes at a time; its success opens a
 window of one request that grows by one with each success (additive increase) and halves on 429.
+
+An outage drill makes it look dead from outside; what it really is goes on being learned beneath (from what was under
+way) and is shown again when the drill ends. Pauses and holds are not touched by it.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.clock import Clock, to_ms
@@ -32,6 +36,14 @@ class Connectivity(StrEnum):
     UNAUTHORIZED = "unauthorized"
 
 
+@dataclass(slots=True)
+class _Beneath:
+    """What the line really is while a drill runs."""
+
+    connectivity: Connectivity
+    failures: int
+
+
 class Line:
     """Times are monotonic seconds. `changed` is called whenever `connectivity` may have changed."""
 
@@ -47,6 +59,7 @@ class Line:
         self._troubled_sources: set[str] = set()
         self._key_held_until: float | None = None
         self._held_endpoints: dict[str, float] = {}
+        self._drill: _Beneath | None = None
         self.connectivity = Connectivity.STARTING
         self.heard_a_stranger = False  # the last contact was with something that is not Flash
         self.last_contact_ms: int | None = None
@@ -136,12 +149,32 @@ class Line:
         self._key_held_until = None
         self._become(Connectivity.STARTING)
 
+    def begin_drill(self) -> None:
+        """Be as dead as in an outage until `end_drill`."""
+        if self._drill is None:
+            self._drill = _Beneath(self.connectivity, self._failures)
+            self._failures = 0
+            self._probe_from = self._now()
+            self._become(Connectivity.OFFLINE)
+
+    def end_drill(self) -> None:
+        """Be what the line was, or has shown itself to be since; where it was dead a probe may go at once."""
+        if (beneath := self._drill) is not None:
+            self._drill = None
+            self._failures = beneath.failures
+            self._window = 1
+            self._probe_from = self._now() if beneath.connectivity is Connectivity.OFFLINE else None
+            self._become(beneath.connectivity)
+
     def report(self, endpoint: str, outcome: Outcome, *, probe: bool = False, source: str = "") -> None:
         """Learn from one attempt.
 
         `endpoint` is empty for a read; `probe`: this attempt was the one that a dead line was given; `source` names the
         operation, so that one in trouble again and again is not taken for an outage.
         """
+        if self._drill is not None and outcome.contact is Contact.UNREACHABLE and outcome.unsent:
+            self._fail(None, probe=probe)  # the drill's own answer says nothing of what the line really is
+            return
         self.heard_a_stranger = outcome.code == "unexpected-answer"
         if outcome.contact is not Contact.UNREACHABLE:
             self.last_contact_ms = to_ms(self._clock.now())
@@ -153,7 +186,7 @@ class Line:
                     self._held_endpoints[endpoint] = self._now() + self._hold_probe_s
                 self._reached(grow=False)
             case Contact.KEY_REFUSED:
-                self._probe_from = None
+                self._revive()
                 self.hold_key()
             case Contact.THROTTLED:
                 self._throttled(outcome.retry_after_s)
@@ -173,7 +206,7 @@ class Line:
 
     def _reached(self, *, grow: bool) -> None:
         was_closed = self.needs_probe
-        self._probe_from = None
+        self._revive()
         self._key_held_until = None
         if was_closed:
             self._window = 1
@@ -181,6 +214,9 @@ class Line:
             self._window = min(self._window + 1, self._max_in_flight)
         if self._now() >= self._closed_until:
             self._become(Connectivity.ONLINE)
+
+    def _revive(self) -> None:
+        self._probe_from = None if self._drill is None else self._now()
 
     def _throttled(self, retry_after_s: float | None) -> None:
         self._failures += 1
@@ -205,5 +241,7 @@ class Line:
         self._become(Connectivity.OFFLINE)
 
     def _become(self, connectivity: Connectivity) -> None:
+        if self._drill is not None and connectivity is not Connectivity.OFFLINE:
+            self._drill.connectivity, connectivity = connectivity, Connectivity.OFFLINE
         self.connectivity = connectivity
         self.changed()
