@@ -116,7 +116,7 @@ class Agent:
             self._stack.push_async_callback(relay.stop)
         await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
         self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
-        self._keep_house(database)
+        self._keep_house(database, flash)
         await service.count()
         try:
             self._data_dir.announce(self.port)
@@ -191,12 +191,13 @@ class Agent:
         self._health.set("loopback-partial", active=len(sockets) < 2)
         return sockets
 
-    def _keep_house(self, database: Database) -> None:
+    def _keep_house(self, database: Database, flash: FlashClient) -> None:
         kept = self._settings.storage
         house = Housekeeping(
             database,
             self._clock,
             self._health,
+            skew_s=lambda: flash.clock_skew_s,
             retention_days=kept.retention_days,
             tombstone_days=kept.tombstone_days,
         )

@@ -411,11 +411,27 @@ class DrillOrder(Document):
     seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_DRILL_S)] = DEFAULT_DRILL_S
 
 
+# pydantic's own findings in our words; what is missing here keeps its words.
+_WORDS = {
+    "missing": "is required",
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+
+
 def faults_of(error: ValidationError) -> list[Fault]:
     """Every fault of a document, by the sender's field names; no input is repeated."""
     found = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in error.errors(include_url=False, include_input=False):
         path = ".".join(to_camel(str(step)) for step in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
+        words = _WORDS.get(item["type"], "")
+        message = words.format_map(item.get("ctx", {})) or item["msg"].removeprefix("Value error, ")
         found.append(Fault(path, message))
     return found

@@ -5,7 +5,7 @@ Built by the composition root; fails with the errors of the rooms below.
 
 from typing import Any
 
-from agent import __version__
+from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
 from agent.delivery import Kind
@@ -58,6 +58,8 @@ class Service:
         self._key_guard = key_guard
         self.drill = drill
         self._written_at = float("-inf")
+        self._said_of_line = Connectivity.STARTING
+        self._log = logs.get()
 
     def wake(self, kind: Kind) -> None:
         """Something of a kind may be ready to be sent."""
@@ -111,6 +113,10 @@ class Service:
     def observe_line(self) -> None:
         """Conditions that follow from the line's state; called whenever it may have changed."""
         state = self._line.connectivity
+        if state is not self._said_of_line:
+            self._said_of_line = state
+            say = self._log.info if state is Connectivity.ONLINE else self._log.warning
+            say("line to Flash", state=state.value)
         self.drill.show()
         drill = "This is an outage drill; Flash is not asked." if self.drill.is_on else ""
         self._health.set("flash-offline", active=state is Connectivity.OFFLINE, detail=drill)

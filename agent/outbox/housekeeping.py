@@ -3,12 +3,15 @@
 The write-ahead log is copied into the database after every CHECKPOINT_WRITES rows, or soon after the writing stops;
 then it is emptied, so that deleted content is gone from the disk. Rows are counted because the file's size says
 nothing: after a checkpoint SQLite writes it again from the beginning without shrinking it. Settled operations lose
-their content after the retention time and their tombstone later. Failures are never touched. Nothing is timed while
-nothing is written.
+their content after the retention time and their tombstone later, and only while Flash's clock says that the till's is
+right: a clock that woke up years ahead would forget what was settled this morning. Failures are never touched. Nothing
+is timed while nothing is written.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from agent import logs
 from agent.clock import Clock, to_ms
@@ -21,7 +24,9 @@ IDLE_S = 2.0
 PRUNE_EVERY_S = 6 * 3600.0
 PRUNE_ROWS = 500
 LOW_DISK_BYTES = 256 * 1024 * 1024
+MAX_SKEW_S = 86_400.0
 _DAY_MS = 86_400_000
+_FIRST_VERSION_MS = to_ms(datetime(2026, 11, 1, tzinfo=UTC))  # nothing was settled before: that was a dead clock's date
 
 _STRIP = """
 UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subjects = '[]'
@@ -29,6 +34,17 @@ WHERE seq IN (
   SELECT seq FROM operation
   WHERE content IS NOT NULL AND settled_at IS NOT NULL AND settled_at < ? AND status <> 'failed'
   ORDER BY settled_at LIMIT ?
+)
+RETURNING seq
+"""
+# What a wrong clock dated is kept from now on as long as anything else.
+_DATE_ANEW = """
+UPDATE operation SET settled_at = ?1
+WHERE seq IN (
+  SELECT seq FROM operation
+  WHERE content IS NOT NULL AND settled_at IS NOT NULL AND status <> 'failed'
+    AND (settled_at < ?2 OR settled_at > ?3)
+  LIMIT ?4
 )
 RETURNING seq
 """
@@ -44,11 +60,19 @@ class Housekeeping:
     """One task; `written()` tells it that there is something to do."""
 
     def __init__(
-        self, database: Database, clock: Clock, health: Health, *, retention_days: int, tombstone_days: int
+        self,
+        database: Database,
+        clock: Clock,
+        health: Health,
+        *,
+        skew_s: Callable[[], float | None],
+        retention_days: int,
+        tombstone_days: int,
     ) -> None:
         self._database = database
         self._clock = clock
         self._health = health
+        self._skew_s = skew_s  # Flash's time less the till's; None: not known yet
         self._retention_ms = retention_days * _DAY_MS
         self._tombstone_ms = max(tombstone_days, retention_days) * _DAY_MS
         self._written = asyncio.Event()
@@ -101,7 +125,9 @@ class Housekeeping:
                 self._rows = 0
                 await self._database.checkpoint()
         self.check_disk()
-        if self._clock.monotonic() - self._pruned_at > PRUNE_EVERY_S:
+        skew_s = self._skew_s()
+        clock_is_right = skew_s is not None and abs(skew_s) < MAX_SKEW_S
+        if clock_is_right and self._clock.monotonic() - self._pruned_at > PRUNE_EVERY_S:
             await self.prune()
             self._pruned_at = self._clock.monotonic()
         self._rows = 0
@@ -115,6 +141,9 @@ class Housekeeping:
     async def prune(self) -> None:
         """Strip what is past its retention and remove what is past its tombstone, a few rows at a time."""
         now = to_ms(self._clock.now())
+        dated = PRUNE_ROWS
+        while dated == PRUNE_ROWS:
+            dated = len(await self._database.fetch(_DATE_ANEW, [now, _FIRST_VERSION_MS, now + _DAY_MS, PRUNE_ROWS]))
         stripped = PRUNE_ROWS
         while stripped == PRUNE_ROWS:
             stripped = len(await self._database.fetch(_STRIP, [now - self._retention_ms, PRUNE_ROWS]))

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from agent import logs
 from tests.support.agents import agent_process, running, settings, strict_flash, until
 from tests.support.strict_flash import WRITE_KEY as OTHER_TILLS_KEY
 
@@ -258,3 +259,22 @@ def test_an_agent_that_cannot_reach_flash_starts_and_serves(tmp_path):
         line.request("POST", "/v1/sales", body, headers)
         assert line.getresponse().status == 202
         line.close()
+
+
+async def test_the_log_says_once_when_the_line_goes_and_when_it_comes_back(tmp_path, flash, capfd):
+    logs.set_up()
+    async with running(tmp_path, settings(flash.base_url)) as register:
+        await register.sell("1", wait=10)
+        flash.stop()
+        await sell(register, 5, "gone")
+        await until(lambda: connectivity_is(register, "offline"))
+        flash.start()
+        await register.sell("2", wait=10)
+        await all_settled(register)
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    states = [line["state"] for line in lines if line["event"] == "line to Flash"]
+    assert states == ["online", "offline", "online"]
+
+
+async def connectivity_is(register, state):
+    return (await register.status())["connectivity"] == state

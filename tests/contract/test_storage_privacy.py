@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -162,9 +162,13 @@ async def test_retention_strips_to_a_tombstone_that_still_gives_the_first_answer
             done = await register.sell("done", wait=10)
             flash.poison("bad", 422)
             failed = await register.sell("bad", wait=10)
+        flash.clock_skew = 29 * 86_400.0
         async with running(tmp_path, chosen, Later(29)) as register:
+            await register.sell("29 days on", wait=10)
             assert (await register.operation(done.json["id"]))["request"]
+        flash.clock_skew = 40 * 86_400.0
         async with running(tmp_path, chosen, Later(40)) as register:
+            await register.sell("40 days on", wait=10)
 
             async def stripped():
                 return (await register.operation(done.json["id"]))["request"] == {}
@@ -178,14 +182,49 @@ async def test_retention_strips_to_a_tombstone_that_still_gives_the_first_answer
             assert (conflict.status, conflict.json["code"]) == (409, "order-conflict")
             kept = await register.operation(failed.json["id"])
             assert (kept["status"], kept["request"]["externalOrderId"]) == ("failed", "bad")
-        assert flash.awards == {"done": 1}
+        assert flash.awards == {"done": 1, "29 days on": 1, "40 days on": 1}
+        flash.clock_skew = 500 * 86_400.0
         async with running(tmp_path, chosen, Later(500)) as register:
+            await register.sell("500 days on", wait=10)
 
             async def gone():
                 return (await register.call("GET", done.json["href"])).status == 404
 
             await until(gone)
             assert (await register.operation(failed.json["id"]))["status"] == "failed"
+
+
+@pytest.mark.parametrize("days", [-9000, 500])
+async def test_a_till_whose_clock_is_years_off_forgets_nothing(tmp_path, days):
+    """What it settled under the wrong date is kept, then and when the clock has been set right."""
+    with strict_flash() as flash:
+        chosen = settings(flash.base_url)
+        async with running(tmp_path, chosen) as register:
+            before = await register.sell("before", wait=10)
+        async with running(tmp_path, chosen, Later(days)) as register:
+            done = await register.sell("done", wait=10)
+            assert done.json["status"] == "succeeded"
+            assert "clock-skewed" in await register.conditions()
+            await tidied(tmp_path)
+            assert (await register.operation(before.json["id"]))["request"]
+        async with running(tmp_path, chosen) as register:
+            await register.sell("after", wait=10)
+
+            async def dated_anew():
+                settled_at = (await register.operation(done.json["id"]))["settledAt"]
+                return abs(datetime.fromisoformat(settled_at) - datetime.now(UTC)) < timedelta(days=1)
+
+            await until(dated_anew)
+            assert (await register.operation(done.json["id"]))["request"]
+
+
+async def tidied(data_dir):
+    """Housekeeping has been through since: it empties the log at its end."""
+
+    async def is_empty():
+        return (data_dir / "agent.db-wal").stat().st_size == 0
+
+    await until(is_empty)
 
 
 async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
@@ -197,7 +236,7 @@ async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
     sealer = Sealer(load_or_create_keys(tmp_path / "data.key", None))
     store = Store(database, sealer, clock)
     await store.start()
-    house = Housekeeping(database, clock, health, retention_days=30, tombstone_days=400)
+    house = Housekeeping(database, clock, health, skew_s=lambda: 0.0, retention_days=30, tombstone_days=400)
     house.start()
     largest = 0
     try:

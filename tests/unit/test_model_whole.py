@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from agent import jsons
 from agent.errors import Fault
-from agent.model import Customer, Discard, Document, Enrollment, OrderRef, Refund, Sale, faults_of, plain
+from agent.model import Customer, Discard, Document, DrillOrder, Enrollment, OrderRef, Refund, Sale, faults_of, plain
 
 MODELS = [Sale, Refund, Enrollment, Discard, Customer, OrderRef]
 CONTEXT = {"currency": "USD"}
@@ -194,3 +194,22 @@ def test_an_amount_is_taken_as_it_is_or_not_at_all(amount):
         assert fits
         assert sale.total_amount == amount
         assert Decimal(plain(sale.total_amount)) == amount
+
+
+def test_faults_are_in_plain_words():
+    wrong = {"externalOrderId": 5, "customer": 3, "lines": [3], "metadata": 5}
+    assert {fault.field: fault.message for fault in faults(Sale, wrong)[0]} == {
+        "externalOrderId": "must be a string",
+        "customer": "must be an object",
+        "totalAmount": "is required",
+        "lines.0": "must be an object",
+        "metadata": "must be an object",
+    }
+    more = {"email": "a@b.c", "phone": "x" * 65, "marketingConsent": "yes"}
+    assert {fault.message for fault in faults(Enrollment, more)[0]} == {
+        "must have at most 64 characters",
+        "must be true or false",
+    }
+    bounds = {"x": "must be a whole number", 0: "must be at least 1", 9999: "must be at most 7200"}
+    for seconds, message in bounds.items():
+        assert [fault.message for fault in faults(DrillOrder, {"seconds": seconds})[0]] == [message]
