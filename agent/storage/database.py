@@ -114,7 +114,7 @@ class Database:
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement, which commits by itself, and return all its rows."""
-        rows = await self._visit(lambda connection: connection.execute(sql, parameters).fetchall())
+        rows = await self._in_turn(lambda connection: connection.fetch(sql, parameters))
         if not sql.lstrip().startswith(_READING):
             stored = sql.startswith("INSERT") or len(parameters) > _PARAMETERS_A_ROW
             self._written(max(1, len(parameters) // _PARAMETERS_A_ROW), stored=stored)
@@ -131,7 +131,7 @@ class Database:
             connection.execute(then, parameters)
             return str(text)
 
-        text = await self._visit(call)
+        text = await self._in_turn(lambda connection: connection.visit(call))
         self._written(1, stored=False)
         return text
 
@@ -141,7 +141,7 @@ class Database:
         The next one is put together in the connection's thread once the last one is on disk: the disk never waits for
         a busy event loop. Ends early where somebody else wants the connection, and now and then for housekeeping.
         """
-        count = await self._visit(lambda connection: self._insert(connection, batches))
+        count = await self._in_turn(lambda connection: connection.visit(lambda inner: self._insert(inner, batches)))
         self._written(count, stored=count > 0)
 
     def _insert(self, connection: sqlite3.Connection, batches: Batches) -> int:
@@ -159,12 +159,12 @@ class Database:
                 break
         return total
 
-    async def _visit(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        """One call in the connection's thread, when it is this caller's turn."""
+    async def _in_turn(self, call: Callable[[Connection], Awaitable[T]]) -> T:
+        """One call of the connection, when it is this caller's turn."""
         async with self._turn():
             connection = await self._ready()
             try:
-                return await connection.run(call)
+                return await call(connection)
             except sqlite3.Error as error:
                 raise await self._translate(error) from error
             except _FileGoneError:
@@ -251,11 +251,7 @@ class Database:
         return shutil.disk_usage(self.path.parent).free
 
     async def _connect(self) -> Connection:
-        connection = await Connection.open(
-            lambda: sqlite3.connect(
-                self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=_CACHED_STATEMENTS
-            )
-        )
+        connection = await Connection.open(self.path, timeout_s=_BUSY_TIMEOUT_S, cached_statements=_CACHED_STATEMENTS)
         try:
             for pragma, expected in _PRAGMAS:
                 rows = await connection.fetch(f"PRAGMA {pragma}")
