@@ -192,5 +192,8 @@ async def test_the_pages_are_for_people_and_never_cached(register):
         assert "script" not in response.headers["Content-Security-Policy"]
     for route in ROUTES:
         assert route.path in page
+    for name, schema in (await served(register))["components"]["schemas"].items():
+        assert f"<h2 id={name}>" in page
+        assert all(f"<code>{field}" in page for field in schema["properties"])
     assert "<script" not in page
     assert json.dumps(await served(register)) == json.dumps(await served(register))
