@@ -1,5 +1,6 @@
 """Reading the outbox: one operation, a page of them, the backlog in numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,10 @@ from agent.outbox.operation import Operation, order_scope
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UNSETTLED
 from agent.storage import Database, Sealer
+from agent.storage.database import placeholders
 
 MAX_LISTED = 200
+MAX_PAGE_BYTES = 2 * 1024 * 1024  # opening more would hold the event loop, and with it every register
 _SCAN_LIMIT = 20_000
 
 
@@ -53,14 +56,16 @@ class Reading:
         conditions, parameters, indexed = self._conditions(wanted)
         floor = 0 if indexed else max(0, top - _SCAN_LIMIT)
         sql = (
-            f"SELECT {READ} FROM operation WHERE {' AND '.join(['seq < ?', 'seq >= ?', *conditions])} "  # noqa: S608
-            "ORDER BY seq DESC LIMIT ?"
+            f"SELECT seq, length(content) FROM operation "  # noqa: S608
+            f"WHERE {' AND '.join(['seq < ?', 'seq >= ?', *conditions])} ORDER BY seq DESC LIMIT ?"
         )
-        rows = await self._database.fetch(sql, [top, floor, *parameters, limit + 1])
-        operations = [self._rows.operation(row) for row in rows[:limit]]
+        found = await self._database.fetch(sql, [top, floor, *parameters, limit + 1])
+        page = _of_bearable_size(found[:limit])
+        sql = f"SELECT {READ} FROM operation WHERE seq IN ({placeholders(len(page))}) ORDER BY seq DESC"  # noqa: S608
+        operations = [self._rows.operation(row) for row in await self._database.fetch(sql, page)]
         await self._rows.add_waiting_for(self._database, operations)
-        if len(rows) > limit:
-            return operations, operations[-1].seq
+        if len(found) > len(page):
+            return operations, page[-1]
         return operations, floor if floor > 1 else None
 
     def _conditions(self, wanted: Filter) -> tuple[list[str], list[Any], bool]:
@@ -97,3 +102,15 @@ class Reading:
             "WHERE status = 'pending' AND status IN ('pending', 'failed') ORDER BY seq LIMIT 1"
         )
         return Counts(by_status.get("pending", 0), by_status.get("failed", 0), oldest[0][0] if oldest else None)
+
+
+def _of_bearable_size(found: Sequence[tuple[int, int | None]]) -> list[int]:
+    """The first of these rows (their number and size), at least one, as far as they may be opened in one go."""
+    page: list[int] = []
+    size = 0
+    for seq, length in found:
+        size += length or 0
+        if page and size > MAX_PAGE_BYTES:
+            break
+        page.append(seq)
+    return page

@@ -53,6 +53,18 @@ async def test_the_list_is_newest_first(register):
     assert (await listed(register))["nextCursor"] is None
 
 
+async def test_a_page_of_large_operations_is_short_and_nothing_is_left_out(register):
+    lines = [{"text": "x" * 180_000}]
+    accepted = [(await register.sell(str(number), lines=lines)).json["id"] for number in range(30)]
+    found, query = [], {"limit": 200}
+    while query.get("cursor", "") is not None:
+        page = await listed(register, **query)
+        assert 0 < len(page["operations"]) <= 12
+        found += [operation["id"] for operation in page["operations"]]
+        query["cursor"] = page["nextCursor"]
+    assert found == accepted[::-1]
+
+
 async def test_an_empty_list_is_a_list(register):
     assert await listed(register) == {"operations": [], "nextCursor": None}
 
