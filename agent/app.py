@@ -18,7 +18,7 @@ from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
 from agent.drill import Drill
-from agent.errors import DataKeyError
+from agent.errors import ConfigError, DataKeyError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.health import Health
@@ -29,6 +29,8 @@ from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.salvage import salvage
 from agent.outbox.store import Store
+from agent.receipt.templates import read_own
+from agent.receipt.wording import Wordings
 from agent.service import Service
 from agent.storage import Database, DataDir, NoSealer, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
@@ -108,6 +110,7 @@ class Agent:
             flash=flash,
             key_guard=guard,
             drill=drill,
+            wordings=self._wordings(),
         )
         line.changed = service.observe_line
         drill.ended = relay.wake
@@ -156,6 +159,14 @@ class Agent:
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         return Sealer(keys)
+
+    def _wordings(self) -> Wordings:
+        store, receipt = self._settings.store, self._settings.receipt
+        try:
+            own = read_own(receipt.templates_file) if receipt.templates_file else {}
+        except ValueError as fault:  # it was sound when the settings were loaded
+            raise ConfigError(f"[receipt] templates_file {receipt.templates_file}: {fault}.") from None
+        return Wordings(store.language, store.currency, own, negotiate=receipt.negotiate)
 
     def _flash_client(self) -> FlashClient:
         flash, store = self._settings.flash, self._settings.store

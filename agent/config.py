@@ -20,6 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import ConfigError
+from agent.receipt import LANGUAGES
+from agent.receipt.negotiation import supported
 
 APP_NAME = "flash-agent"
 ENV_PREFIX = "FLASH_AGENT_"
@@ -66,6 +68,23 @@ def _check_origin(value: str) -> str:
     return value.lower()
 
 
+def _check_language(value: str) -> str:
+    if supported(value) is None:
+        there_are = ", ".join(LANGUAGES)
+        raise ValueError(f"must be one of {there_are}, with a region where that matters, such as de-AT")
+    return value
+
+
+def _check_templates(value: Path) -> Path:
+    from agent.receipt.templates import read_own  # noqa: PLC0415 - few stores have lines of their own
+
+    try:
+        read_own(value)
+    except ValueError as fault:
+        raise ValueError(f"{value}: {fault}") from None
+    return value
+
+
 def _template(fields: frozenset[str], needed: str) -> AfterValidator:
     def check(value: str) -> str:
         try:
@@ -104,7 +123,7 @@ class Store(_Section):
     store_id: str | None = Field(default=None, min_length=1, max_length=128)
     till_id: str = Field(default="till-1", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$")
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
-    language: str = Field(default="en", pattern=r"^[A-Za-z]{2,3}([_\-][A-Za-z0-9]{2,8})*$")
+    language: Annotated[str, AfterValidator(_check_language)] = "en"
 
 
 class Api(_Section):
@@ -137,6 +156,13 @@ class Coupons(_Section):
     """What a coupon is worth while Flash cannot be asked."""
 
     offline: Literal["decline", "limited"] = "decline"
+
+
+class Receipt(_Section):
+    """The lines for receipts."""
+
+    templates_file: Annotated[Path, AfterValidator(_check_templates)] | None = None
+    negotiate: bool = True
 
 
 class Relay(_Section):
@@ -180,6 +206,7 @@ class Settings(BaseSettings):
     api: Api = Api()
     orders: Orders = Orders()
     coupons: Coupons = Coupons()
+    receipt: Receipt = Receipt()
     relay: Relay = Relay()
     storage: Storage = Storage()
     log: Log = Log()

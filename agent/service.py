@@ -20,9 +20,10 @@ from agent.outbox.operation import Operation
 from agent.outbox.reading import Counts
 from agent.outbox.relay import Relay
 from agent.outbox.store import Store
+from agent.receipt.wording import Wordings
 from agent.storage import Database
 
-FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill")
+FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill", "receipts")
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
 READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
@@ -45,6 +46,7 @@ class Service:
         flash: FlashClient,
         key_guard: KeyGuard,
         drill: Drill,
+        wordings: Wordings,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -57,6 +59,7 @@ class Service:
         self._flash = flash
         self._key_guard = key_guard
         self.drill = drill
+        self.wordings = wordings
         self._written_at = float("-inf")
         self._said_of_line = Connectivity.STARTING
         self._log = logs.get()

@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from agent.clock import rfc3339
 from agent.outbox.operation import Operation
-from agent.receipt import lines
+from agent.receipt.wording import Wording
 
 # What may be shown of a request: nothing that names a person. The customer is left out whole, for an external id may be
 # an e-mail address; so are names, phones and whatever a register put into lines.
@@ -150,7 +150,9 @@ class ProblemView(_Answer):
     operation: OperationRef | None = None
 
 
-def operation_json(operation: Operation, *, replayed: bool = False, differs: list[str] | None = None) -> dict[str, Any]:
+def operation_json(
+    operation: Operation, wording: Wording, *, replayed: bool = False, differs: list[str] | None = None
+) -> dict[str, Any]:
     """The fields of OperationView; built by hand, for this is the busiest path."""
     content, verdict = operation.content, operation.verdict
     request = content.request if content else {}
@@ -176,5 +178,5 @@ def operation_json(operation: Operation, *, replayed: bool = False, differs: lis
         "upstreamOrderId": content.upstream_order_id if content else None,
         "result": dict(verdict.result),
         "error": error,
-        "receipt": lines(operation),
+        "receipt": wording.operation(operation.kind, operation.status, verdict.result, request),
     }

@@ -18,9 +18,10 @@ from agent.delivery import Kind
 from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
 from agent.intake import Request
 from agent.model import Discard, Document, DrillOrder, faults_of
-from agent.outbox.operation import Accepted
+from agent.outbox.operation import Accepted, Operation
 from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
+from agent.receipt.wording import Wording
 from agent.service import Service
 
 D = TypeVar("D", bound=Document)
@@ -73,6 +74,21 @@ def request_key(call: Call, kind: Kind) -> str | None:
     return f"{call.caller.name}:{kind}:{value}"
 
 
+def wording_for(call: Call, headers: dict[str, str]) -> Wording:
+    """The receipt's language: the store's, or what the register asks for, which the answer's headers then say."""
+    asked = call.request.headers.getall("Accept-Language", None)
+    if asked is None:
+        return call.service.wordings.default
+    wording = call.service.wordings.asked(",".join(asked))
+    headers["Content-Language"] = wording.tag
+    return wording
+
+
+def _answer_operation(call: Call, operation: Operation, **more: Any) -> web.Response:
+    headers: dict[str, str] = {}
+    return answer({**operation_json(operation, wording_for(call, headers)), **more}, headers=headers)
+
+
 async def _accept(call: Call, kind: Kind, accept: Callable[[Request], Awaitable[Accepted]]) -> web.Response:
     preference = prefer.parse(call.request.headers.getall("Prefer", []))
     key = request_key(call, kind)
@@ -86,7 +102,8 @@ async def _accept(call: Call, kind: Kind, accept: Callable[[Request], Awaitable[
     if operation.status is Status.PENDING:
         operation = await call.service.send(operation, preference.wait_s)
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
-    document = operation_json(operation, replayed=accepted.replayed, differs=list(accepted.differs))
+    wording = wording_for(call, headers)
+    document = operation_json(operation, wording, replayed=accepted.replayed, differs=list(accepted.differs))
     return answer(document, 202 if operation.status is Status.PENDING else 200, headers)
 
 
@@ -107,7 +124,7 @@ async def post_enrollment(call: Call) -> web.Response:
 
 async def get_operation(call: Call) -> web.Response:
     """One operation."""
-    return answer(operation_json(await call.service.store.get(_operation_id(call))))
+    return _answer_operation(call, await call.service.store.get(_operation_id(call)))
 
 
 async def list_operations(call: Call) -> web.Response:
@@ -123,20 +140,23 @@ async def list_operations(call: Call) -> web.Response:
     operations, before = await call.service.store.select(
         wanted, _limit(query.get("limit")), _cursor(query.get("cursor"))
     )
-    shown = [operation_json(operation) for operation in operations]
-    return answer({"operations": shown, "nextCursor": None if before is None else _spell_cursor(before)})
+    headers: dict[str, str] = {}
+    wording = wording_for(call, headers)
+    shown = [operation_json(operation, wording) for operation in operations]
+    page = {"operations": shown, "nextCursor": None if before is None else _spell_cursor(before)}
+    return answer(page, headers=headers)
 
 
 async def retry_operation(call: Call) -> web.Response:
     """Send a failed operation again."""
-    return answer(operation_json(await call.service.retry(_operation_id(call))))
+    return _answer_operation(call, await call.service.retry(_operation_id(call)))
 
 
 async def discard_operation(call: Call) -> web.Response:
     """Give an operation up, with a reason."""
     discard = _validated(Discard, await read_object(call.request), "The document has faults; nothing was changed.")
     operation, dependents = await call.service.discard(_operation_id(call), call.caller.name, discard.reason)
-    return answer({**operation_json(operation), "dependents": dependents})
+    return _answer_operation(call, operation, dependents=dependents)
 
 
 async def get_status(call: Call) -> web.Response:

@@ -41,6 +41,8 @@ class Route:
 _ID = Parameter("id", "path", "The operation's id.")
 _PREFER = Parameter("Prefer", "header", "`wait=S`: hold the answer up to S seconds (30 at most). `handling=strict`.")
 _KEY = Parameter("Idempotency-Key", "header", "The register's own key: the same one returns the same operation.")
+_LANGUAGE = Parameter("Accept-Language", "header", "The language of `receipt`: en, de, fr, es, zh or ja.")
+_HEADERS = (_PREFER, _KEY, _LANGUAGE)
 _ACCEPT = {200: documents.OperationView, 202: documents.OperationView}
 _ACCEPT_PROBLEMS = (400, 409, 413, 415, 422, 503, 507)
 _LIST = (
@@ -75,7 +77,7 @@ ROUTES: tuple[Route, ...] = (
         handlers.post_enrollment,
         _ACCEPT,
         Enrollment,
-        (_PREFER, _KEY),
+        _HEADERS,
         _ACCEPT_PROBLEMS,
     ),
     Route(
@@ -87,7 +89,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.REGISTER,
         handlers.list_operations,
         {200: documents.OperationList},
-        parameters=_LIST,
+        parameters=(*_LIST, _LANGUAGE),
         problems=(422, 503),
     ),
     Route(
@@ -96,7 +98,7 @@ ROUTES: tuple[Route, ...] = (
         Scope.REGISTER,
         handlers.get_operation,
         {200: documents.OperationView},
-        parameters=(_ID,),
+        parameters=(_ID, _LANGUAGE),
         problems=(404, 503),
     ),
     Route(
@@ -106,7 +108,7 @@ ROUTES: tuple[Route, ...] = (
         handlers.discard_operation,
         {200: documents.DiscardView},
         Discard,
-        (_ID,),
+        (_ID, _LANGUAGE),
         (400, 404, 409, 413, 415, 422, 503, 507),
     ),
     Route(
@@ -115,12 +117,10 @@ ROUTES: tuple[Route, ...] = (
         Scope.OPERATOR,
         handlers.retry_operation,
         {200: documents.OperationView},
-        parameters=(_ID,),
+        parameters=(_ID, _LANGUAGE),
         problems=(404, 409, 503, 507),
     ),
-    Route(
-        "/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, (_PREFER, _KEY), _ACCEPT_PROBLEMS
-    ),
-    Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, (_PREFER, _KEY), _ACCEPT_PROBLEMS),
+    Route("/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, _HEADERS, _ACCEPT_PROBLEMS),
+    Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/status", "GET", Scope.REGISTER, handlers.get_status, {200: documents.StatusView}, problems=(503,)),
 )
