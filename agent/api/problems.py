@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from aiohttp import web
-
 from agent import jsons
+from agent.api.answers import Answer
 from agent.errors import Refusal
 
 CONTENT_TYPE = "application/problem+json"
@@ -28,13 +27,11 @@ def body_of(refusal: Refusal) -> dict[str, Any]:
     return document
 
 
-def response_to(refusal: Refusal) -> web.Response:
+def response_to(refusal: Refusal) -> Answer:
     """The answer to a register."""
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Content-Type": CONTENT_TYPE}
     if refusal.retry_after_s is not None:
         headers["Retry-After"] = str(refusal.retry_after_s)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(
-        body=jsons.encode(body_of(refusal)), status=refusal.status, content_type=CONTENT_TYPE, headers=headers
-    )
+    return Answer(jsons.encode(body_of(refusal)), refusal.status, headers)
