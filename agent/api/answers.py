@@ -4,8 +4,12 @@ aiohttp parses the requests, keeps the connections and calls `prepare` and `writ
 rendering (a case-insensitive multidict of headers, cookies, compression, chunks) took 13 of the 35 µs that a request
 costs it; what a register gets needs none of that. Anything that is more than a whole body, a stream say, is an ordinary
 `web.StreamResponse`.
+
+The answers of one turn of the event loop are written together at its end (`Departures`). A group commit makes many
+answers ready at once, and a write that wakes a sleeping register costs three times one that finds it awake.
 """
 
+import asyncio
 import functools
 import time
 from collections.abc import Mapping
@@ -18,6 +22,26 @@ from aiohttp import HttpVersion11, web
 _PLAIN = {"Cache-Control": "no-store", "Content-Type": "application/json"}
 
 
+class Departures:
+    """What is to be written at the end of this turn of the event loop, in the order in which it was handed in."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[asyncio.Transport, bytes]] = []
+
+    def add(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write it soon."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.leave)
+        self._waiting.append((transport, data))
+
+    def leave(self) -> None:
+        """Write it now."""
+        waiting, self._waiting = self._waiting, []
+        for transport, data in waiting:
+            if not transport.is_closing():
+                transport.write(data)
+
+
 class Answer(web.Response):
     """JSON unless the headers say otherwise; never cached. `headers` can be changed until it is written."""
 
@@ -27,6 +51,7 @@ class Answer(web.Response):
         self._code = status
         self._named = {**_PLAIN, **headers} if headers else _PLAIN.copy()
         self._request: web.BaseRequest | None = None
+        self.departures: Departures | None = None  # None: written at once
 
     @property
     def headers(self) -> dict[str, str]:  # type: ignore[override]
@@ -50,15 +75,20 @@ class Answer(web.Response):
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - as aiohttp has it
         """Write everything; raises ConnectionError when the register has hung up."""
         request, body = self._request, self._whole
-        assert request is not None, "prepared first"  # noqa: S101
-        old = request.version < HttpVersion11
-        head = _head(self._code, tuple(self._named.items()), request.keep_alive, old)
-        length = len(body)
-        if request.method == "HEAD":
-            body = b""
-        await request.writer.write(
-            b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, _date(int(time.time())), length, body)
-        )
+        if request is None or (transport := request.transport) is None or transport.is_closing():
+            raise ConnectionResetError("The register has hung up.")
+        lasting, old = request.keep_alive, request.version < HttpVersion11
+        head = _head(self._code, tuple(self._named.items()), lasting, old)
+        fields = b"%bDate: %b\r\nContent-Length: %d\r\n\r\n" % (head, _date(int(time.time())), len(body))
+        whole = fields if request.method == "HEAD" else fields + body
+        departures = self.departures
+        if departures is not None and lasting and not transport.get_write_buffer_size():
+            departures.add(transport, whole)
+            return
+        # The connection may be closed as soon as this returns, or the register does not read what it asked for.
+        if departures is not None:
+            departures.leave()
+        await request.writer.write(whole)
 
 
 @functools.lru_cache(maxsize=256)

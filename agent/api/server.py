@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -10,6 +10,7 @@ from aiohttp.http import RawRequestMessage
 
 from agent import logs
 from agent.api import guard as guards
+from agent.api.answers import Answer, Departures
 from agent.api.guard import Guard, Scope
 from agent.api.handlers import Call, answer
 from agent.api.loopback import BACKLOG
@@ -48,6 +49,7 @@ class Server:
         self._open_metrics = open_metrics
         self._max_body_bytes = max_body_bytes
         self._paths = Paths()
+        self._departures = Departures()
         self._runner: web.ServerRunner | None = None
         self._log = logs.get()
         self.port: int = sockets[0].getsockname()[1]
@@ -83,13 +85,13 @@ class Server:
 
     def _endpoint(self, route: Route) -> Endpoint:
         scope = Scope.PUBLIC if route.path == "/metrics" and self._open_metrics else route.scope
-        guard, service = self._guard, self._service
+        guard, service, handler, takes_json = self._guard, self._service, route.handler, route.body is not None
 
-        async def endpoint(request: web.BaseRequest, parameters: Mapping[str, str]) -> web.StreamResponse:
+        def endpoint(request: web.BaseRequest, parameters: Mapping[str, str]) -> Awaitable[web.StreamResponse]:
             caller = guard.caller(request, scope)
-            if route.body is not None:
+            if takes_json:
                 guard.check_json(request)
-            return await route.handler(Call(request, caller, service, parameters))
+            return handler(Call(request, caller, service, parameters))
 
         return endpoint
 
@@ -101,27 +103,30 @@ class Server:
                 await _expect_continue(request)
             self._guard.check_host(request)
             origin = self._guard.check_origin(request)
-            response = await self._dispatch(request, found, origin)
+            endpoint = found.methods.get(request.method)
+            response = (
+                self._no_endpoint(request, found, origin)
+                if endpoint is None
+                else await endpoint(request, found.parameters)
+            )
         except Refusal as refusal:
             response = response_to(refusal)
-        guards.open_to(origin, response)
-        response.headers[hdrs.SERVER] = _SERVER_NAME
-        return response
-
-    async def _dispatch(self, request: web.BaseRequest, found: Found, origin: str | None) -> web.StreamResponse:
-        endpoint = found.methods.get(request.method)
-        try:
-            if endpoint is not None:
-                return await endpoint(request, found.parameters)
-        except (Refusal, ConnectionError):
+        except ConnectionError:
             raise
         except web.HTTPRequestEntityTooLarge:
-            raise TooLargeError(f"A body may have at most {self._max_body_bytes} bytes.") from None
+            response = response_to(TooLargeError(f"A body may have at most {self._max_body_bytes} bytes."))
         except web.HTTPException as error:
-            raise BadRequestError(error.reason) from None
+            response = response_to(BadRequestError(error.reason))
         except Exception:  # noqa: BLE001 - a register always gets an answer
             self._log.exception("request failed", method=request.method)
-            return response_to(Refusal("The agent failed; its log says why.", stored=True))
+            response = response_to(Refusal("The agent failed; its log says why.", stored=True))
+        guards.open_to(origin, response)
+        response.headers[hdrs.SERVER] = _SERVER_NAME
+        if isinstance(response, Answer):
+            response.departures = self._departures
+        return response
+
+    def _no_endpoint(self, request: web.BaseRequest, found: Found, origin: str | None) -> web.Response:
         if not found.methods:
             raise NotFoundError("There is no such path; see /openapi.json.")
         if request.method == "OPTIONS":
