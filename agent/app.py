@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent import logs, outbox
+from agent.api import documents
 from agent.api.guard import Guard, Scope
 from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
@@ -19,6 +20,7 @@ from agent.clock import Clock
 from agent.config import Settings
 from agent.drill import Drill
 from agent.errors import ConfigError, DataKeyError
+from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.health import Health
@@ -98,6 +100,10 @@ class Agent:
             line.hold_key(probe_now=True)
         options = RelayOptions(settings.relay.max_in_flight, settings.relay.batch_size, settings.relay.order_wait_h)
         relay = Relay(store, flash, line, clock, options, probe=guard.probe)
+        wordings = self._wordings()
+        events = Events(
+            store, line, health, clock, lambda operation: documents.operation_event(operation, wordings.default)
+        )
         service = Service(
             settings=settings,
             clock=clock,
@@ -110,14 +116,23 @@ class Agent:
             flash=flash,
             key_guard=guard,
             drill=drill,
-            wordings=self._wordings(),
+            wordings=wordings,
+            events=events,
         )
-        line.changed = service.observe_line
+
+        def line_changed() -> None:
+            service.observe_line()
+            events.touch()
+
+        line.changed = line_changed
+        health.changed = events.touch
+        events.recount = service.count
         drill.ended = relay.wake
         if not locked:
             await relay.start()
             self._stack.push_async_callback(relay.stop)
         await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
+        self._stack.push_async_callback(events.stop)
         self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
         self._keep_house(database, flash)
         await service.count()

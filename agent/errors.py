@@ -16,6 +16,7 @@
         ├── MediaTypeError          415
         ├── WrongHostError          421
         ├── InvalidError            422  every fault of the document, named
+        ├── TooManyStreamsError     429  so many streams of events are open already
         ├── OverloadedError         503  too much is being accepted at once
         ├── StorageUnavailableError 503  the database cannot be used now
         │   └── DataKeyError        503  the data key is missing or is not the one that sealed the rows
@@ -133,6 +134,10 @@ class WrongHostError(Refusal):
 
 class InvalidError(Refusal):
     code, status, title = "validation", 422, "The document has faults"
+
+
+class TooManyStreamsError(Refusal):
+    code, status, title, retryable = "too-many-streams", 429, "Too many streams of events", True
 
 
 class OverloadedError(Refusal):

@@ -4,7 +4,7 @@ A condition is raised by the part that sees the fault and cleared by the same pa
 call, the metrics and the console show what is raised; nobody parses log lines to learn how the agent is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,12 +21,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One kind of fault: what it means and what to do about it, in words for a store's IT."""
+    """One kind of fault: what it means and what to do about it, in words for a store's IT.
+
+    `counts`: its detail says how many, so that another detail is news; elsewhere it may count down by the second.
+    """
 
     code: str
     severity: Severity
     text: str
     mend: str
+    counts: bool = False
 
 
 _DECLARED = (
@@ -83,6 +87,7 @@ _DECLARED = (
         Severity.WARNING,
         "Operations failed for good and wait for a person.",
         "flash-agent operations list --status failed; then retry or discard each.",
+        counts=True,
     ),
     Condition(
         "clock-skewed",
@@ -151,20 +156,29 @@ class Raised:
 
 
 class Health:
-    """The conditions that hold now."""
+    """The conditions that hold now. `changed` is called when one was raised or cleared, or counts anew."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._raised: dict[str, Raised] = {}
+        self.version = 0  # of what holds: another one whenever `changed` is called
+        self.changed: Callable[[], None] = lambda: None
 
     def set(self, code: str, *, active: bool, detail: str = "") -> None:
         """Raise or clear the declared condition `code`; the time of the first raise is kept."""
         if not active:
-            self._raised.pop(code, None)
+            if self._raised.pop(code, None) is not None:
+                self._tell()
             return
         before = self._raised.get(code)
         since = before.since_ms if before else to_ms(self._clock.now())
         self._raised[code] = Raised(CONDITIONS[code], since, detail)
+        if before is None or (CONDITIONS[code].counts and before.detail != detail):
+            self._tell()
+
+    def _tell(self) -> None:
+        self.version += 1
+        self.changed()
 
     def __contains__(self, code: str) -> bool:
         return code in self._raised

@@ -11,6 +11,7 @@ from agent.config import Settings
 from agent.delivery import Kind
 from agent.drill import Drill
 from agent.errors import StorageUnavailableError
+from agent.events import Events
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
@@ -23,7 +24,7 @@ from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
 from agent.storage import Database
 
-FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill", "receipts")
+FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill", "receipts", "events")
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
 READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
@@ -47,6 +48,7 @@ class Service:
         key_guard: KeyGuard,
         drill: Drill,
         wordings: Wordings,
+        events: Events,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -60,6 +62,7 @@ class Service:
         self._key_guard = key_guard
         self.drill = drill
         self.wordings = wordings
+        self.events = events
         self._written_at = float("-inf")
         self._said_of_line = Connectivity.STARTING
         self._log = logs.get()

@@ -150,6 +150,13 @@ class ProblemView(_Answer):
     operation: OperationRef | None = None
 
 
+def operation_event(operation: Operation, wording: Wording) -> dict[str, Any]:
+    """As operation_json, for whoever listens: without `honor`, which is given in the answer to a POST alone."""
+    document = operation_json(operation, wording)
+    document.pop("honor", None)
+    return document
+
+
 def operation_json(
     operation: Operation, wording: Wording, *, replayed: bool = False, differs: list[str] | None = None
 ) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from agent import jsons
 from agent.api import prefer
 from agent.api.answers import Answer
 from agent.api.documents import operation_json
-from agent.api.guard import Caller
+from agent.api.guard import Caller, Scope
+from agent.api.streaming import EventStream, keep_small
 from agent.delivery import Kind
 from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
+from agent.events import MAX_STREAMS, REGISTER_STREAMS
 from agent.intake import Request
 from agent.model import Discard, Document, DrillOrder, faults_of
 from agent.outbox.operation import Accepted, Operation
@@ -162,6 +164,22 @@ async def discard_operation(call: Call) -> web.Response:
     discard = _validated(Discard, await read_object(call.request), "The document has faults; nothing was changed.")
     operation, dependents = await call.service.discard(_operation_id(call), call.caller.name, discard.reason)
     return _answer_operation(call, operation, dependents=dependents)
+
+
+async def get_events(call: Call) -> web.StreamResponse:
+    """What becomes of operations, how the line is and what needs attention, as it happens.
+
+    Server-Sent Events: `operation` (as GET /v1/operations/{id} shows it, without `honor`), `connectivity`, `attention`,
+    and `resync` where more was missed than is told one by one. The first event tells the connectivity. After a
+    connection was lost, send the last id that was heard as Last-Event-ID; an operation may be told again.
+    """
+    transport = call.request.transport
+    if transport is None:
+        raise ConnectionResetError("the register has gone")
+    limit = MAX_STREAMS if call.caller.may(Scope.OPERATOR) else REGISTER_STREAMS
+    last_id = call.request.headers.get("Last-Event-ID") or None
+    keep_small(transport)
+    return EventStream(await call.service.events.open(call.request.protocol, transport.abort, limit, last_id))
 
 
 async def get_status(call: Call) -> web.Response:

@@ -27,6 +27,7 @@ _TITLES = {
     415: "The body must be JSON",
     421: "Meant for another host",
     422: "The document has faults, each named in `errors`",
+    429: "Too many streams are open already",
     503: "Nothing can be stored or asked now; try again",
     507: "The disk is full",
 }
@@ -68,7 +69,7 @@ def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]
     responses: dict[str, Any] = {}
     for status, model in route.answers.items():
         content = (
-            {"text/plain": {"schema": {"type": "string"}}}
+            {route.media: {"schema": {"type": "string"}}}
             if model is None
             else {"application/json": {"schema": names[model, "serialization"]}}
         )

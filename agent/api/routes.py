@@ -36,6 +36,7 @@ class Route:
     body: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
+    media: str = "text/plain"  # of an answer without a model
 
 
 _ID = Parameter("id", "path", "The operation's id.")
@@ -43,6 +44,7 @@ _PREFER = Parameter("Prefer", "header", "`wait=S`: hold the answer up to S secon
 _KEY = Parameter("Idempotency-Key", "header", "The register's own key: the same one returns the same operation.")
 _LANGUAGE = Parameter("Accept-Language", "header", "The language of `receipt`: en, de, fr, es, zh or ja.")
 _HEADERS = (_PREFER, _KEY, _LANGUAGE)
+_LAST_EVENT = Parameter("Last-Event-ID", "header", "The id of the last event that was heard: what came since is told.")
 _ACCEPT = {200: documents.OperationView, 202: documents.OperationView}
 _ACCEPT_PROBLEMS = (400, 409, 413, 415, 422, 503, 507)
 _LIST = (
@@ -79,6 +81,16 @@ ROUTES: tuple[Route, ...] = (
         Enrollment,
         _HEADERS,
         _ACCEPT_PROBLEMS,
+    ),
+    Route(
+        "/v1/events",
+        "GET",
+        Scope.REGISTER,
+        handlers.get_events,
+        {200: None},
+        parameters=(_LAST_EVENT,),
+        problems=(429, 503),
+        media="text/event-stream",
     ),
     Route(
         "/v1/key/confirm", "POST", Scope.OPERATOR, handlers.confirm_key, {200: documents.StatusView}, problems=(503,)

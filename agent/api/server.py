@@ -17,6 +17,7 @@ from agent.api.loopback import BACKLOG
 from agent.api.paths import Endpoint, Found, Paths
 from agent.api.problems import response_to
 from agent.api.routes import ROUTES, Route
+from agent.api.streaming import Connections
 from agent.errors import (
     BadRequestError,
     MethodError,
@@ -61,7 +62,13 @@ class Server:
         for method in ("GET", "HEAD"):
             self._paths.add("/openapi.json", method, _serve_openapi)
             self._paths.add("/docs", method, _serve_docs)
-        server = web.Server(self._serve, request_factory=self._request, access_log=None, keepalive_timeout=KEEP_ALIVE_S)
+        server = Connections(
+            self._serve,
+            request_factory=self._request,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_S,
+            lost=self._service.events.lost,
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         for bound in self._sockets:

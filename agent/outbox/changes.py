@@ -40,6 +40,10 @@ class Changes:
         """Tell this one too, from now on."""
         self._listeners.append(listener)
 
+    def ignore(self, listener: Listener) -> None:
+        """Tell this one nothing more; while nobody listens a commit costs nothing here."""
+        self._listeners.remove(listener)
+
     def __bool__(self) -> bool:
         return bool(self._listeners)
 

@@ -4,8 +4,8 @@ The write-ahead log is copied into the database after every CHECKPOINT_WRITES ro
 then it is emptied, so that deleted content is gone from the disk. Rows are counted because the file's size says
 nothing: after a checkpoint SQLite writes it again from the beginning without shrinking it. Settled operations lose
 their content after the retention time and their tombstone later, and only while Flash's clock says that the till's is
-right: a clock that woke up years ahead would forget what was settled this morning. Failures are never touched. Nothing
-is timed while nothing is written.
+right: a clock that woke up years ahead would forget what was settled this morning. Failures are never touched. Of the
+log of changes the newest entries are kept. Nothing is timed while nothing is written.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ CHECKPOINT_WRITES = 600  # at four pages of 4 KiB each about 10 MiB, and a pause
 IDLE_S = 2.0
 PRUNE_EVERY_S = 6 * 3600.0
 PRUNE_ROWS = 500
+KEPT_CHANGES = 20_000  # a reader of events that was away for longer lists the operations instead
 LOW_DISK_BYTES = 256 * 1024 * 1024
 MAX_SKEW_S = 86_400.0
 _DAY_MS = 86_400_000
@@ -54,6 +55,12 @@ DELETE FROM operation
 WHERE seq IN (SELECT seq FROM operation WHERE content IS NULL AND settled_at < ? ORDER BY settled_at LIMIT ?)
 RETURNING seq
 """
+# The newest is always kept: its number must not be given again.
+_FORGET_CHANGES = """
+DELETE FROM change
+WHERE n IN (SELECT n FROM change WHERE n <= (SELECT max(n) FROM change) - ? ORDER BY n LIMIT ?)
+RETURNING n
+"""
 
 
 class Housekeeping:
@@ -79,6 +86,7 @@ class Housekeeping:
         self._oversize = asyncio.Event()
         self._rows = 0
         self._pruned_at = float("-inf")
+        self._trimmed_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._log = logs.get()
 
@@ -125,6 +133,9 @@ class Housekeeping:
                 self._rows = 0
                 await self._database.checkpoint()
         self.check_disk()
+        if self._clock.monotonic() - self._trimmed_at > PRUNE_EVERY_S:
+            await self.trim()
+            self._trimmed_at = self._clock.monotonic()
         skew_s = self._skew_s()
         clock_is_right = skew_s is not None and abs(skew_s) < MAX_SKEW_S
         if clock_is_right and self._clock.monotonic() - self._pruned_at > PRUNE_EVERY_S:
@@ -152,4 +163,9 @@ class Housekeeping:
                 removed = await transaction.fetch(_REMOVE, [now - self._tombstone_ms, PRUNE_ROWS])
                 await transaction.fetch(_FORGET_KEYS, [str([seq for (seq,) in removed])])
             if len(removed) < PRUNE_ROWS:
-                return
+                break
+
+    async def trim(self) -> None:
+        """Forget all but the newest changes, a few at a time."""
+        while len(await self._database.fetch(_FORGET_CHANGES, [KEPT_CHANGES, PRUNE_ROWS])) == PRUNE_ROWS:
+            pass

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from agent.outbox.history import EPOCH_FACT
 from agent.storage import Database, IntegrityError, Transaction
 from agent.storage.damaged import DamagedDatabase
 from agent.storage.database import values_rows
@@ -42,6 +43,8 @@ async def salvage(database: Database, damaged: Path) -> int | None:
             for key in await asyncio.to_thread(source.rows, "request_key", ["hash", "seq"]):
                 await transaction.fetch("INSERT OR IGNORE INTO request_key (hash, seq) VALUES (?, ?)", key)
             for row in await asyncio.to_thread(source.rows, "fact", ["name", "value"]):
+                if row[0] == EPOCH_FACT:
+                    continue  # the log of changes is not taken over, so whoever read it must not go on as if it were
                 await transaction.fetch("INSERT OR IGNORE INTO fact (name, value) VALUES (?, ?)", row)
             await transaction.fetch(_FREE)
             await transaction.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [fact, b"1"])

@@ -175,3 +175,16 @@ BEGIN
   DELETE FROM subject
   WHERE hash IN (SELECT value FROM json_each(NEW.subjects)) AND kind = NEW.kind AND seq = NEW.seq;
 END;
+
+-- The log of changes: which operation took another status, in the order of the commits, whatever wrote it. Accepting
+-- writes nothing here, for `seq` tells what was accepted since. Bounded by housekeeping, which never removes the newest.
+CREATE TABLE change (
+  n INTEGER PRIMARY KEY,
+  operation INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER operation_changed AFTER UPDATE OF status ON operation
+WHEN NEW.status <> OLD.status
+BEGIN
+  INSERT INTO change (operation) VALUES (NEW.seq);
+END;
