@@ -12,6 +12,7 @@
         ├── NotFoundError           404  no such operation or path
         ├── MethodError             405
         ├── ConflictError           409  order-conflict, refund-conflict, idempotency-conflict, illegal-transition
+        ├── GoneError               410  a day past its retention
         ├── TooLargeError           413
         ├── MediaTypeError          415
         ├── WrongHostError          421
@@ -118,6 +119,10 @@ class MethodError(Refusal):
 
 class ConflictError(Refusal):
     code, status, title = "conflict", 409, "This contradicts what the agent already has"
+
+
+class GoneError(Refusal):
+    code, status, title = "past-retention", 410, "This is no longer kept"
 
 
 class TooLargeError(Refusal):

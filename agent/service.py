@@ -3,6 +3,8 @@
 Built by the composition root; fails with the errors of the rooms below.
 """
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 from agent import __version__, logs
@@ -10,7 +12,7 @@ from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
 from agent.delivery import Kind
 from agent.drill import Drill
-from agent.errors import StorageUnavailableError
+from agent.errors import Fault, GoneError, InvalidError, StorageUnavailableError
 from agent.events import Events
 from agent.flash.client import FlashClient
 from agent.health import Health
@@ -23,8 +25,9 @@ from agent.outbox.relay import Relay
 from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
 from agent.storage import Database
+from agent.summary import DaySummary, local_day
 
-FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill", "receipts", "events")
+FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill", "receipts", "events", "summary")
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
 READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
@@ -64,6 +67,7 @@ class Service:
         self.wordings = wordings
         self.events = events
         self._written_at = float("-inf")
+        self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
         self._log = logs.get()
 
@@ -157,6 +161,33 @@ class Service:
             "storeId": self._settings.store.store_id,
             "tillId": self._settings.store.till_id,
             "conditions": [raised.as_json() for raised in self._health],
+        }
+
+    async def summary(self, business_date: str) -> dict[str, Any]:
+        """The fields of SummaryView; one day at a time. Raises GoneError for a day whose tombstones may be removed."""
+        try:
+            begin, end = local_day(business_date)
+        except ValueError as error:
+            fault = Fault("businessDate", f"is out of range: {error}")
+            raise InvalidError("A query parameter is wrong.", faults=[fault]) from None
+        kept = self._settings.storage
+        days = max(kept.tombstone_days, kept.retention_days)
+        now = self._clock.now() + timedelta(seconds=self._flash.clock_skew_s or 0)
+        if now - end > timedelta(days=days):
+            raise GoneError(
+                f"That day is past its retention: operations are kept {days} days ([storage] in the settings)."
+            )
+        async with self._summing:
+            as_of = to_ms(self._clock.now())
+            day = DaySummary(business_date, self._settings.store.currency)
+            async for operation in self.store.days.operations(business_date, to_ms(begin), to_ms(end)):
+                day.add(operation)
+        return {
+            **day.as_json(),
+            "asOf": rfc3339(as_of),
+            "localDay": {"from": begin.isoformat(), "to": end.isoformat()},
+            "storeId": self._settings.store.store_id,
+            "tillId": self._settings.store.till_id,
         }
 
     async def metrics(self) -> bytes:

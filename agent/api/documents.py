@@ -116,6 +116,82 @@ class DrillView(_Answer):
     seconds_left: int | None
 
 
+class FigureView(_Answer):
+    """How many, and by currency what they sum to (decimal strings); null once retention has stripped the day."""
+
+    count: int
+    amounts: dict[str, str] | None
+
+
+class MoneyView(FigureView):
+    """All but the discarded, then by status."""
+
+    pending: FigureView
+    succeeded: FigureView
+    declined: FigureView
+    failed: FigureView
+    discarded: FigureView
+
+
+class SalesView(MoneyView):
+    """`notAMember` are part of `succeeded`; null once retention has stripped the day."""
+
+    not_a_member: FigureView | None
+
+
+class RefundsView(MoneyView):
+    """`withoutAmount`: so many name no amount (all that was left of a sale unknown here); no sum has them."""
+
+    without_amount: int
+
+
+class PointsView(_Answer):
+    """As Flash said."""
+
+    awarded: int
+    clawed_back: int
+
+
+class EnrollmentsView(_Answer):
+    """All but the discarded, then by status; by the local day of their acceptance."""
+
+    count: int
+    pending: int
+    succeeded: int
+    declined: int
+    failed: int
+    discarded: int
+
+
+class LocalDayView(_Answer):
+    """From when to before when operations without a business date were put into the day."""
+
+    begin: str = Field(alias="from")
+    end: str = Field(alias="to")
+
+
+class SummaryView(_Answer):
+    """A day in numbers.
+
+    `complete` false: retention has stripped some of its operations (`stripped`), or a damaged disk has cost them
+    (`unreadable`). `undated`: so many sales and refunds have no business date and count by their acceptance.
+    """
+
+    business_date: str
+    store_id: str | None
+    till_id: str
+    as_of: str
+    local_day: LocalDayView
+    complete: bool
+    stripped: int
+    unreadable: int
+    undated: int
+    sales: SalesView
+    refunds: RefundsView
+    points: PointsView | None
+    enrollments: EnrollmentsView
+
+
 class HealthView(_Answer):
     """Whether the agent lives, or is ready."""
 

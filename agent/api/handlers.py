@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from agent import jsons
 from agent.api import prefer
@@ -20,7 +20,7 @@ from agent.delivery import Kind
 from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
 from agent.intake import Request
-from agent.model import Discard, Document, DrillOrder, faults_of
+from agent.model import Date, Discard, Document, DrillOrder, faults_of
 from agent.outbox.operation import Accepted, Operation
 from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
@@ -30,6 +30,7 @@ from agent.service import Service
 D = TypeVar("D", bound=Document)
 _REQUEST_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_DATE: TypeAdapter[str] = TypeAdapter(Date)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -216,6 +217,18 @@ async def stop_drill(call: Call) -> web.Response:
 def _drill(call: Call) -> web.Response:
     drill = call.service.drill
     return answer({"active": drill.is_on, "endsAt": drill.ends_at, "secondsLeft": drill.left_s})
+
+
+async def get_summary(call: Call) -> web.Response:
+    """A day in numbers, to be compared with the Z report.
+
+    Operations without a business date count by the local day of their acceptance.
+    """
+    try:
+        wanted = _DATE.validate_python(call.request.query.get("businessDate"))
+    except ValidationError:
+        raise _fault("businessDate", "is required: a date, such as 2026-11-22") from None
+    return answer(await call.service.summary(wanted))
 
 
 async def get_metrics(call: Call) -> web.Response:

@@ -23,6 +23,7 @@ _TITLES = {
     404: "There is no such thing",
     405: "The path does not take this method",
     409: "It contradicts what the agent has",
+    410: "It is past its retention",
     413: "The body is too large",
     415: "The body must be JSON",
     421: "Meant for another host",

@@ -135,4 +135,13 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/status", "GET", Scope.REGISTER, handlers.get_status, {200: documents.StatusView}, problems=(503,)),
+    Route(
+        "/v1/summary",
+        "GET",
+        Scope.REGISTER,
+        handlers.get_summary,
+        {200: documents.SummaryView},
+        parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD."),),
+        problems=(410, 422, 503),
+    ),
 )

@@ -133,7 +133,8 @@ class Acceptor:
             raise StorageUnavailableError("The agent is shutting down.", retry_after_s=5)
         if len(self._queue) >= MAX_WAITING:
             raise OverloadedError("Too many requests wait to be stored.", retry_after_s=1)
-        operation_id, accepted_at = new_id(), to_ms(self._clock.now())
+        accepted_at = to_ms(self._clock.now())
+        operation_id = new_id(accepted_at)
         row = self._row(draft, operation_id, accepted_at)
         waiting = _Waiting(draft, operation_id, row, accepted_at, self._loop.create_future())
         self._queue.append(waiting)

@@ -4,7 +4,6 @@
 """
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,14 +19,21 @@ _CHANCE_BYTES = 10
 _chance = bytearray()  # fetched in larger pieces: a system call a sale would be felt
 
 
-def new_id() -> str:
-    """`op_` and 32 hex digits: 48 bits of time, 80 of chance, so that ids sort by time and need no coordination."""
+def new_id(accepted_at: int) -> str:
+    """`op_` and 32 hex digits: 48 bits of time (milliseconds), 80 of chance.
+
+    Ids sort by the time of acceptance, whatever order the rows are in, and need no coordination.
+    """
     if len(_chance) < _CHANCE_BYTES:
         _chance.extend(os.urandom(_CHANCE_BYTES * 400))
     mine = bytes(_chance[-_CHANCE_BYTES:])
     del _chance[-_CHANCE_BYTES:]
-    milliseconds = time.time_ns() // 1_000_000 & (2**48 - 1)
-    return f"op_{milliseconds:012x}{mine.hex()}"
+    return f"{first_id(accepted_at)}{mine.hex()}"
+
+
+def first_id(accepted_at: int) -> str:
+    """What ids of that millisecond begin with: it sorts before all of them."""
+    return f"op_{accepted_at & (2**48 - 1):012x}"
 
 
 class _Private(msgspec.Struct, frozen=True):

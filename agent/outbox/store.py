@@ -13,6 +13,7 @@ from agent.delivery import Kind
 from agent.errors import ConflictError
 from agent.outbox.accepting import Acceptor
 from agent.outbox.changes import Change, Changes
+from agent.outbox.day import Days
 from agent.outbox.history import History
 from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
@@ -114,6 +115,7 @@ class Store:
         self._acceptor = Acceptor(database, sealer, clock, rows, self.changes)
         self._reading = Reading(database, sealer, rows)
         self.history = History(database, rows)
+        self.days = Days(database, rows)
         self._in_hand: set[int] = set()
         database.on_reopen = self._reconcile
 

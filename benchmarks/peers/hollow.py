@@ -31,9 +31,10 @@ class HollowStore(Store):
 
     async def accept(self, draft: Draft) -> Accepted:
         """Say yes."""
+        accepted_at = self._now_ms()
         operation = Operation(
             seq=next(self._numbers),
-            id=new_id(),
+            id=new_id(accepted_at),
             kind=draft.kind,
             status=Status.PENDING,
             generation=1,
@@ -41,7 +42,7 @@ class HollowStore(Store):
             attempts=0,
             maybe_sent=0,
             strikes=0,
-            accepted_at=self._now_ms(),
+            accepted_at=accepted_at,
             next_attempt_at=None,
             settled_at=None,
             business_date=draft.business_date,

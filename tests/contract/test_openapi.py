@@ -1,6 +1,7 @@
 """The served OpenAPI document is valid, complete, and true of real answers."""
 
 import json
+from datetime import date
 
 import jsonschema
 import pytest
@@ -140,6 +141,10 @@ async def test_real_answers_are_as_described(tmp_path):
             await call(404, "GET", "/v1/operations/op_1", template=one)
             await call(200, "GET", "/v1/operations?limit=2")
             await call(422, "GET", "/v1/operations?limit=0")
+            today = date.today().isoformat()  # noqa: DTZ011 - the till's own day
+            await call(200, "GET", f"/v1/summary?businessDate={today}")
+            await call(410, "GET", "/v1/summary?businessDate=2020-01-01")
+            await call(422, "GET", "/v1/summary?businessDate=today")
             for verb in ("retry", "discard"):
                 body = {"reason": "x"} if verb == "discard" else None
                 path, template = f"/{verb}", f"{one}/{verb}"

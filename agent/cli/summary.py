@@ -1,0 +1,113 @@
+"""`summary`: a day in numbers, to be compared with the Z report. Exit code 1 when no agent answers."""
+
+import argparse
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from agent.cli import options, text
+
+_Row = tuple[str, str, str, str]
+_STATUSES = (
+    ("  confirmed by Flash", "succeeded"),
+    ("  not sent or not confirmed yet", "pending"),
+    ("  declined", "declined"),
+    ("  failed: see operations list", "failed"),
+    ("discarded, counted nowhere else", "discarded"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--date`, `--json`, `--data-dir`."""
+    parser.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the business date (default: today)")
+    parser.add_argument("--json", action="store_true", help="print the answer of GET /v1/summary")
+    options.add_place(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and print; raises AgentError when no agent answers."""
+    from agent import config
+    from agent.cli.client import AgentClient
+
+    day = arguments.date or date.today().isoformat()  # noqa: DTZ011 - the till's own day
+    client = AgentClient(config.data_dir(arguments.data_dir), "register")
+    summary = client.call("GET", "/v1/summary", query={"businessDate": day})
+    if arguments.json:
+        print(text.json_text(summary))
+        return 0
+    for line in _sheet(summary):
+        print(line)
+    return 0
+
+
+def _sheet(summary: dict[str, Any]) -> Iterator[str]:
+    yield f"Business date {summary['businessDate']}, as of {summary['asOf']}"
+    yield text.printable(f"store {text.printable(summary['storeId'])}, till {summary['tillId']}")[:80]
+    yield ""
+    yield from text.table([("", "count", "amount", ""), *_rows(summary)], right=(1, 2))
+    for note in _notes(summary):
+        yield ""
+        yield from note
+
+
+def _rows(summary: dict[str, Any]) -> Iterator[_Row]:
+    yield from _money("sales", summary["sales"], extra=[("  of these not a member", "notAMember")])
+    yield from _money("refunds", summary["refunds"])
+    points = summary["points"] or {"awarded": None, "clawedBack": None}
+    yield ("points awarded", _number(points["awarded"]), "", "")
+    yield ("points taken back", _number(points["clawedBack"]), "", "")
+    enrollments = summary["enrollments"]
+    yield ("enrollments", _number(enrollments["count"]), "", "")
+    for label, status in _STATUSES:
+        if enrollments[status]:
+            yield (label, _number(enrollments[status]), "", "")
+
+
+def _money(label: str, figures: dict[str, Any], extra: list[tuple[str, str]] | None = None) -> Iterator[_Row]:
+    yield from _figure(label, figures)
+    for row, status in [_STATUSES[0], *(extra or []), *_STATUSES[1:]]:
+        figure = figures[status]
+        if figure and figure["count"]:
+            yield from _figure(row, figure)
+
+
+def _figure(label: str, figure: dict[str, Any]) -> Iterator[_Row]:
+    """A line, and one more for each further currency."""
+    amounts = sorted((figure["amounts"] or {}).items()) or [("", "")]
+    for place, (currency, amount) in enumerate(amounts):
+        spelt = f"{Decimal(amount):,}" if amount else ""
+        yield (label if place == 0 else "", _number(figure["count"]) if place == 0 else "", spelt, currency)
+
+
+def _notes(summary: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    if summary["stripped"]:
+        yield (
+            f"This day is past its retention: the contents of {_number(summary['stripped'])} operations are",
+            "removed, and with them amounts and points. The counts are whole.",
+        )
+    if summary["unreadable"]:
+        yield (
+            f"{_number(summary['unreadable'])} operations can no longer be read and are in no sum; the disk may fail.",
+        )
+    if summary["undated"]:
+        yield (
+            f"{_number(summary['undated'])} sales and refunds have no business date; they count by the time of their",
+            f"acceptance, from {summary['localDay']['from']}",
+            f"to before {summary['localDay']['to']}.",
+        )
+    if summary["refunds"]["withoutAmount"]:
+        yield (f"{_number(summary['refunds']['withoutAmount'])} refunds name no amount; no sum has them.",)
+
+
+def _number(value: int | None) -> str:
+    return text.NOTHING if value is None else f"{value:,}"
+
+
+def _date(given: str) -> str:
+    try:
+        if len(given) == 10:
+            return date.fromisoformat(given).isoformat()
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{given!r} is not a date, such as 2026-11-22")
