@@ -14,7 +14,7 @@ from agent.outbox.rows import READ, Rows
 from agent.storage import Database
 from agent.storage.database import placeholders
 
-SLICE_ROWS = 64  # opened in some two milliseconds
+SLICE_ROWS = 64  # opened in about a millisecond
 SLICE_BYTES = 256 * 1024  # or fewer, where registers send long baskets
 
 DATED = """
