@@ -18,6 +18,7 @@ from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
+from agent.coupons import NoSightings, Sightings
 from agent.drill import Drill
 from agent.errors import ConfigError, DataKeyError
 from agent.events import Events
@@ -33,9 +34,11 @@ from agent.outbox.salvage import salvage
 from agent.outbox.store import Store
 from agent.receipt.templates import read_own
 from agent.receipt.wording import Wordings
+from agent.redeeming import Redeeming
 from agent.service import Service
 from agent.storage import Database, DataDir, NoSealer, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
+from agent.unconfirmed import Unconfirmed
 
 CHECK_FACT = "data-key-check"
 
@@ -91,26 +94,22 @@ class Agent:
         self._stack.callback(drill.close)
         flash.is_cut_off = lambda: drill.is_on
         locked = isinstance(sealer, NoSealer)
-        key = None if locked else settings.key("write")
-        key_hash = sealer.hash(f"key:{key.get_secret_value()}") if key else None
-        guard = KeyGuard(store, flash, health, key_hash=key_hash, store_id=settings.store.store_id)
-        if not locked:
-            await guard.start()
-        if not guard.verified:
-            line.hold_key(probe_now=True)
+        guard = await self._key_guard(store, flash, line, sealer)
         options = RelayOptions(settings.relay.max_in_flight, settings.relay.batch_size, settings.relay.order_wait_h)
         relay = Relay(store, flash, line, clock, options, probe=guard.probe)
         wordings = self._wordings()
         events = Events(
             store, line, health, clock, lambda operation: documents.operation_event(operation, wordings.default)
         )
+        sightings = NoSightings()
+        redeeming, unconfirmed = self._counter(store, relay, line, flash, sightings)
         service = Service(
             settings=settings,
             clock=clock,
             health=health,
             database=database,
             store=store,
-            intake=Intake(store, sealer, settings),
+            intake=Intake(store, sealer, settings, sightings),
             relay=relay,
             line=line,
             flash=flash,
@@ -118,6 +117,8 @@ class Agent:
             drill=drill,
             wordings=wordings,
             events=events,
+            redeeming=redeeming,
+            unconfirmed=unconfirmed,
         )
 
         def line_changed() -> None:
@@ -131,8 +132,12 @@ class Agent:
         if not locked:
             await relay.start()
             self._stack.push_async_callback(relay.stop)
+            await unconfirmed.start()
+            self._stack.push_async_callback(unconfirmed.stop)
+            self._stack.push_async_callback(redeeming.stop)
         await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
         self._stack.push_async_callback(events.stop)
+        self._stack.callback(redeeming.release_waiters)
         self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
         self._keep_house(database, flash)
         await service.count()
@@ -141,6 +146,44 @@ class Agent:
         except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
             self._log.warning("could not announce", error=error.strerror)
         self._log.info("started", port=self.port, till=settings.store.till_id)
+
+    async def _key_guard(self, store: Store, flash: FlashClient, line: Line, sealer: Sealer) -> KeyGuard:
+        """Nothing is sent with a new key before Flash has shown this till's store under it."""
+        locked = isinstance(sealer, NoSealer)
+        key = None if locked else self._settings.key("write")
+        key_hash = sealer.hash(f"key:{key.get_secret_value()}") if key else None
+        guard = KeyGuard(store, flash, self._health, key_hash=key_hash, store_id=self._settings.store.store_id)
+        if not locked:
+            await guard.start()
+        if not guard.verified:
+            line.hold_key(probe_now=True)
+        return guard
+
+    def _counter(
+        self, store: Store, relay: Relay, line: Line, flash: FlashClient, sightings: Sightings
+    ) -> tuple[Redeeming, Unconfirmed]:
+        """Redemptions: those that registers wait for, and what their waits' ends left open."""
+        settings, clock = self._settings, self._clock
+        redeeming = Redeeming(
+            store.redemptions,
+            relay=relay,
+            line=line,
+            flash=flash,
+            clock=clock,
+            settings=settings,
+            sightings=sightings,
+        )
+        unconfirmed = Unconfirmed(
+            redeeming,
+            flash=flash,
+            line=line,
+            clock=clock,
+            health=self._health,
+            sightings=sightings,
+            key_age_h=settings.coupons.key_age_h,
+        )
+        redeeming.left_open = unconfirmed.wake
+        return redeeming, unconfirmed
 
     async def _open_storage(self) -> tuple[Database, Sealer]:
         database = Database(self._data_dir.database, self._data_dir.quarantine, self._health)

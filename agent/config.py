@@ -12,6 +12,7 @@ import ssl
 import string
 import tomllib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -156,6 +157,12 @@ class Coupons(_Section):
     """What a coupon is worth while Flash cannot be asked."""
 
     offline: Literal["decline", "limited"] = "decline"
+    key_age_h: float = Field(default=24.0, gt=0, le=24 * 30)  # how long Flash remembers an idempotency key
+    # `limited` alone:
+    max_snapshot_age_h: float = Field(default=24.0, gt=0, le=24 * 30)
+    max_per_day: int = Field(default=20, ge=0)
+    max_per_member: int = Field(default=1, ge=0)
+    max_value: Decimal | None = Field(default=None, ge=0)
 
 
 class Receipt(_Section):

@@ -90,6 +90,26 @@ _DECLARED = (
         counts=True,
     ),
     Condition(
+        "redemptions-unconfirmed",
+        Severity.WARNING,
+        "Of some coupons it is not known whether they were burned; none of them was honored by that.",
+        "Pending ones are cleared up when Flash answers. flash-agent operations list --kind redemption --status failed "
+        "shows those that need you: retry, or close each with --burned or --not-burned.",
+    ),
+    Condition(
+        "coupon-credits-open",
+        Severity.WARNING,
+        "Coupons were burned and their discount not given.",
+        "The next redemption of such a coupon at this till is honored; or settle it with the customer, then "
+        "flash-agent operations close ID.",
+    ),
+    Condition(
+        "coupons-honored-offline-lost",
+        Severity.WARNING,
+        "Flash refused coupons that were honored offline; the discount is the store's loss.",
+        "flash-agent exposure shows the day's sheet; note the loss, then discard each such operation.",
+    ),
+    Condition(
         "clock-skewed",
         Severity.WARNING,
         "The till's clock differs from Flash's by more than two minutes.",

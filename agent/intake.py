@@ -12,12 +12,14 @@ import msgspec
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from agent import jsons
 from agent.config import Settings
+from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
 from agent.errors import Fault, InvalidError
 from agent.flash import wire
-from agent.model import MAX_ID_CHARS, Document, Enrollment, OrderRef, Refund, Sale, faults_of, plain
-from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, order_scope
+from agent.model import MAX_ID_CHARS, Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of, plain
+from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, coupon_scope, order_scope
 from agent.outbox.store import Store
 from agent.storage import Sealer
 
@@ -38,8 +40,9 @@ class Request(msgspec.Struct, frozen=True):
 class Intake:
     """Turns documents into stored operations."""
 
-    def __init__(self, store: Store, sealer: Sealer, settings: Settings) -> None:
+    def __init__(self, store: Store, sealer: Sealer, settings: Settings, sightings: Sightings | None = None) -> None:
         self._store = store
+        self._sightings = sightings or NoSightings()
         self._sealer = sealer
         self._settings = settings
         self._context = {"currency": settings.store.currency}
@@ -140,6 +143,37 @@ class Intake:
                 fingerprint=bytes(body).decode(),
                 subjects=enrollment.subjects(),
                 request_key=request.request_key,
+            )
+        )
+
+    async def redemption(self, request: Request) -> Accepted:
+        """Accept a redemption, or find the one it repeats; the conductor (`redeeming.py`) sends it while one waits."""
+        redemption, warnings = self._read(Redemption, request)
+        sent = _without_metadata(redemption.sent())
+        store = self._settings.store
+        place = (store.store_id or "", store.till_id, redemption.business_date or "")
+        parts = (redemption.coupon_id, *place, redemption.transaction_id, str(redemption.attempt))
+        subjects = redemption.customer.subjects() if redemption.customer else []
+        seen = await self._sightings.sighting(redemption.coupon_id, subjects)
+        content = Content(
+            request=sent,
+            path=wire.redeem_path(redemption.coupon_id),
+            body=jsons.raw({}),
+            key=wire.readable_key(Kind.REDEMPTION, *parts),
+            metadata=redemption.metadata,
+            warnings=warnings,
+            coupon=seen.coupon if seen else {},
+        )
+        return await self._accept(
+            Draft(
+                kind=Kind.REDEMPTION,
+                scope=coupon_scope(redemption.coupon_id),
+                item=jsons.dumps(["redemption", *parts[1:]]),
+                content=content,
+                fingerprint=None,
+                request_key=request.request_key,
+                basket=redemption.transaction_id,
+                business_date=redemption.business_date,
             )
         )
 

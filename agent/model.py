@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Context, Decimal
-from typing import Annotated, Any, ClassVar, NamedTuple, Self, get_args
+from typing import Annotated, Any, NamedTuple, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -38,6 +38,8 @@ MAX_AMOUNT_DIGITS = 12
 MAX_AMOUNT_DECIMALS = 40
 DEFAULT_DRILL_S = 600
 MAX_DRILL_S = 2 * 3600
+MAX_ATTEMPT = 1000
+REASON_NEEDED = "must say why, for the next person who looks"
 _EXACT = Context(prec=MAX_AMOUNT_DIGITS + MAX_AMOUNT_DECIMALS)
 
 # ISO 4217 minor units other than two.
@@ -390,18 +392,50 @@ class Enrollment(Document):
         return member_subjects(None, self.external_id, self.email)
 
 
-class Discard(Document):
-    """Why an operator gives an operation up."""
+class Redemption(Document):
+    """A coupon to burn for one basket, at tender. A cashier who scans again sends the next `attempt`."""
+
+    coupon_id: Id
+    transaction_id: Id
+    business_date: Date | None = None
+    attempt: Annotated[int, Field(strict=True, ge=1, le=MAX_ATTEMPT)] = 1
+    customer: Customer | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class BasketVoid(Document):
+    """A basket that was voided after a coupon was redeemed in it, or may have been."""
+
+    coupon_id: Id
+    transaction_id: Id
+    business_date: Date | None = None
+    reason: Text | None = None
+
+
+class Close(Document):
+    """An operator's word on a redemption: a credit is settled, or whether a failed one burned the coupon."""
 
     reason: Text
-
-    _REASON_NEEDED: ClassVar[str] = "must say why, for the next person who looks"
+    burned: bool | None = Field(default=None, strict=True)
 
     @field_validator("reason")
     @classmethod
     def _says_something(cls, reason: str) -> str:
         if not reason.strip():
-            raise ValueError(cls._REASON_NEEDED)
+            raise ValueError(REASON_NEEDED)
+        return reason
+
+
+class Discard(Document):
+    """Why an operator gives an operation up."""
+
+    reason: Text
+
+    @field_validator("reason")
+    @classmethod
+    def _says_something(cls, reason: str) -> str:
+        if not reason.strip():
+            raise ValueError(REASON_NEEDED)
         return reason
 
 

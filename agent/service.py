@@ -24,10 +24,23 @@ from agent.outbox.reading import Counts
 from agent.outbox.relay import Relay
 from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
+from agent.redeeming import Redeeming
 from agent.storage import Database
 from agent.summary import DaySummary, local_day
+from agent.unconfirmed import Unconfirmed
 
-FEATURES = ("sales", "refunds", "enrollments", "operations", "metrics", "drill", "receipts", "events", "summary")
+FEATURES = (
+    "sales",
+    "refunds",
+    "enrollments",
+    "redemptions",
+    "operations",
+    "metrics",
+    "drill",
+    "receipts",
+    "events",
+    "summary",
+)
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
 READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
@@ -52,6 +65,8 @@ class Service:
         drill: Drill,
         wordings: Wordings,
         events: Events,
+        redeeming: Redeeming,
+        unconfirmed: Unconfirmed,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -66,6 +81,8 @@ class Service:
         self.drill = drill
         self.wordings = wordings
         self.events = events
+        self.redeeming = redeeming
+        self._unconfirmed = unconfirmed
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
@@ -87,15 +104,24 @@ class Service:
         """Send a failed operation again."""
         operation = await self.store.retry(operation_id)
         self._relay.wake()
+        self._unconfirmed.wake(now=True)
         await self.count()
         return operation
 
     async def discard(self, operation_id: str, by: str, reason: str) -> tuple[Operation, list[dict[str, str]]]:
         """Give an operation up; what depended on it goes on or goes with it."""
         result = await self.store.discard(operation_id, by, reason)
+        self._unconfirmed.wake()
         self._relay.wake()
         await self.count()
         return result
+
+    async def close(self, operation_id: str, by: str, *, burned: bool | None, reason: str) -> Operation:
+        """An operator's word on a redemption: its credit is settled, or whether it burned the coupon."""
+        operation = await self.redeeming.redemptions.close(operation_id, burned=burned, by=by, reason=reason)
+        self._unconfirmed.wake()
+        await self.count()
+        return operation
 
     async def confirm_key(self) -> dict[str, Any]:
         """Take the operator's word that the new write key is this till's own."""
@@ -122,6 +148,7 @@ class Service:
 
     def observe_line(self) -> None:
         """Conditions that follow from the line's state; called whenever it may have changed."""
+        self._unconfirmed.line_changed()
         state = self._line.connectivity
         if state is not self._said_of_line:
             self._said_of_line = state

@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from agent.clock import rfc3339
+from agent.delivery import Kind
 from agent.outbox.operation import Operation
+from agent.outbox.state import Status
 from agent.receipt.wording import Wording
 
 # What may be shown of a request: nothing that names a person. The customer is left out whole, for an external id may be
@@ -50,6 +52,38 @@ class OperationView(_Answer):
     result: dict[str, Any]
     error: ErrorView | None
     receipt: list[str]
+
+
+class CouponView(_Answer):
+    """The coupon as far as the till knows it; unknown fields of Flash's pass through."""
+
+    id: str | None
+    code: str | None
+    title: str | None
+    expires_at: str | None
+    status: str | None
+    terms: dict[str, Any] | str | int | float | list[Any] | None
+
+
+class RedemptionView(OperationView):
+    """A redemption. The register gives the discount if and only if `honor` is true.
+
+    `basis` is an open list: `flash`, `not-sent`, `unconfirmed`, `offline-policy`, `earlier-redemption`, `voided`.
+    """
+
+    honor: bool
+    basis: str
+    credit: Literal["open", "used", "closed"] | None
+    coupon: CouponView
+
+
+class BasketVoidView(_Answer):
+    """A voided basket; `credit` tells whether a burned coupon is left to be honored."""
+
+    coupon_id: str
+    transaction_id: str
+    voided: Literal[True]
+    credit: Literal["open", "used", "closed"] | None
 
 
 class OperationList(_Answer):
@@ -241,9 +275,16 @@ def operation_json(
     request = content.request if content else {}
     error = None
     if verdict.code or verdict.reason:
-        detail = f"Discarded by {verdict.by}: {verdict.reason}" if verdict.reason else verdict.detail
-        error = {"code": verdict.code or "discarded", "detail": detail, "httpStatus": verdict.http_status}
-    return {
+        detail = verdict.detail
+        if verdict.reason:
+            word = "Discarded" if operation.status is Status.DISCARDED else "Closed"
+            detail = f"{word} by {verdict.by}: {verdict.reason}"
+        error = {
+            "code": verdict.code or ("discarded" if operation.status is Status.DISCARDED else "closed"),
+            "detail": detail,
+            "httpStatus": verdict.http_status,
+        }
+    document = {
         "id": operation.id,
         "href": f"/v1/operations/{operation.id}",
         "kind": operation.kind.value,
@@ -262,4 +303,22 @@ def operation_json(
         "result": dict(verdict.result),
         "error": error,
         "receipt": wording.operation(operation.kind, operation.status, verdict.result, request),
+    }
+    return document if operation.kind is not Kind.REDEMPTION else {**document, **_redemption_json(operation)}
+
+
+def _redemption_json(operation: Operation) -> dict[str, Any]:
+    """What RedemptionView adds."""
+    redeemed, content = operation.redeemed, operation.content
+    known: dict[str, Any] = dict.fromkeys(("id", "code", "title", "expiresAt", "status", "terms"))
+    if content:
+        known |= {"id": content.request["couponId"], **content.coupon}
+    result = operation.verdict.result
+    if result.get("id") in {None, known["id"]}:
+        known |= {name: value for name, value in result.items() if name in known and value is not None}
+    return {
+        "honor": redeemed is not None and redeemed.honor,
+        "basis": redeemed.basis if redeemed else "unconfirmed",
+        "credit": redeemed.credit if redeemed else None,
+        "coupon": known,
     }

@@ -92,7 +92,8 @@ def wording_for(call: Call, headers: dict[str, str]) -> Wording:
     return wording
 
 
-def _answer_operation(call: Call, operation: Operation, **more: Any) -> web.Response:
+def answer_operation(call: Call, operation: Operation, **more: Any) -> web.Response:
+    """One operation, with its receipt in the language that was asked for."""
     headers: dict[str, str] = {}
     return answer({**operation_json(operation, wording_for(call, headers)), **more}, headers=headers)
 
@@ -132,7 +133,7 @@ async def post_enrollment(call: Call) -> web.Response:
 
 async def get_operation(call: Call) -> web.Response:
     """One operation."""
-    return _answer_operation(call, await call.service.store.get(_operation_id(call)))
+    return answer_operation(call, await call.service.store.get(operation_id(call)))
 
 
 async def list_operations(call: Call) -> web.Response:
@@ -157,14 +158,14 @@ async def list_operations(call: Call) -> web.Response:
 
 async def retry_operation(call: Call) -> web.Response:
     """Send a failed operation again."""
-    return _answer_operation(call, await call.service.retry(_operation_id(call)))
+    return answer_operation(call, await call.service.retry(operation_id(call)))
 
 
 async def discard_operation(call: Call) -> web.Response:
     """Give an operation up, with a reason."""
-    discard = _validated(Discard, await read_object(call.request), "The document has faults; nothing was changed.")
-    operation, dependents = await call.service.discard(_operation_id(call), call.caller.name, discard.reason)
-    return _answer_operation(call, operation, dependents=dependents)
+    discard = validated(Discard, await read_object(call.request), "The document has faults; nothing was changed.")
+    operation, dependents = await call.service.discard(operation_id(call), call.caller.name, discard.reason)
+    return answer_operation(call, operation, dependents=dependents)
 
 
 async def get_events(call: Call) -> web.StreamResponse:
@@ -203,7 +204,7 @@ async def start_drill(call: Call) -> web.Response:
 
     One that runs already lasts so long from now on.
     """
-    order = _validated(DrillOrder, await read_object(call.request), "The document has faults; no drill was started.")
+    order = validated(DrillOrder, await read_object(call.request), "The document has faults; no drill was started.")
     call.service.drill.start(order.seconds, call.caller.name)
     return _drill(call)
 
@@ -251,18 +252,20 @@ async def get_readyz(call: Call) -> web.Response:
     return answer({"status": "ok"})
 
 
-def _validated(model: type[D], fields: dict[str, Any], otherwise: str) -> D:
+def validated(model: type[D], fields: dict[str, Any], otherwise: str) -> D:
+    """The document; raises InvalidError with all its faults."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         raise InvalidError(otherwise, faults=faults_of(error)) from None
 
 
-def _operation_id(call: Call) -> str:
-    operation_id = call.parameters["id"]
-    if not re.fullmatch(r"op_[0-9a-f]{32}", operation_id):
+def operation_id(call: Call) -> str:
+    """The id in the path; raises NotFoundError for what cannot be one."""
+    given = call.parameters["id"]
+    if not re.fullmatch(r"op_[0-9a-f]{32}", given):
         raise NotFoundError("There is no operation with this id.", code="operation-not-found")
-    return operation_id
+    return given
 
 
 def _fault(field: str, message: str) -> InvalidError:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from agent.api import documents, handlers
+from agent.api import documents, handlers, redemptions
 from agent.api.guard import Scope
 from agent.api.handlers import Call
-from agent.model import Discard, DrillOrder, Enrollment, Refund, Sale
+from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, Redemption, Refund, Sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Route:
 
 _ID = Parameter("id", "path", "The operation's id.")
 _PREFER = Parameter("Prefer", "header", "`wait=S`: hold the answer up to S seconds (30 at most). `handling=strict`.")
+_PREFER_3 = Parameter("Prefer", "header", "`wait=S`: as elsewhere, but 3 seconds by default. `handling=strict`.")
 _KEY = Parameter("Idempotency-Key", "header", "The register's own key: the same one returns the same operation.")
 _LANGUAGE = Parameter("Accept-Language", "header", "The language of `receipt`: en, de, fr, es, zh or ja.")
 _HEADERS = (_PREFER, _KEY, _LANGUAGE)
@@ -114,6 +115,16 @@ ROUTES: tuple[Route, ...] = (
         problems=(404, 503),
     ),
     Route(
+        "/v1/operations/{id}/close",
+        "POST",
+        Scope.OPERATOR,
+        redemptions.close_redemption,
+        {200: documents.RedemptionView},
+        Close,
+        (_ID,),
+        (400, 404, 409, 413, 415, 422, 503, 507),
+    ),
+    Route(
         "/v1/operations/{id}/discard",
         "POST",
         Scope.OPERATOR,
@@ -131,6 +142,25 @@ ROUTES: tuple[Route, ...] = (
         {200: documents.OperationView},
         parameters=(_ID, _LANGUAGE),
         problems=(404, 409, 503, 507),
+    ),
+    Route(
+        "/v1/redemptions",
+        "POST",
+        Scope.REGISTER,
+        redemptions.post_redemption,
+        {200: documents.RedemptionView, 202: documents.RedemptionView},
+        Redemption,
+        (_PREFER_3, _KEY, _LANGUAGE),
+        _ACCEPT_PROBLEMS,
+    ),
+    Route(
+        "/v1/redemptions/void",
+        "POST",
+        Scope.REGISTER,
+        redemptions.void_basket,
+        {200: documents.BasketVoidView},
+        BasketVoid,
+        problems=(400, 413, 415, 422, 503, 507),
     ),
     Route("/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, _HEADERS, _ACCEPT_PROBLEMS),

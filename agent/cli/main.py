@@ -18,7 +18,7 @@ COMMANDS = {
     "run": "run the agent",
     "sandbox": "run the stand-in for Flash alone",
     "status": "how the running agent is",
-    "operations": "list, show, retry or discard operations of the running agent",
+    "operations": "list, show, retry, close or discard operations of the running agent",
     "summary": "a day in numbers, to compare with the Z report",
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "config": "check the configuration",

@@ -1,4 +1,4 @@
-"""`operations`: list, show, retry or discard operations of the running agent. Answers hold no personal data."""
+"""`operations`: list, show, retry, close or discard operations of the running agent. Answers hold no personal data."""
 
 import argparse
 import re
@@ -34,7 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     discard = actions.add_parser("discard", help="give an operation up", description="Give an operation up.")
     discard.add_argument("id", type=_operation_id, metavar="ID")
     discard.add_argument("--reason", required=True, metavar="TEXT", help="why, for the next person who looks")
-    for action in (show, retry, discard):
+    close = actions.add_parser(
+        "close",
+        help="settle a redemption's credit, or say whether a failed one was burned",
+        description="Settle a redemption's open credit, or say of a failed one whether the coupon was burned.",
+    )
+    close.add_argument("id", type=_operation_id, metavar="ID")
+    burned = close.add_mutually_exclusive_group()
+    burned.add_argument("--burned", action="store_true", default=None, help="Flash shows that this till burned it")
+    burned.add_argument("--not-burned", action="store_false", dest="burned", help="this till did not burn it")
+    close.add_argument("--reason", required=True, metavar="TEXT", help="why, for the next person who looks")
+    for action in (show, retry, discard, close):
         options.add_place(action)
 
 
@@ -53,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agent import config
     from agent.cli.client import AgentClient
 
-    actions = {"list": _list, "show": _show, "retry": _retry, "discard": _discard}
+    actions = {"list": _list, "show": _show, "retry": _retry, "discard": _discard, "close": _close}
     scope = "register" if arguments.action in {"list", "show"} else "operator"
     return actions[arguments.action](AgentClient(config.data_dir(arguments.data_dir), scope), arguments)
 
@@ -73,7 +83,8 @@ def _list(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 
 def _row(operation: dict[str, Any]) -> tuple[Any, ...]:
-    order = operation["upstreamOrderId"] or operation["request"].get("externalOrderId")
+    request = operation["request"]
+    order = operation["upstreamOrderId"] or request.get("externalOrderId") or request.get("couponId")
     return (
         operation["id"],
         operation["kind"],
@@ -92,6 +103,9 @@ def _amount(request: dict[str, Any]) -> str | None:
 
 def _outcome(operation: dict[str, Any]) -> str | None:
     result = operation["result"]
+    if "honor" in operation:
+        credit = f", credit {operation['credit']}" if operation["credit"] else ""
+        return f"{'honored' if operation['honor'] else 'not honored'} ({operation['basis']}{credit})"
     if operation["waitingFor"]:
         return f"waits for {', '.join(operation['waitingFor'])}"
     if operation["error"]:
@@ -153,6 +167,13 @@ def _discard(client: "AgentClient", arguments: argparse.Namespace) -> int:
     ]
     for line in text.table(rows):
         print(line)
+    return 0
+
+
+def _close(client: "AgentClient", arguments: argparse.Namespace) -> int:
+    said = {} if arguments.burned is None else {"burned": arguments.burned}
+    answer = client.call("POST", f"/v1/operations/{arguments.id}/close", {"reason": arguments.reason, **said})
+    print(f"{answer['id']}  {answer['kind']}  {answer['status']}  credit: {answer['credit'] or 'none'}")
     return 0
 
 

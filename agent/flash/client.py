@@ -66,7 +66,8 @@ class FlashClient:
 
     async def send(self, parcel: Parcel) -> Outcome:
         """One attempt for one operation."""
-        answer = await self._post(parcel.path, parcel.body, parcel.key)
+        body = None if parcel.kind is Kind.REDEMPTION else parcel.body  # the one write without a body
+        answer = await self._post(parcel.path, body, parcel.key)
         if isinstance(answer, Outcome):
             return answer
         pause = self.retry_after_s(answer)
@@ -123,8 +124,8 @@ class FlashClient:
         """One read with the read key; what its answer means is the caller's to judge (`reads.py`)."""
         return await self._call("GET", path, self._read_key)
 
-    async def _post(self, path: str, body: bytes, key: str) -> "Answer | Outcome":
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    async def _post(self, path: str, body: bytes | None, key: str) -> "Answer | Outcome":
+        headers = {"Idempotency-Key": key, **({} if body is None else {"Content-Type": "application/json"})}
         return await self._call("POST", path, self._write_key, body, headers)
 
     async def _call(

@@ -83,6 +83,11 @@ def refund_path(upstream_order_id: str) -> str:
     return f"/orders/{segment(upstream_order_id)}/refund"
 
 
+def redeem_path(coupon_id: str) -> str:
+    """`POST /coupons/{couponId}/redeem`, which has no body."""
+    return f"/coupons/{segment(coupon_id)}/redeem"
+
+
 def member_body(enrollment: Mapping[str, Any]) -> dict[str, Any]:
     """`POST /members`. Consent is carried only as an explicit yes; false or null could erase one given elsewhere."""
     names = ("email", "externalId", "fullName", "phone")

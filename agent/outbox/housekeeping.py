@@ -34,6 +34,7 @@ UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subj
 WHERE seq IN (
   SELECT seq FROM operation
   WHERE content IS NOT NULL AND settled_at IS NOT NULL AND settled_at < ? AND status <> 'failed'
+    AND seq NOT IN (SELECT seq FROM redemption WHERE credit = 'open')
   ORDER BY settled_at LIMIT ?
 )
 RETURNING seq
@@ -61,6 +62,7 @@ DELETE FROM change
 WHERE n IN (SELECT n FROM change WHERE n <= (SELECT max(n) FROM change) - ? ORDER BY n LIMIT ?)
 RETURNING n
 """
+_FORGET_VOIDS = "DELETE FROM voided_basket WHERE voided_at < ?"
 
 
 class Housekeeping:
@@ -158,6 +160,7 @@ class Housekeeping:
         stripped = PRUNE_ROWS
         while stripped == PRUNE_ROWS:
             stripped = len(await self._database.fetch(_STRIP, [now - self._retention_ms, PRUNE_ROWS]))
+        await self._database.fetch(_FORGET_VOIDS, [now - self._tombstone_ms])
         while True:
             async with self._database.transaction() as transaction:
                 removed = await transaction.fetch(_REMOVE, [now - self._tombstone_ms, PRUNE_ROWS])

@@ -58,6 +58,7 @@ class Content(_Private, frozen=True, array_like=True):
     warnings: Sequence[str] = ()
     upstream_order_id: str | None = None
     if_known: bool = False
+    coupon: Mapping[str, Any] = {}  # of a redemption: the coupon's fields as this till had seen them
 
     def to_bytes(self) -> bytes:
         return jsons.encode(self)
@@ -122,6 +123,17 @@ class Draft(_Private, frozen=True):
     decide: Callable[[KnownOrder], tuple[Content, str]] | None = None
 
 
+class Redeemed(msgspec.Struct, frozen=True):
+    """What a redemption is beyond its operation; `redemptions.py` says what the phases mean. Times in milliseconds."""
+
+    phase: str
+    honor: bool
+    basis: str
+    credit: str | None
+    first_asked_at: int | None = None
+    last_asked_at: int | None = None
+
+
 class Operation(msgspec.Struct):
     """One operation as stored. `content` is None once retention has stripped it. Times in milliseconds."""
 
@@ -141,6 +153,7 @@ class Operation(msgspec.Struct):
     content: Content | None
     verdict: Verdict
     waiting_for: Sequence[str] = ()
+    redeemed: Redeemed | None = None
 
     @property
     def upstream_key(self) -> str:
@@ -187,6 +200,16 @@ class Settlement(msgspec.Struct, frozen=True):
 def key_of_generation(key: str, generation: int) -> str:
     """`sale-90871`, then `sale-90871.2`, …"""
     return key if generation == 1 else f"{key}.{generation}"
+
+
+def coupon_scope(coupon_id: str) -> str:
+    """The natural key's scope of all redemptions of a coupon."""
+    return f"coupon:{coupon_id}"
+
+
+def basket_key(*, coupon_id: str, store_id: str, till_id: str, business_date: str | None, transaction_id: str) -> str:
+    """One coupon in one basket, all attempts: what a void names."""
+    return jsons.dumps(["basket", coupon_id, store_id, till_id, business_date or "", transaction_id])
 
 
 def order_scope(upstream_order_id: str) -> str:

@@ -47,6 +47,7 @@ class Reading:
         """One operation; raises NotFoundError."""
         operation = await self._rows.get(self._database, operation_id)
         await self._rows.add_waiting_for(self._database, [operation])
+        await self._rows.add_redeemed(self._database, [operation])
         return operation
 
     async def select(self, wanted: Filter, limit: int, before: int | None) -> tuple[list[Operation], int | None]:
@@ -64,6 +65,7 @@ class Reading:
         sql = f"SELECT {READ} FROM operation WHERE seq IN ({placeholders(len(page))}) ORDER BY seq DESC"  # noqa: S608
         operations = [self._rows.operation(row) for row in await self._database.fetch(sql, page)]
         await self._rows.add_waiting_for(self._database, operations)
+        await self._rows.add_redeemed(self._database, operations)
         if len(found) > len(page):
             return operations, page[-1]
         return operations, floor if floor > 1 else None

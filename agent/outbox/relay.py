@@ -42,6 +42,7 @@ COURTEOUS_BATCH = 40
 NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
+FIND_LINE_LOOK_S = 0.02
 REMEMBERED_SETTLEMENTS = 4096  # more than can be settled between an answer's reading and its waiting
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
@@ -141,6 +142,56 @@ class Relay:
         if operation.seq in self._settled_lately:
             return (await self._store.get(operation.id)).status is not Status.PENDING
         return operation.blocked and await self._store.is_stuck(operation.seq)
+
+    # ---- for redemptions, whose conduct is their own (`redeeming.py`) -----------------------------------------------
+
+    async def find_line(self, within_s: float) -> bool:
+        """Whether the line is open; on a dead one after one short read, whose failure does not lengthen the pause."""
+        until = self._clock.monotonic() + within_s
+        while self._probing and self._clock.monotonic() < until:
+            await self._clock.sleep(FIND_LINE_LOOK_S)
+        if self._line.needs_probe and not self._probing and self._line.closed_for_s == 0:
+            self._probing = True
+            try:
+                async with asyncio.timeout(max(FIND_LINE_LOOK_S, until - self._clock.monotonic())):
+                    outcome = await self._probe_once(write_key=self._line.key_held)
+                self._line.report("", outcome)
+                await self._patience.note(outcome)
+            except TimeoutError:
+                pass
+            except Exception:  # noqa: BLE001 - no line was found
+                self._log.exception("probe failed")
+            finally:
+                self._probing = False
+                self.wake()
+        return self._line.is_open
+
+    async def send_beside(self, operation: Operation, *, waiting: bool) -> Outcome:
+        """One attempt for a redemption, counted among those in flight; the line learns from it, its caller settles it.
+
+        `waiting`: a register waits, so the backlog stands aside.
+        """
+        if waiting:
+            self._waiters.note()
+        self._in_flight += 1
+        try:
+            outcome = await self._sender.send(operation.parcel()) if operation.content else _UNREADABLE
+        except Exception:  # noqa: BLE001 - what came of it is not known
+            self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
+            outcome = _OWN_FAULT
+        finally:
+            self._in_flight -= 1
+            self._woken.set()
+        if outcome not in _SAYS_NOTHING_OF_THE_LINE:
+            self._line.report(operation.kind, outcome, source=operation.id)
+        await self._patience.note(outcome)
+        self.attempts[operation.kind, outcome.fate] += 1
+        return outcome
+
+    @property
+    def has_place(self) -> bool:
+        """Whether one more request may be under way."""
+        return self._in_flight < self._options.max_in_flight
 
     # ---- deciding what goes next -----------------------------------------------------------------------------------
 

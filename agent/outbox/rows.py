@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from agent import jsons
 from agent.delivery import Kind
 from agent.errors import NotFoundError, SealBrokenError
-from agent.outbox.operation import Content, Operation, Verdict
+from agent.outbox.operation import Content, Operation, Redeemed, Verdict
 from agent.outbox.state import Status
 from agent.storage import Row, Sealer, Transaction
 from agent.storage.database import placeholders
@@ -32,6 +32,9 @@ def read_as_json(**instead: str) -> str:
 _WAITING_FOR = """
 SELECT waiting.seq, operation.id FROM waiting JOIN operation ON operation.seq = waiting.predecessor
 WHERE waiting.seq IN ({rows}) ORDER BY operation.seq
+"""
+_REDEEMED = """
+SELECT seq, phase, honor, basis, credit, first_asked_at, last_asked_at FROM redemption WHERE seq IN ({rows})
 """
 DAMAGED = Verdict(code="content-damaged", detail="The stored operation can no longer be read; its disk may be failing.")
 _DISCARD = """
@@ -76,6 +79,15 @@ class Rows:
             found.setdefault(seq, []).append(operation_id)
         for seq, operation in blocked.items():
             operation.waiting_for = list(dict.fromkeys(found.get(seq, [])))
+
+    async def add_redeemed(self, reader: Reader, operations: Sequence[Operation]) -> None:
+        """Fill in `redeemed` of those that are redemptions."""
+        redemptions = {operation.seq: operation for operation in operations if operation.kind is Kind.REDEMPTION}
+        if not redemptions:
+            return
+        rows = await reader.fetch(_REDEEMED.format(rows=placeholders(len(redemptions))), list(redemptions))
+        for seq, phase, honor, *rest in rows:
+            redemptions[seq].redeemed = Redeemed(phase, bool(honor), *rest)
 
     def from_json(self, text: str) -> list[Operation]:
         """The operations of `read_as_json`."""

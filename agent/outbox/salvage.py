@@ -14,7 +14,7 @@ from typing import Any
 from agent.outbox.history import EPOCH_FACT
 from agent.storage import Database, IntegrityError, Transaction
 from agent.storage.damaged import DamagedDatabase
-from agent.storage.database import values_rows
+from agent.storage.database import placeholders, values_rows
 
 _CHUNK = 200
 _FREE = """
@@ -28,6 +28,10 @@ _ANEW = {
     "blocked": "status = 'pending'",
     "request_key": "CASE WHEN status = 'discarded' THEN NULL ELSE request_key END",
 }
+# What stands beside the operations.
+_MARKS = "seq, basket, phase, honor, basis, credit, first_asked_at, last_asked_at"
+_LEDGER = "day, till, member, value, lost"
+_BESIDE = {"redemption": f"{_MARKS}, {_LEDGER}".split(", "), "voided_basket": ["basket", "voided_at"]}
 
 
 async def salvage(database: Database, damaged: Path) -> int | None:
@@ -46,6 +50,10 @@ async def salvage(database: Database, damaged: Path) -> int | None:
                 if row[0] == EPOCH_FACT:
                     continue  # the log of changes is not taken over, so whoever read it must not go on as if it were
                 await transaction.fetch("INSERT OR IGNORE INTO fact (name, value) VALUES (?, ?)", row)
+            for table, columns in _BESIDE.items():
+                for row in await asyncio.to_thread(source.rows, table, columns):
+                    await transaction.fetch(_insert_beside(table, columns), row)
+            await transaction.fetch("DELETE FROM redemption WHERE seq NOT IN (SELECT seq FROM operation)")
             await transaction.fetch(_FREE)
             await transaction.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [fact, b"1"])
     finally:
@@ -72,3 +80,7 @@ async def _insert(transaction: Transaction, columns: Sequence[str], rows: Sequen
         if len(rows) == 1:
             return 0  # a row that breaks the rules is damage too
         return sum([await _insert(transaction, columns, [row]) for row in rows])
+
+
+def _insert_beside(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({placeholders(len(columns))})"  # noqa: S608

@@ -8,7 +8,8 @@
                  │             │
                  └─────────────┴──▶ discarded   (an operator with a reason; or superseded by a newer upsert)
 
-`pending` may be discarded only while nothing can have been sent. Nothing leaves succeeded, declined or discarded.
+`pending` may be discarded only while nothing can have been sent. Nothing leaves succeeded, declined or discarded. A
+failed redemption may also be closed by an operator, who says that the coupon was burned (succeeded) or not (declined).
 """
 
 from enum import StrEnum
@@ -30,7 +31,7 @@ FINAL = frozenset({Status.SUCCEEDED, Status.DECLINED, Status.DISCARDED})
 UNSETTLED = frozenset({Status.PENDING, Status.FAILED})
 TRANSITIONS = {
     Status.PENDING: frozenset({Status.SUCCEEDED, Status.DECLINED, Status.FAILED, Status.DISCARDED}),
-    Status.FAILED: frozenset({Status.PENDING, Status.DISCARDED}),
+    Status.FAILED: frozenset({Status.PENDING, Status.DISCARDED, Status.SUCCEEDED, Status.DECLINED}),
     Status.SUCCEEDED: frozenset[Status](),
     Status.DECLINED: frozenset[Status](),
     Status.DISCARDED: frozenset[Status](),

@@ -17,6 +17,7 @@ from agent.outbox.day import Days
 from agent.outbox.history import History
 from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
+from agent.outbox.redemptions import Redemptions
 from agent.outbox.rows import READ, Rows, read_as_json
 from agent.outbox.state import Status, may_discard, may_retry
 from agent.storage import Database, Sealer, Transaction
@@ -116,6 +117,7 @@ class Store:
         self._reading = Reading(database, sealer, rows)
         self.history = History(database, rows)
         self.days = Days(database, rows)
+        self.redemptions = Redemptions(database, sealer, clock, rows, self.changes)
         self._in_hand: set[int] = set()
         database.on_reopen = self._reconcile
 
@@ -237,7 +239,9 @@ class Store:
         """Give an operation up. Returns it and what becomes of each that depended on it."""
         async with self._database.transaction() as transaction:
             operation = await self._rows.get(transaction, operation_id)
-            if not may_discard(operation.status, maybe_sent=operation.maybe_sent > 0):
+            # A pending redemption settles by itself in a moment, or somebody has the discount already.
+            sent = operation.maybe_sent > 0 or operation.kind is Kind.REDEMPTION
+            if not may_discard(operation.status, maybe_sent=sent):
                 raise _illegal("discarded", operation)
             rows = await transaction.fetch(_DEPENDENTS, [operation.seq])
             dependents = [self._rows.operation(row) for row in rows]
@@ -273,7 +277,7 @@ def _change_of(new: Settlement) -> Change:
 
 
 def _illegal(what: str, operation: Operation) -> ConflictError:
-    sent = operation.status is Status.PENDING and operation.maybe_sent
+    sent = operation.status is Status.PENDING and (operation.maybe_sent or operation.kind is Kind.REDEMPTION)
     state = "may have been sent and is pending" if sent else f"is {operation.status}"
     return ConflictError(
         f"The operation cannot be {what}: it {state}.", code="illegal-transition", operation_id=operation.id

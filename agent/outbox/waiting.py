@@ -50,6 +50,10 @@ class Waiters:
         """Whether somebody waits, or did a moment ago: where one cashier waited the next one will soon."""
         return bool(self._waiting) or self._clock.monotonic() - self._last_at < ABOUT_S
 
+    def note(self) -> None:
+        """A register waits for something that is not in here (a redemption)."""
+        self._last_at = self._clock.monotonic()
+
     def __len__(self) -> int:
         return len(self._waiting)
 

@@ -48,7 +48,7 @@ def pages_in_the_middle(path):
 
 
 def truncate(path):
-    os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE)
+    os.truncate(path, path.stat().st_size // PAGE * 3 // 4 * PAGE)
 
 
 def header(path):

@@ -1,0 +1,87 @@
+"""The handlers of redemptions: an answer that says yes is watched until it is written."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from agent import jsons
+from agent.api import prefer
+from agent.api.answers import Answer
+from agent.api.documents import operation_json
+from agent.api.handlers import (
+    Call,
+    answer,
+    answer_operation,
+    operation_id,
+    read_object,
+    request_key,
+    validated,
+    wording_for,
+)
+from agent.delivery import Kind
+from agent.intake import Request
+from agent.model import BasketVoid, Close
+from agent.outbox.state import Status
+
+DEFAULT_WAIT_S = 3.0
+_FAULTY = "The document has faults; nothing was changed."
+
+
+async def post_redemption(call: Call) -> web.Response:
+    """Burn a coupon for a basket, at tender: give the discount if and only if `honor` is true.
+
+    It waits 3 seconds unless Prefer says otherwise, and is sent only while a register waits.
+    """
+    preference = prefer.parse(call.request.headers.getall("Prefer", []), DEFAULT_WAIT_S)
+    key = request_key(call, Kind.REDEMPTION)
+    accepted = await call.service.intake.redemption(Request(await read_object(call.request), key, preference.strict))
+
+    def is_gone() -> bool:
+        transport = call.request.transport
+        return transport is None or transport.is_closing()
+
+    told = await call.service.redeeming.redeem(accepted.operation, preference.wait_s, is_gone)
+    operation = told.operation
+    headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
+    wording = wording_for(call, headers)
+    document = operation_json(operation, wording, replayed=accepted.replayed, differs=list(accepted.differs))
+    status = 202 if operation.status is Status.PENDING else 200
+    if told.written is None:
+        return answer(document, status, headers)
+    return _Watched(jsons.encode(document), status, headers, told.written)
+
+
+async def void_basket(call: Call) -> web.Response:
+    """Void a basket: nothing more is burned for it; what was burned is a credit for the coupon's next redemption."""
+    void = validated(BasketVoid, await read_object(call.request), _FAULTY)
+    credit = await call.service.redeeming.void(void)
+    return answer({"couponId": void.coupon_id, "transactionId": void.transaction_id, "voided": True, "credit": credit})
+
+
+async def close_redemption(call: Call) -> web.Response:
+    """Close a redemption's open credit, or say of a failed one whether the coupon was burned."""
+    close = validated(Close, await read_object(call.request), _FAULTY)
+    operation = await call.service.close(operation_id(call), call.caller.name, burned=close.burned, reason=close.reason)
+    return answer_operation(call, operation)
+
+
+class _Watched(Answer):
+    """An answer that tells, once, whether it was handed to the register's connection. Written by itself, at once."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str], written: Callable[[bool], None]) -> None:
+        super().__init__(body, status, headers)
+        self._written: Callable[[bool], None] | None = written
+
+    async def write_eof(self, data: Any = b"") -> None:
+        departures, self.departures = self.departures, None
+        if departures is not None:
+            departures.leave()
+        written = False
+        try:
+            await super().write_eof(data)
+            written = True
+        finally:
+            tell, self._written = self._written, None
+            if tell is not None:
+                tell(written)

@@ -1,0 +1,402 @@
+"""The moves of a redemption between its states, each one transaction over its operation and its own row.
+
+    posting ──▶ settled            Flash's word came while a register waited; or nothing was sent, or the basket is void
+       │  └───▶ unknown ──▶ settled   the wait ended without a word: it may have been burned; read, then decided
+       └──────▶ owed ─────▶ settled   honored offline (`limited`): sent later under the same key
+
+An operation is pending until it is settled; an unknown or owed one may also fail, and keeps its phase then. `honor` is
+true for one discount given; `credit` is `open` for a coupon burned and not honored, which the next redemption of that
+coupon takes over (`used`) or an operator closes. Both are never there together: one discount a burn.
+
+Called by the conductor (`redeeming.py`), which holds one lock a redemption; fails as the store does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from agent.clock import Clock, to_ms
+from agent.delivery import Fate, Kind, Outcome
+from agent.errors import ConflictError
+from agent.outbox.changes import Change, Changes
+from agent.outbox.operation import Operation, Redeemed, Verdict
+from agent.outbox.rows import READ, Rows
+from agent.outbox.state import Status
+from agent.storage import Database, Sealer, Transaction
+
+UNCONFIRMED = "unconfirmed"
+HONORED_OFFLINE = "honored-offline"
+_NOT_SENT = Verdict(code="not-sent", detail="Flash could not be asked in time; nothing was sent and nothing is burned.")
+_VOIDED = Verdict(code="voided", detail="The basket was voided.")
+_OTHER_OPEN = Verdict(
+    code=UNCONFIRMED, detail="An earlier redemption of this coupon is not confirmed yet; nothing was sent for this one."
+)
+
+_ONE = f"SELECT {READ} FROM operation WHERE seq = ?"  # noqa: S608
+_ENTER = """
+INSERT OR IGNORE INTO redemption (seq, basket, phase)
+SELECT seq, ?, 'posting' FROM operation WHERE seq = ? AND status = 'pending'
+"""
+_IS_VOIDED = "SELECT 1 FROM voided_basket WHERE basket = (SELECT basket FROM redemption WHERE seq = ?)"
+_OPEN_CREDIT = """
+SELECT other.seq, other.id, other.status
+FROM operation AS mine
+CROSS JOIN operation AS other INDEXED BY operation_key ON other.scope = mine.scope
+CROSS JOIN redemption ON redemption.seq = other.seq
+WHERE mine.seq = ? AND redemption.credit = 'open' ORDER BY other.seq LIMIT 1
+"""
+# Whether another redemption of this coupon may still turn out to have burned it.
+_OTHER_UNCLEAR = """
+SELECT 1
+FROM operation AS mine
+CROSS JOIN operation AS other INDEXED BY operation_key ON other.scope = mine.scope
+CROSS JOIN redemption ON redemption.seq = other.seq
+WHERE mine.seq = ? AND other.seq <> mine.seq
+  AND (other.status = 'pending' AND redemption.phase IN ('unknown', 'owed')
+    OR other.status = 'failed' AND redemption.phase = 'unknown')
+LIMIT 1
+"""
+# Whether this coupon was burned or honored at this till before; for what is honored without Flash's word.
+_USED_HERE = """
+SELECT 1
+FROM operation AS mine
+CROSS JOIN operation AS other INDEXED BY operation_key ON other.scope = mine.scope
+CROSS JOIN redemption ON redemption.seq = other.seq
+WHERE mine.seq = ? AND other.seq <> mine.seq AND other.status <> 'discarded'
+  AND (redemption.honor = 1 OR redemption.credit IS NOT NULL OR redemption.phase <> 'settled')
+LIMIT 1
+"""
+_EXPOSED = "SELECT count(*), COALESCE(sum(member IS ?2), 0) FROM redemption WHERE day IS NOT NULL AND day = ?1"
+_CLAIM = (
+    "UPDATE operation SET maybe_sent = maybe_sent + 1, attempts = attempts + 1 WHERE seq = ? AND status = 'pending'"
+)
+_ASKED = "UPDATE redemption SET first_asked_at = COALESCE(first_asked_at, ?1), last_asked_at = ?1 WHERE seq = ?2"
+_SETTLE = """
+UPDATE operation
+SET status = ?, outcome = ?, outcome_key_id = ?, settled_at = ?, next_attempt_at = NULL
+WHERE seq = ?
+"""
+_UNSETTLED = """
+SELECT operation.seq FROM operation LEFT JOIN redemption ON redemption.seq = operation.seq
+WHERE operation.status = 'pending' AND operation.status IN ('pending', 'failed') AND operation.kind = 'redemption'
+ORDER BY operation.seq
+"""
+_ATTEMPTS = "SELECT seq FROM redemption WHERE basket = ? ORDER BY seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What honoring one coupon without Flash's word would add to the ledger, and the ledger's limits."""
+
+    day: str
+    till: str
+    member: str
+    value: Decimal | None
+    max_per_day: int
+    max_per_member: int
+
+
+@dataclass(slots=True)
+class _Moved:
+    """What a transaction changed, told when it is committed."""
+
+    changes: list[Change] = field(default_factory=list)
+
+
+class Redemptions:
+    """The redemptions of one outbox."""
+
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock, rows: Rows, changes: Changes) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._rows = rows
+        self._changes = changes
+
+    # ---- a register asks ------------------------------------------------------------------------------------------
+
+    async def begin(self, operation: Operation, basket: str) -> Operation:
+        """Where a redemption stands as its register asks: decided at once, or to be sent (`posting`).
+
+        A voided basket is refused, an open credit of the coupon is used, an unclear earlier one is not outrun.
+        """
+        moved = _Moved()
+        async with self._database.transaction() as transaction:
+            await transaction.fetch(_ENTER, [self._sealer.hash(basket), operation.seq])
+            current = await self._read(transaction, operation.seq)
+            if current.status is Status.PENDING and _of(current).phase == "posting":
+                await self._decide_at_once(transaction, current, moved)
+            current = await self._read(transaction, operation.seq)
+        return self._told(moved, current)
+
+    async def _decide_at_once(self, transaction: Transaction, operation: Operation, moved: _Moved) -> None:
+        seq = operation.seq
+        if await transaction.fetch(_IS_VOIDED, [seq]):
+            if operation.maybe_sent == 0:
+                await self._settle(transaction, operation, Status.DECLINED, _VOIDED, moved)
+            await self._set(transaction, seq, basis="voided", phase="unknown" if operation.maybe_sent else "settled")
+        elif operation.maybe_sent == 0 and (found := await transaction.fetch(_OPEN_CREDIT, [seq])):
+            ((earlier, earlier_id, status),) = found
+            await self._set(transaction, earlier, credit="used")
+            moved.changes.append(Change(earlier, earlier_id, Kind.REDEMPTION, Status(status)))
+            await self._settle(transaction, operation, Status.SUCCEEDED, Verdict(), moved)
+            await self._set(transaction, seq, honor=1, basis="earlier-redemption", phase="settled")
+        elif operation.maybe_sent == 0 and await transaction.fetch(_OTHER_UNCLEAR, [seq]):
+            await self._settle(transaction, operation, Status.DECLINED, _OTHER_OPEN, moved)
+            await self._set(transaction, seq, phase="settled")
+
+    async def give_up(self, operation: Operation, basket: str, exposure: Exposure | None = None) -> Operation:
+        """Nobody waits any more, or waiting is in vain: honored offline where that is allowed, else not."""
+        moved = _Moved()
+        async with self._database.transaction() as transaction:
+            await transaction.fetch(_ENTER, [self._sealer.hash(basket), operation.seq])
+            current = await self._read(transaction, operation.seq)
+            if current.status is Status.PENDING and _of(current).phase == "posting":
+                if exposure is not None and await self._has_room(transaction, operation.seq, exposure):
+                    await self._set(
+                        transaction,
+                        operation.seq,
+                        phase="owed",
+                        honor=1,
+                        basis="offline-policy",
+                        day=exposure.day,
+                        till=exposure.till,
+                        member=self._sealer.hash(exposure.member),
+                        value=None if exposure.value is None else f"{exposure.value:f}",
+                    )
+                elif current.maybe_sent == 0:
+                    await self._settle(transaction, current, Status.DECLINED, _NOT_SENT, moved)
+                    await self._set(transaction, operation.seq, phase="settled", basis="not-sent")
+                else:
+                    await self._set(transaction, operation.seq, phase="unknown")
+            current = await self._read(transaction, operation.seq)
+        return self._told(moved, current)
+
+    async def _has_room(self, transaction: Transaction, seq: int, exposure: Exposure) -> bool:
+        member = self._sealer.hash(exposure.member)
+        ((in_all, of_member),) = await transaction.fetch(_EXPOSED, [exposure.day, member])
+        return (
+            in_all < exposure.max_per_day
+            and of_member < exposure.max_per_member
+            and not await transaction.fetch(_USED_HERE, [seq])
+        )
+
+    async def forfeit(self, operation: Operation) -> Operation:
+        """The register never got its yes: a burn becomes a credit, an offline honour is taken back."""
+        moved = _Moved()
+        async with self._database.transaction() as transaction:
+            current = await self._read(transaction, operation.seq)
+            if _of(current).honor:
+                await self._take_back(transaction, current, moved, _NOT_SENT, unsent="not-sent", unclear=UNCONFIRMED)
+            current = await self._read(transaction, operation.seq)
+            moved.changes.append(_change(current))
+        return self._told(moved, current)
+
+    async def _take_back(
+        self,
+        transaction: Transaction,
+        operation: Operation,
+        moved: _Moved,
+        verdict: Verdict,
+        *,
+        unsent: str,
+        unclear: str,
+    ) -> None:
+        """Give no discount: `unsent` and `unclear` are the basis where nothing was sent, or perhaps something."""
+        seq, was = operation.seq, _of(operation)
+        gone: dict[str, Any] = {"honor": 0, "day": None, "lost": 0}
+        if operation.status is Status.SUCCEEDED:
+            basis = unclear if unclear == "voided" else was.basis
+            await self._set(transaction, seq, **gone, basis=basis, credit="open" if was.honor else was.credit)
+        elif operation.status is Status.PENDING and operation.maybe_sent == 0:
+            await self._settle(transaction, operation, Status.DECLINED, verdict, moved)
+            await self._set(transaction, seq, **gone, basis=unsent, phase="settled")
+        elif operation.status is Status.PENDING:
+            await self._set(transaction, seq, **gone, basis=unclear, phase="unknown")
+        elif (
+            operation.status is Status.FAILED and operation.verdict.code == HONORED_OFFLINE
+        ):  # refused by Flash, and no discount stands
+            await self._settle(transaction, operation, Status.DECLINED, operation.verdict, moved)
+            await self._set(transaction, seq, **gone, basis=unclear, phase="settled")
+        elif operation.status is Status.FAILED:
+            await self._set(transaction, seq, **gone, basis=unclear, phase="unknown")
+        else:
+            await self._set(transaction, seq, **gone, basis=unclear)
+
+    # ---- Flash is asked -------------------------------------------------------------------------------------------
+
+    async def claim(self, operation: Operation) -> Operation | None:
+        """Durably "maybe sent", before the first byte may leave; None when it is not to be sent any more."""
+        now_ms = self._clock.steady_ms()
+        async with self._database.transaction() as transaction:
+            current = await self._read(transaction, operation.seq)
+            is_void = current.maybe_sent == 0 and await transaction.fetch(_IS_VOIDED, [operation.seq])
+            if current.status is not Status.PENDING or is_void:
+                return None
+            await transaction.fetch(_CLAIM, [operation.seq])
+            await transaction.fetch(_ASKED, [now_ms, operation.seq])
+            return await self._read(transaction, operation.seq)
+
+    async def conclude(self, operation: Operation, outcome: Outcome, *, waiting: bool, sent: bool = True) -> Operation:
+        """Write what Flash said. `waiting`: an unvoided POST waits, which a yes honors; `sent`: an attempt is over."""
+        moved = _Moved()
+        async with self._database.transaction() as transaction:
+            if sent and outcome.unsent:
+                await transaction.fetch(
+                    "UPDATE operation SET maybe_sent = maybe_sent - 1 WHERE seq = ? AND maybe_sent > 0", [operation.seq]
+                )
+            current = await self._read(transaction, operation.seq)
+            if current.status is Status.PENDING:
+                await self._take_word(transaction, current, outcome, moved, waiting=waiting)
+            current = await self._read(transaction, operation.seq)
+        return self._told(moved, current)
+
+    async def _take_word(
+        self, transaction: Transaction, operation: Operation, outcome: Outcome, moved: _Moved, *, waiting: bool
+    ) -> None:
+        seq, was = operation.seq, _of(operation)
+        verdict = Verdict(dict(outcome.result), outcome.code, outcome.detail, outcome.http_status, outcome.definitive)
+        basis = was.basis if was.honor or was.basis == "voided" else "flash"
+        match outcome.fate:
+            case Fate.SUCCEEDED:
+                honor = was.honor or (waiting and was.basis != "voided")
+                await self._settle(transaction, operation, Status.SUCCEEDED, verdict, moved)
+                await self._set(
+                    transaction, seq, phase="settled", honor=int(honor), basis=basis, credit=None if honor else "open"
+                )
+            case Fate.DECLINED if was.honor:
+                lost = replace(verdict, code=HONORED_OFFLINE, detail="Honored offline, and refused by Flash later.")
+                await self._settle(transaction, operation, Status.FAILED, lost, moved)
+                await self._set(transaction, seq, lost=1)
+            case Fate.DECLINED:
+                await self._settle(transaction, operation, Status.DECLINED, verdict, moved)
+                await self._set(transaction, seq, phase="settled", basis=basis)
+            case Fate.FAILED:  # not definitive: a retry asks under the same key, or only reads
+                await self._settle(transaction, operation, Status.FAILED, replace(verdict, definitive=False), moved)
+                if was.phase == "posting":
+                    await self._set(transaction, seq, phase="unknown")
+            case _:
+                await self._keep_verdict(transaction, operation, verdict)
+                if operation.maybe_sent == 0 and was.phase == "unknown":  # the only attempt never left
+                    voided = was.basis == "voided"
+                    await self._settle(transaction, operation, Status.DECLINED, _VOIDED if voided else _NOT_SENT, moved)
+                    await self._set(transaction, seq, phase="settled", basis="voided" if voided else "not-sent")
+
+    # ---- the basket is voided --------------------------------------------------------------------------------------
+
+    async def void(self, basket: str, reason: str | None) -> tuple[list[int], str | None]:
+        """Mark a basket, for ever; returns the redemptions in it and the state of a credit, if there is one."""
+        moved = _Moved()
+        key = self._sealer.hash(basket)
+        verdict = replace(_VOIDED, detail=f"The basket was voided: {reason}") if reason else _VOIDED
+        async with self._database.transaction() as transaction:
+            await transaction.fetch(
+                "INSERT OR IGNORE INTO voided_basket (basket, voided_at) VALUES (?, ?)",
+                [key, to_ms(self._clock.now())],
+            )
+            seqs = [seq for (seq,) in await transaction.fetch(_ATTEMPTS, [key])]
+            states: list[str | None] = []
+            for seq in seqs:
+                operation = await self._read(transaction, seq)
+                if operation.status is not Status.DISCARDED:
+                    await self._take_back(transaction, operation, moved, verdict, unsent="voided", unclear="voided")
+                after = await self._read(transaction, seq)
+                moved.changes.append(_change(after))
+                states.append(_of(after).credit)
+        self._changes.tell(moved.changes)
+        return seqs, next((state for state in ("open", "used", "closed") if state in states), None)
+
+    # ---- operators -------------------------------------------------------------------------------------------------
+
+    async def close(self, operation_id: str, *, burned: bool | None, by: str, reason: str) -> Operation:
+        """Close an open credit; or say of a failed redemption whether it was burned (then it leaves a credit)."""
+        moved = _Moved()
+        async with self._database.transaction() as transaction:
+            operation = await self._rows.get(transaction, operation_id)
+            await self._rows.add_redeemed(transaction, [operation])
+            was = operation.redeemed
+            verdict = replace(operation.verdict, by=by, reason=reason)
+            if was is not None and was.credit == "open" and burned is not False:
+                await self._keep_verdict(transaction, operation, verdict)
+                await self._set(transaction, operation.seq, credit="closed")
+                moved.changes.append(_change(operation))
+            elif was is not None and operation.status is Status.FAILED and burned is not None:
+                await self._settle(
+                    transaction, operation, Status.SUCCEEDED if burned else Status.DECLINED, verdict, moved
+                )
+                await self._set(
+                    transaction,
+                    operation.seq,
+                    phase="settled",
+                    credit="open" if burned and not was.honor else None,
+                    lost=int(was.honor and not burned),
+                )
+            else:
+                needs = was is not None and operation.status is Status.FAILED
+                detail = "Say whether the coupon was burned." if needs else "It neither failed nor has an open credit."
+                raise ConflictError(
+                    f"There is nothing to close: {detail}", code="illegal-transition", operation_id=operation_id
+                )
+            current = await self._read(transaction, operation.seq)
+        return self._told(moved, current)
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
+
+    async def unsettled(self) -> list[int]:
+        """The pending redemptions, whatever their phase."""
+        return [seq for (seq,) in await self._database.fetch(_UNSETTLED)]
+
+    async def get(self, seq: int) -> Operation:
+        """One redemption as it is now."""
+        return await self._read(self._database, seq)
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many are unclear, and how many credits are open."""
+        ((unclear,),) = await self._database.fetch(
+            "SELECT count(*) FROM redemption CROSS JOIN operation USING (seq) WHERE phase <> 'settled' "
+            "AND phase = 'unknown' AND status IN ('pending', 'failed')"
+        )
+        ((owing,),) = await self._database.fetch("SELECT count(*) FROM redemption WHERE credit = 'open'")
+        return {"unconfirmed": unclear, "creditsOpen": owing}
+
+    # ---- writing ---------------------------------------------------------------------------------------------------
+
+    async def _read(self, reader: Transaction | Database, seq: int) -> Operation:
+        (row,) = await reader.fetch(_ONE, [seq])
+        operation = self._rows.operation(row)
+        await self._rows.add_redeemed(reader, [operation])
+        return operation
+
+    async def _settle(
+        self, transaction: Transaction, operation: Operation, status: Status, verdict: Verdict, moved: _Moved
+    ) -> None:
+        sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
+        await transaction.fetch(_SETTLE, [status.value, sealed, key_id, to_ms(self._clock.now()), operation.seq])
+        moved.changes.append(Change(operation.seq, operation.id, operation.kind, status, verdict.result))
+
+    async def _keep_verdict(self, transaction: Transaction, operation: Operation, verdict: Verdict) -> None:
+        sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
+        await transaction.fetch(
+            "UPDATE operation SET outcome = ?, outcome_key_id = ? WHERE seq = ?", [sealed, key_id, operation.seq]
+        )
+
+    @staticmethod
+    async def _set(transaction: Transaction, seq: int, **columns: Any) -> None:
+        names = ", ".join(f"{name} = ?" for name in columns)
+        await transaction.fetch(f"UPDATE redemption SET {names} WHERE seq = ?", [*columns.values(), seq])  # noqa: S608
+
+    def _told(self, moved: _Moved, operation: Operation) -> Operation:
+        if self._changes and moved.changes:
+            self._changes.tell(moved.changes)
+        return operation
+
+
+def _of(operation: Operation) -> Redeemed:
+    return operation.redeemed or Redeemed("posting", honor=False, basis=UNCONFIRMED, credit=None)
+
+
+def _change(operation: Operation) -> Change:
+    return Change(operation.seq, operation.id, operation.kind, operation.status)

@@ -1,0 +1,401 @@
+"""The conduct of redemptions: what a register that waits with a coupon is told, and what may be sent for it.
+
+A redemption is sent only while a register waits for it, and answered by what is committed: `honor` turns true in the
+answer to a POST alone. Each redemption has a case while anybody deals with it, and each case a lock: whoever decides
+(the end of a wait, Flash's word, a void, an answer that could not be written) decides under it, one after another, in
+one transaction. Redemptions of one coupon take turns. What a wait's end leaves open goes to `unconfirmed.py`.
+
+Called by the API; started and stopped by the composition root; fails as the store does.
+"""
+
+import asyncio
+import contextlib
+import random
+import weakref
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from agent import logs
+from agent.clock import Clock
+from agent.config import Settings
+from agent.coupons import Limits, Sightings, why_not_offline
+from agent.delivery import Contact, Fate, Kind, Outcome
+from agent.errors import Refusal
+from agent.flash import readings
+from agent.flash.client import FlashClient
+from agent.model import BasketVoid, Customer
+from agent.outbox.line import Line
+from agent.outbox.operation import Operation, Redeemed, basket_key
+from agent.outbox.redemptions import Exposure, Redemptions
+from agent.outbox.relay import Relay
+from agent.outbox.state import Status
+
+PROBE_WAIT_S = 1.0
+RETRY_PAUSE_S = (0.05, 0.25)
+STORE_PAUSE_S = 0.5
+STOP_GRACE_S = 3.0
+_UNSENT = Outcome(Fate.RETRY, Contact.ANSWERED, "not-sent", unsent=True)
+
+
+@dataclass(eq=False, slots=True)
+class Post:
+    """One register's request that waits; times are monotonic seconds."""
+
+    until: float
+    is_gone: Callable[[], bool]
+    waits: bool = True
+
+
+@dataclass(eq=False, slots=True)
+class Case:
+    """One redemption that somebody deals with. `posts` and what is decided are touched under `lock` alone."""
+
+    seq: int
+    coupon_id: str
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    posts: set[Post] = field(default_factory=set)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    work: asyncio.Task[None] | None = None
+    users: int = 0
+    undelivered: int = 0  # yeses on their way to a register
+    delivered: bool = True  # one reached a register, as far as this agent can know
+
+
+class Redeeming:
+    """The redemptions that registers wait for now."""
+
+    def __init__(
+        self,
+        redemptions: Redemptions,
+        *,
+        relay: Relay,
+        line: Line,
+        flash: FlashClient,
+        clock: Clock,
+        settings: Settings,
+        sightings: Sightings,
+    ) -> None:
+        self.redemptions = redemptions
+        self.relay = relay
+        self._line = line
+        self._flash = flash
+        self._clock = clock
+        self._settings = settings
+        self._sightings = sightings
+        self._cases: dict[int, Case] = {}
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._log = logs.get()
+        self.left_open: Callable[[], None] = lambda: None  # something may be unconfirmed, owed or a credit now
+
+    async def stop(self) -> None:
+        """Let what is in flight finish for a moment; what is cut off is unconfirmed at the next start."""
+        tasks = [*self._tasks, *(case.work for case in self._cases.values() if case.work is not None)]
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    def release_waiters(self) -> None:
+        """Answer everybody who waits now, with what is known."""
+        self._stopping = True
+        for case in self._cases.values():
+            case.released.set()
+
+    # ---- a register asks ------------------------------------------------------------------------------------------
+
+    async def redeem(self, operation: Operation, wait_s: float, is_gone: Callable[[], bool]) -> "Told":
+        """The answer to one POST, within its wait; tell it afterwards whether the answer could be written."""
+        async with self.dealing(operation) as case:
+            post = Post(self._clock.monotonic() + wait_s, is_gone)
+            case.posts.add(post)
+            try:
+                async with case.lock:
+                    operation = await self._begin(case, operation)
+                if operation.status is Status.PENDING and not _of(operation).honor:
+                    self._set_going(case, operation)
+                    await self._wait(case, post)
+                async with case.lock:
+                    operation = await self._answer(case, post, operation)
+                    return self._told(case, operation)
+            finally:
+                case.posts.discard(post)
+                self.left_open()
+
+    async def _begin(self, case: Case, operation: Operation) -> Operation:
+        before = _of(await self.redemptions.get(operation.seq)).honor
+        operation = await self.redemptions.begin(operation, self.basket_of(operation))
+        if _of(operation).honor and not before:
+            case.delivered = False  # a credit was used for this very request
+        return operation
+
+    def _set_going(self, case: Case, operation: Operation) -> None:
+        if _of(operation).phase == "posting" and case.work is None:
+            case.released.clear()
+            case.users += 1
+            case.work = asyncio.create_task(self._post(case, operation))
+        elif _of(operation).phase == "unknown":
+            if self._line.is_open:
+                case.released.clear()
+                self.left_open()
+            else:
+                case.released.set()  # nobody can be asked now
+
+    async def _wait(self, case: Case, post: Post) -> None:
+        left_s = post.until - self._clock.monotonic()
+        if left_s > 0 and not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await case.released.wait()
+
+    async def _answer(self, case: Case, post: Post, operation: Operation) -> Operation:
+        """What this POST is told as it stops waiting; the last one to stop decides what becomes of the redemption."""
+        post.waits = False
+        operation = await self._begin(case, operation)
+        if operation.status is Status.PENDING and _of(operation).phase == "posting" and not self._somebody_waits(case):
+            operation = await self._give_up(case, operation, offline=True)
+        return operation
+
+    async def _give_up(self, case: Case, operation: Operation, *, offline: bool) -> Operation:
+        exposure = await self._exposure(operation) if offline else None
+        operation = await self.redemptions.give_up(operation, self.basket_of(operation), exposure)
+        if _of(operation).honor:
+            case.delivered = False
+        case.released.set()
+        if _of(operation).phase != "settled":
+            self._tell_others(case)
+            self.left_open()
+            self.relay.wake()
+        return operation
+
+    def _tell_others(self, case: Case) -> None:
+        """Others of this coupon, which wait for their turn, need not wait any longer."""
+        for other in list(self._cases.values()):
+            if other is not case and other.coupon_id == case.coupon_id:
+                other.released.set()
+
+    def _somebody_waits(self, case: Case) -> bool:
+        """Whether a POST waits that can still be answered."""
+        now = self._clock.monotonic()
+        return not self._stopping and any(post.waits and now < post.until and not post.is_gone() for post in case.posts)
+
+    # ---- posting --------------------------------------------------------------------------------------------------
+
+    async def _post(self, case: Case, operation: Operation) -> None:
+        turn = self._turns.setdefault(case.coupon_id, asyncio.Lock())
+        try:
+            async with turn:
+                async with case.lock:
+                    operation = await self.redemptions.get(operation.seq)
+                    if self._somebody_waits(case):
+                        operation = await self._begin(case, operation)
+                while operation.status is Status.PENDING and _of(operation).phase == "posting":
+                    if not await self._line_is_open(case, operation) or not await self._attempt(case, operation):
+                        break
+                    operation = await self.redemptions.get(operation.seq)
+        except Refusal as error:
+            self._log.warning("redemption waits for the store", code=error.code)
+        except Exception:  # noqa: BLE001 - the register gets its answer all the same
+            self._log.exception("redemption failed", operation=operation.id)
+        finally:
+            case.released.set()
+            case.work = None
+            self._done_with(case)
+            self.left_open()
+
+    async def _line_is_open(self, case: Case, operation: Operation) -> bool:
+        """Whether a POST may go; one whose answer was lost looks for the line until nobody waits any more."""
+        while self._somebody_waits(case):
+            if self._line.permits_waiting(Kind.REDEMPTION) and self.relay.has_place:
+                left_s = max(post.until for post in case.posts) - self._clock.monotonic()
+                if not self._line.needs_probe or await self.relay.find_line(min(PROBE_WAIT_S, max(0.05, left_s))):
+                    return True
+            if operation.maybe_sent == 0 and self.relay.has_place:
+                return False
+            await self._clock.sleep(random.uniform(*RETRY_PAUSE_S))  # noqa: S311 - jitter
+        return False
+
+    async def _attempt(self, case: Case, operation: Operation) -> bool:
+        """One attempt; False when it is not to be sent any more."""
+        async with case.lock:
+            claimed = await self.redemptions.claim(operation) if self._somebody_waits(case) else None
+        if claimed is None:
+            return False
+        if not self._somebody_waits(case):  # the commit took the rest of the wait, or the basket was voided
+            await self.conclude(case, claimed, _UNSENT)
+            return False
+        operation = await self.send(case, claimed)
+        if operation.status is Status.PENDING:
+            await self._clock.sleep(random.uniform(*RETRY_PAUSE_S))  # noqa: S311 - jitter
+        return True
+
+    async def send(self, case: Case, claimed: Operation) -> Operation:
+        """One attempt for a claimed redemption, and what came of it."""
+        outcome = await self.relay.send_beside(claimed, waiting=self._somebody_waits(case))
+        return await self.conclude(case, claimed, outcome)
+
+    async def conclude(self, case: Case, operation: Operation, outcome: Outcome, *, sent: bool = True) -> Operation:
+        """Write what an attempt, or a read, brought; a yes honors whoever waits, and is a credit where nobody does."""
+        again = False
+        while True:
+            try:
+                async with case.lock:
+                    waiting = self._somebody_waits(case)
+                    before = _of(await self.redemptions.get(operation.seq)).honor
+                    operation = await self.redemptions.conclude(
+                        operation, outcome, waiting=waiting, sent=sent and not again
+                    )
+                    honored = _of(operation).honor and operation.status is Status.SUCCEEDED
+                    if honored and not before:
+                        case.delivered = False
+                    elif again and honored and not waiting and not case.delivered:
+                        operation = await self.redemptions.forfeit(operation)  # the first try was written after all
+                break
+            except Refusal as error:
+                again = True
+                self._log.warning("outcome waits for the store", code=error.code)
+                await self._clock.sleep(STORE_PAUSE_S)
+        if operation.status is not Status.PENDING:
+            case.released.set()
+        self.left_open()
+        return operation
+
+    # ---- without Flash --------------------------------------------------------------------------------------------
+
+    async def _exposure(self, operation: Operation) -> Exposure | None:
+        """What honoring without Flash's word would add to the ledger; None where that may not be."""
+        coupons = self._settings.coupons
+        held = self._line.key_held or not self._line.permits_endpoint(Kind.REDEMPTION)
+        unasked = operation.maybe_sent == 0 and self._line.is_open  # it was late, not offline
+        if coupons.offline != "limited" or held or unasked or operation.content is None:
+            return None
+        request = operation.content.request
+        seen = await self._sightings.sighting(request["couponId"], subjects_of(operation))
+        limits = Limits(coupons.max_snapshot_age_h, coupons.max_per_day, coupons.max_per_member, coupons.max_value)
+        now_ms, known = self._flash.time_ms()
+        if seen is None or why_not_offline(seen, now_ms, clock_known=known, limits=limits):
+            return None
+        return Exposure(
+            day=request.get("businessDate") or self._clock.now().astimezone().date().isoformat(),
+            till=self._settings.store.till_id,
+            member=f"member:{seen.member_id}",
+            value=readings.coupon_value(seen.coupon),
+            max_per_day=limits.max_per_day,
+            max_per_member=limits.max_per_member,
+        )
+
+    # ---- the answer, and what follows -----------------------------------------------------------------------------
+
+    def _told(self, case: Case, operation: Operation) -> "Told":
+        if not _of(operation).honor:
+            return Told(operation)
+        case.users += 1
+        case.undelivered += 1
+        return Told(operation, lambda written: self._was_written(case, operation, written=written))
+
+    def _was_written(self, case: Case, operation: Operation, *, written: bool) -> None:
+        """A yes reached its register, or not."""
+        case.undelivered -= 1
+        case.delivered = case.delivered or written
+        if case.delivered:
+            self._done_with(case)
+            return
+        task = asyncio.create_task(self._take_back(case, operation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_back(self, case: Case, operation: Operation) -> None:
+        """No yes reached a register, unless another POST of this redemption brings one."""
+        try:
+            while self._nobody_was_told(case):
+                try:
+                    async with case.lock:
+                        if self._somebody_waits(case) or not self._nobody_was_told(case):
+                            return
+                        await self.redemptions.forfeit(operation)
+                        case.delivered = True  # a later answer says no
+                except Refusal as error:
+                    self._log.warning("redemption waits for the store", code=error.code)
+                    await self._clock.sleep(STORE_PAUSE_S)
+        finally:
+            self._done_with(case)
+            self.left_open()
+
+    @staticmethod
+    def _nobody_was_told(case: Case) -> bool:
+        return not case.delivered and case.undelivered == 0
+
+    async def void(self, void: BasketVoid) -> str | None:
+        """Void a basket; returns the state of the credit that it leaves."""
+        basket = self._basket(void.coupon_id, void.business_date, void.transaction_id)
+        affected = [case for case in self._cases.values() if case.coupon_id == void.coupon_id]
+        async with contextlib.AsyncExitStack() as stack:
+            for case in sorted(affected, key=lambda case: case.seq):
+                await stack.enter_async_context(case.lock)
+            seqs, credit = await self.redemptions.void(basket, void.reason)
+            for case in affected:
+                if case.seq in seqs:
+                    case.released.set()
+                    case.delivered = True
+        self.left_open()
+        return credit
+
+    # ---- cases ----------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def dealing(self, operation: Operation) -> AsyncIterator[Case]:
+        """The case of a redemption, there while anybody deals with it."""
+        case = self._cases.get(operation.seq)
+        if case is None:
+            request = operation.content.request if operation.content else {}
+            case = self._cases[operation.seq] = Case(operation.seq, request.get("couponId", ""))
+        case.users += 1
+        try:
+            yield case
+        finally:
+            self._done_with(case)
+
+    def _done_with(self, case: Case) -> None:
+        case.users -= 1
+        if case.users == 0 and self._cases.get(case.seq) is case:
+            del self._cases[case.seq]
+
+    def is_posting(self, seq: int) -> bool:
+        """Whether a register waits for it, or an attempt for one is under way."""
+        case = self._cases.get(seq)
+        return case is not None and (case.work is not None or any(post.waits for post in case.posts))
+
+    def basket_of(self, operation: Operation) -> str:
+        """The basket of a redemption; of one whose content is gone nothing is known but that it is settled."""
+        request = operation.content.request if operation.content else {}
+        return self._basket(request.get("couponId", ""), request.get("businessDate"), request.get("transactionId", ""))
+
+    def _basket(self, coupon_id: str, business_date: str | None, transaction_id: str) -> str:
+        store = self._settings.store
+        return basket_key(
+            coupon_id=coupon_id,
+            store_id=store.store_id or "",
+            till_id=store.till_id,
+            business_date=business_date,
+            transaction_id=transaction_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer to a POST; `written` is to be told whether it reached the register (None: nothing hangs on it)."""
+
+    operation: Operation
+    written: Callable[[bool], None] | None = None
+
+
+def subjects_of(operation: Operation) -> list[str]:
+    """The member subjects of a redemption's customer; empty where the register named none."""
+    customer = operation.content.request.get("customer") if operation.content else None
+    return Customer.model_validate(customer).subjects() if customer else []
+
+
+def _of(operation: Operation) -> Redeemed:
+    return operation.redeemed or Redeemed("posting", honor=False, basis="unconfirmed", credit=None)

@@ -1,0 +1,251 @@
+"""What a wait's end left open: redemptions that may have burned a coupon, and those honored offline that Flash is owed.
+
+One task, one redemption at a time, at the pace of a backlog. An unknown one is first read about (`GET
+/members/{id}/coupons`), never posted blindly: still active, so nothing was burned; gone, so nothing is left to burn and
+one POST with the same key tells whether it was this till; anything else is for a person. One that was honored offline
+is posted until Flash says yes or no. An idle task waits for nothing that is timed.
+
+Started and stopped by the composition root; woken by the conductor (`redeeming.py`) and by the line.
+"""
+
+import asyncio
+import contextlib
+
+from agent import logs
+from agent.clock import Clock, to_ms
+from agent.coupons import Sightings, Standing, standing
+from agent.delivery import Contact, Fate, Kind, Outcome
+from agent.errors import Refusal
+from agent.flash import readings
+from agent.flash.client import FlashClient
+from agent.flash.reads import Reads
+from agent.health import Health
+from agent.outbox.line import Line
+from agent.outbox.operation import Operation, Redeemed
+from agent.outbox.retry import operation_wait_s
+from agent.outbox.state import Status
+from agent.redeeming import Case, Redeeming, subjects_of
+
+_CLOCK_STEP_MS = 5 * 60_000  # a clock may have been set back so far between two starts without meaning anything
+_LATER = {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED}
+_STORE_PAUSE_S = 1.0
+_FORGOTTEN_S = 60.0
+
+
+class Unconfirmed:
+    """The task that clears up."""
+
+    def __init__(
+        self,
+        redeeming: Redeeming,
+        *,
+        flash: FlashClient,
+        line: Line,
+        clock: Clock,
+        health: Health,
+        sightings: Sightings,
+        key_age_h: float,
+    ) -> None:
+        self._redeeming = redeeming
+        self._redemptions = redeeming.redemptions
+        self._flash = flash
+        self._reads = Reads(flash)
+        self._line = line
+        self._clock = clock
+        self._health = health
+        self._sightings = sightings
+        self._key_age_ms = key_age_h * 3_600_000
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._anything_left = True
+        self._of_a_former_run: set[int] = set()
+        self._tries: dict[int, int] = {}
+        self._not_before: dict[int, float] = {}
+        self._log = logs.get()
+
+    async def start(self) -> None:
+        """Begin with what a former run left."""
+        self._of_a_former_run = set(await self._redemptions.unsettled())
+        self._woken.set()
+        self._task = asyncio.create_task(self._run(), name="unconfirmed")
+
+    async def stop(self) -> None:
+        """Stop; what is cut off is taken up at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def wake(self, *, now: bool = False) -> None:
+        """Something may be open, or changed; `now`: whatever pauses."""
+        if now:
+            self._not_before.clear()
+        self._anything_left = True
+        self._woken.set()
+
+    def line_changed(self) -> None:
+        """The line may be open; costs nothing where nothing is left."""
+        if self._anything_left:
+            self._woken.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            delay_s: float | None = _STORE_PAUSE_S
+            try:
+                delay_s = await self._look()
+            except Refusal as error:
+                self._log.warning("redemptions wait for the store", code=error.code)
+            except Exception:  # noqa: BLE001 - the task never stops
+                self._log.exception("a redemption cannot be cleared up")
+            timer = None if delay_s is None else self._clock.call_later(max(0.01, delay_s), self._woken.set)
+            try:
+                await self._woken.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    async def _look(self) -> float | None:
+        """Take up each that is open; returns in how many seconds to look again (None: when woken)."""
+        delays: list[float] = []
+        self._anything_left = False
+        for seq in await self._redemptions.unsettled():
+            if self._redeeming.is_posting(seq):
+                continue
+            operation = await self._redemptions.get(seq)
+            if _phase(operation) == "posting":  # its register is gone, with a former run or without its answer
+                if seq not in self._of_a_former_run and not self._is_forgotten(operation):
+                    delays.append(_FORGOTTEN_S)
+                    continue
+                async with self._redeeming.dealing(operation) as case, case.lock:
+                    operation = await self._redemptions.give_up(operation, self._redeeming.basket_of(operation))
+            if operation.status is not Status.PENDING:
+                continue
+            self._anything_left = True
+            delay_s = await self._take_up_when_due(operation)
+            if delay_s is not None:
+                delays.append(delay_s)
+        await self.show()
+        return min(delays, default=None)
+
+    def _is_forgotten(self, operation: Operation) -> bool:
+        """Whether its register, whose request may be between two steps, has surely gone."""
+        return abs(to_ms(self._clock.now()) - operation.accepted_at) > _FORGOTTEN_S * 1000
+
+    async def _take_up_when_due(self, operation: Operation) -> float | None:
+        """Seconds to wait before it is its turn (again); None where the line must change first, or it is settled."""
+        now = self._clock.monotonic()
+        not_before = max(self._not_before.get(operation.seq, 0.0), now + self._still_under_way_s(operation))
+        if not_before > now:
+            return not_before - now
+        if not self._line.is_open or not self._line.permits_endpoint(Kind.REDEMPTION):
+            self._redeeming.relay.wake()  # which probes a dead line while anything is pending
+            return self._line.next_change_s(now)
+        if not self._redeeming.relay.has_place:
+            return 0.05
+        async with self._redeeming.dealing(operation) as case:
+            operation = await self._take_up(case, operation)
+        if operation.status is not Status.PENDING:
+            self._tries.pop(operation.seq, None)
+            self._not_before.pop(operation.seq, None)
+            return None
+        tries = self._tries[operation.seq] = self._tries.get(operation.seq, 0) + 1
+        pause_s = operation_wait_s(tries, None)
+        self._not_before[operation.seq] = self._clock.monotonic() + pause_s
+        return pause_s
+
+    def _still_under_way_s(self, operation: Operation) -> float:
+        """How long its last attempt may still be on its way: an attempt's limit at the most, whatever the clock."""
+        asked_at = operation.redeemed.last_asked_at if operation.redeemed else None
+        if asked_at is None:
+            return 0.0
+        limit_s = self._flash.attempt_timeout_s
+        passed_s = (self._clock.steady_ms() - asked_at) / 1000
+        return min(limit_s, max(0.0, limit_s - passed_s))
+
+    async def _take_up(self, case: Case, operation: Operation) -> Operation:
+        if not operation.content:
+            return await self._fail(case, operation, "The stored operation can no longer be read.")
+        if _phase(operation) == "owed":
+            return await self._pay(case, operation)
+        found = await self._read(operation)
+        if isinstance(found, Outcome):
+            if found.contact in _LATER:
+                self._line.report("", found)
+                return operation
+            return await self._fail(case, operation, f"The member's coupons cannot be read: {found.detail}")
+        return await self._conclude(case, operation, found)
+
+    async def _conclude(self, case: Case, operation: Operation, found: Standing) -> Operation:
+        """What a member's list means for a redemption whose answer was lost."""
+        if found is Standing.ACTIVE:
+            detail = "Flash still lists the coupon as active: nothing was burned."
+            word = Outcome(Fate.DECLINED, Contact.ANSWERED, "not-burned", detail)
+            return await self._redeeming.conclude(case, operation, word, sent=False)
+        if found is Standing.UNCLEAR:
+            return await self._fail(case, operation, "Flash's list does not tell whether this coupon was burned.")
+        if self._key_is_too_old(operation):
+            return await self._fail(case, operation, "The coupon is used; too long ago to ask Flash by whom.")
+        return await self._post(case, operation)
+
+    async def _pay(self, case: Case, operation: Operation) -> Operation:
+        """Send one that was honored offline; one that may have been sent is not posted blindly past the key's age."""
+        if operation.maybe_sent and self._key_is_too_old(operation):
+            return await self._fail(case, operation, "It was honored offline, and sent too long ago to ask again.")
+        return await self._post(case, operation)
+
+    async def _post(self, case: Case, operation: Operation) -> Operation:
+        async with case.lock:
+            claimed = await self._redemptions.claim(operation)
+        if claimed is None:
+            return await self._redemptions.get(operation.seq)
+        return await self._redeeming.send(case, claimed)
+
+    async def _read(self, operation: Operation) -> Standing | Outcome:
+        """Where the coupon stands by the member's list as Flash gives it now."""
+        assert operation.content is not None  # noqa: S101 - looked at before
+        coupon_id = operation.content.request["couponId"]
+        seen = await self._sightings.sighting(coupon_id, subjects_of(operation))
+        member_id = await self._member_id(operation.content.request.get("customer") or {})
+        if isinstance(member_id, Outcome):
+            return member_id
+        member_id = member_id or (seen.member_id if seen else None)
+        if member_id is None or not readings.is_id(member_id):
+            return Standing.UNCLEAR
+        listed = await self._reads.coupons(member_id)
+        return listed if isinstance(listed, Outcome) else standing(listed, coupon_id, seen)
+
+    async def _member_id(self, customer: dict[str, str]) -> str | Outcome | None:
+        if "memberId" in customer:
+            return customer["memberId"]
+        for name in ("externalId", "email"):
+            if name in customer:
+                found = await self._reads.find(name, customer[name])
+                if isinstance(found, Outcome):
+                    return found
+                if len(found) == 1:
+                    return str(found[0]["id"])
+        return None
+
+    def _key_is_too_old(self, operation: Operation) -> bool:
+        asked_at = operation.redeemed.first_asked_at if operation.redeemed else None
+        age_ms = self._clock.steady_ms() - (asked_at or 0)
+        return not -_CLOCK_STEP_MS <= age_ms <= self._key_age_ms
+
+    async def _fail(self, case: Case, operation: Operation, detail: str) -> Operation:
+        mend = "Look in Flash whether it was redeemed, then close this operation as burned or not burned."
+        word = Outcome(Fate.FAILED, Contact.ANSWERED, "unconfirmed", f"{detail} {mend}")
+        return await self._redeeming.conclude(case, operation, word, sent=False)
+
+    async def show(self) -> None:
+        """Raise or clear the conditions that call a person."""
+        counts = await self._redemptions.counts()
+        for code, count in (
+            ("redemptions-unconfirmed", counts["unconfirmed"]),
+            ("coupon-credits-open", counts["creditsOpen"]),
+        ):
+            self._health.set(code, active=count > 0, detail=f"There are {count}.")
+
+
+def _phase(operation: Operation) -> str:
+    return (operation.redeemed or Redeemed("posting", honor=False, basis="unconfirmed", credit=None)).phase

@@ -1,0 +1,51 @@
+"""What the tests of redemptions share: a till with a coupon, a register that redeems it, what the oracle saw."""
+
+import asyncio
+import contextlib
+
+from tests.support.agents import until
+
+MEMBER = {"externalId": "POS-CUST-5512"}
+COUPON = "C-5"
+
+
+def coupon(flash, coupon_id=COUPON, **options):
+    """A coupon of the member POS-CUST-5512."""
+    member = flash.state.tenant("t1").member(externalId="POS-CUST-5512")
+    flash.add_coupon(coupon_id, member["id"], **options)
+
+
+def posts(flash, coupon_id=COUPON):
+    """The redeem calls that reached Flash."""
+    return [seen for seen in flash.requests if seen.request.naturals == [f"coupon:{coupon_id}"]]
+
+
+def burns(flash, coupon_id=COUPON):
+    """How often Flash burned it."""
+    return sum(effect["natural"] == f"coupon:{coupon_id}" for effect in flash.effects)
+
+
+async def redeem(register, basket="T-1", coupon_id=COUPON, *, wait=None, **fields):
+    """POST /v1/redemptions, for the member POS-CUST-5512."""
+    body = {"couponId": coupon_id, "transactionId": basket, "customer": MEMBER, **fields}
+    return await register.call("POST", "/v1/redemptions", body, **({} if wait is None else {"Prefer": f"wait={wait}"}))
+
+
+async def void(register, basket="T-1", coupon_id=COUPON, **fields):
+    """POST /v1/redemptions/void."""
+    body = {"couponId": coupon_id, "transactionId": basket, **fields}
+    return await register.call("POST", "/v1/redemptions/void", body)
+
+
+async def redeem_and_hang_up(register, flash, basket="T-1", coupon_id=COUPON, *, when, wait=5, **fields):
+    """A register that closes its connection once `when(flash)` holds."""
+    asking = asyncio.create_task(redeem(register, basket, coupon_id, wait=wait, **fields))
+    await until(lambda: asyncio.to_thread(flash.wait_for, when, 0.05))
+    asking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asking
+
+
+def told(answer):
+    """The part of an answer that a cashier acts on."""
+    return answer.json["status"], answer.json["honor"], answer.json["basis"], answer.json["credit"]
