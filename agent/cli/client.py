@@ -1,5 +1,6 @@
 """Talks to the running agent through its local API; light imports alone, so that commands start quickly."""
 
+import contextlib
 import http.client
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,22 @@ class AgentClient:
         if response.status >= 400:
             raise ApiError(response.status, parsed if isinstance(parsed, dict) else {})
         return parsed
+
+    @contextlib.contextmanager
+    def stream(self, path: str, headers: dict[str, str], silence_s: float) -> Iterator[http.client.HTTPResponse]:
+        """An answer that goes on, to be read line by line; raises ApiError for a problem.
+
+        Reading raises OSError or HTTPException where the connection breaks, or nothing comes for `silence_s`.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=silence_s)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}", **headers})
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise ApiError(response.status, jsons.loads(response.read()))
+            yield response
+        finally:
+            connection.close()
 
     def operations(self, query: dict[str, str], page: int = PAGE) -> Iterator[dict[str, Any]]:
         """Every operation that matches, newest first, page by page for as long as the caller asks for more."""

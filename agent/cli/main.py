@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "how the running agent is",
     "operations": "list, show, retry, close or discard operations of the running agent",
     "summary": "a day in numbers, to compare with the Z report",
+    "events": "what happens at the running agent, as it happens",
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "config": "check the configuration",
     "key": "confirm a new Flash key",

@@ -1,10 +1,14 @@
 """GET /v1/events: what is told, in which order, and that a listener who was away misses nothing."""
 
 import asyncio
+import contextlib
 import re
+import sqlite3
+from datetime import timedelta
 
 import pytest
 
+from agent.clock import Clock
 from tests.support.agents import running, settings, strict_flash
 from tests.support.listening import listening
 
@@ -144,6 +148,46 @@ async def test_a_resume_across_a_restart_tells_what_was_settled_by_the_next_run(
         async with listen(till, stream.last_id) as resumed:
             await resumed.until(lambda heard: has("o1", "succeeded")(heard) and has("o2", "succeeded")(heard))
             assert "resync" not in kinds(resumed.heard)
+
+
+class SetBack(Clock):
+    """A till's clock that somebody has set back by a year."""
+
+    def now(self):
+        return super().now() - timedelta(days=365)
+
+
+async def test_a_clock_that_was_set_back_hides_nothing(tmp_path, flash):
+    chosen = settings(flash.base_url)
+    flash.stop()
+    async with running(tmp_path, chosen) as till, listen(till) as stream:
+        await till.sell("o1")
+        await stream.until(has("o1", "pending"))
+    flash.start()
+    async with running(tmp_path, chosen, SetBack()) as till:
+        await till.settled((await till.sell("o1")).json["id"])
+    async with running(tmp_path, chosen) as till, listen(till, stream.last_id) as resumed:
+        await resumed.until(has("o1", "succeeded"))
+        assert "resync" not in kinds(resumed.heard)
+
+
+async def test_after_a_database_was_set_aside_the_listener_lists(tmp_path, flash):
+    chosen = settings(flash.base_url)
+    async with running(tmp_path, chosen) as till, listen(till) as stream:
+        await till.sell("o1", wait=5)
+        await stream.until(has("o1", "succeeded"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "agent.db")) as database:
+        sql = "SELECT rootpage FROM sqlite_master WHERE name = 'operation_basket'"
+        ((page,),) = database.execute(sql).fetchall()
+    with (tmp_path / "agent.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    async with running(tmp_path, chosen) as till:
+        assert "database-quarantined" in await till.conditions()
+        for order in ("o2", "o3"):  # as many changes as the old log had
+            await till.sell(order, wait=5)
+        async with listen(till, stream.last_id) as resumed:
+            await resumed.until(lambda heard: "resync" in kinds(heard))
 
 
 @pytest.mark.parametrize("unknown", ["1", "x" * 4000, "00000000-1-1", "op_1; DROP", "ÿ"])

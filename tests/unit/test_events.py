@@ -13,6 +13,7 @@ from agent.events import Events
 from agent.events.ring import Ring
 from agent.health import Health
 from agent.outbox.history import Cursor
+from agent.outbox.housekeeping import KEPT_CHANGES, Housekeeping
 from agent.outbox.line import Line
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
@@ -150,6 +151,17 @@ async def test_a_listener_whose_place_is_forgotten_is_told_to_list(outbox_):
         await outbox_.sell("later")
         await reader.until(lambda text: b'"later"' in text)
         assert b'"p1"' not in reader.text
+
+
+async def test_housekeeping_keeps_the_newest_changes(outbox_):
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT 1 FROM n"
+    await outbox_.database.fetch("INSERT INTO change (operation) " + numbers, [KEPT_CHANGES + 1200])
+    house = Housekeeping(
+        outbox_.database, Clock(), outbox_.health, skew_s=lambda: None, retention_days=30, tombstone_days=400
+    )
+    await house.trim()
+    bounds = await outbox_.database.fetch("SELECT min(n), max(n), count(*) FROM change")
+    assert bounds == [(1201, KEPT_CHANGES + 1200, KEPT_CHANGES)]
 
 
 async def test_a_page_ends_where_it_would_be_large_and_the_next_goes_on(outbox_):
