@@ -11,14 +11,14 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent import logs, outbox
+from agent import logs, members, outbox
 from agent.api import documents
 from agent.api.guard import Guard, Scope
 from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
 from agent.clock import Clock
 from agent.config import Settings
-from agent.coupons import NoSightings, Sightings
+from agent.coupons import Sightings
 from agent.drill import Drill
 from agent.errors import ConfigError, DataKeyError
 from agent.events import Events
@@ -26,6 +26,8 @@ from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
+from agent.members.gate import Gate
+from agent.members.members import Members
 from agent.outbox.housekeeping import Housekeeping
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
@@ -95,13 +97,21 @@ class Agent:
         flash.is_cut_off = lambda: drill.is_on
         locked = isinstance(sealer, NoSealer)
         guard = await self._key_guard(store, flash, line, sealer)
-        options = RelayOptions(settings.relay.max_in_flight, settings.relay.batch_size, settings.relay.order_wait_h)
-        relay = Relay(store, flash, line, clock, options, probe=guard.probe)
+        relay = Relay(store, flash, line, clock, self._relay_options(), probe=guard.probe)
         wordings = self._wordings()
         events = Events(
             store, line, health, clock, lambda operation: documents.operation_event(operation, wordings.default)
         )
-        sightings = NoSightings()
+        gate = Gate(
+            line,
+            clock,
+            shares_key=flash.reads_with_write_key,
+            is_cut_off=lambda: drill.is_on,
+            is_verified=lambda: guard.verified,
+            found_way=relay.wake,
+        )
+        known_members = Members(settings, database, sealer, store, flash, gate=gate, clock=clock)
+        sightings = known_members.sightings
         redeeming, unconfirmed = self._counter(store, relay, line, flash, sightings)
         service = Service(
             settings=settings,
@@ -119,6 +129,7 @@ class Agent:
             events=events,
             redeeming=redeeming,
             unconfirmed=unconfirmed,
+            members=known_members,
         )
 
         def line_changed() -> None:
@@ -130,10 +141,9 @@ class Agent:
         events.recount = service.count
         drill.ended = relay.wake
         if not locked:
-            await relay.start()
-            self._stack.push_async_callback(relay.stop)
-            await unconfirmed.start()
-            self._stack.push_async_callback(unconfirmed.stop)
+            for part in (known_members, relay, unconfirmed):
+                await part.start()
+                self._stack.push_async_callback(part.stop)
             self._stack.push_async_callback(redeeming.stop)
         await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
         self._stack.push_async_callback(events.stop)
@@ -146,6 +156,10 @@ class Agent:
         except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
             self._log.warning("could not announce", error=error.strerror)
         self._log.info("started", port=self.port, till=settings.store.till_id)
+
+    def _relay_options(self) -> RelayOptions:
+        relay = self._settings.relay
+        return RelayOptions(relay.max_in_flight, relay.batch_size, relay.order_wait_h)
 
     async def _key_guard(self, store: Store, flash: FlashClient, line: Line, sealer: Sealer) -> KeyGuard:
         """Nothing is sent with a new key before Flash has shown this till's store under it."""
@@ -190,6 +204,7 @@ class Agent:
         self._stack.push_async_callback(database.close)
         await database.open()
         await migrate(database, "outbox", outbox.MIGRATIONS)
+        await migrate(database, "members", members.MIGRATIONS)
         await self._take_over_damaged(database)
         return database, await self._open_sealer(database)
 

@@ -172,6 +172,18 @@ class Receipt(_Section):
     negotiate: bool = True
 
 
+class Members(_Section):
+    """Look-ups, and what the till remembers of members."""
+
+    lookup_budget_ms: int = Field(default=800, ge=50, le=10_000)  # how long a cashier waits for Flash at the most
+    fresh_s: float = Field(default=30.0, ge=0, le=3600)
+    not_found_s: float = Field(default=10.0, ge=0, le=600)
+    max_age_days: int = Field(default=180, ge=1, le=3650)  # since the till last met the member
+    max_members: int = Field(default=100_000, ge=1, le=10_000_000)
+    hold_all: bool = False
+    sync_minutes: int = Field(default=15, ge=0, le=24 * 60)  # 0: only when told to
+
+
 class Relay(_Section):
     """How the backlog is sent. The defaults suit a till; benchmarks and tests change them."""
 
@@ -214,6 +226,7 @@ class Settings(BaseSettings):
     orders: Orders = Orders()
     coupons: Coupons = Coupons()
     receipt: Receipt = Receipt()
+    members: Members = Members()
     relay: Relay = Relay()
     storage: Storage = Storage()
     log: Log = Log()

@@ -18,6 +18,7 @@
         ├── WrongHostError          421
         ├── InvalidError            422  every fault of the document, named
         ├── TooManyStreamsError     429  so many streams of events are open already
+        ├── MemberUnknownError      503  nobody could be asked about a member whom this till has not met
         ├── OverloadedError         503  too much is being accepted at once
         ├── StorageUnavailableError 503  the database cannot be used now
         │   └── DataKeyError        503  the data key is missing or is not the one that sealed the rows
@@ -147,6 +148,10 @@ class TooManyStreamsError(Refusal):
 
 class OverloadedError(Refusal):
     code, status, title, retryable = "overloaded", 503, "Too much at once", True
+
+
+class MemberUnknownError(Refusal):
+    code, status, title, retryable = "member-unknown-offline", 503, "Nobody can be asked about this member now", True
 
 
 class StorageUnavailableError(Refusal):

@@ -439,6 +439,20 @@ class Discard(Document):
         return reason
 
 
+class MemberQuery(Document):
+    """Whom a look-up is about: exactly one key."""
+
+    member_id: Id | None = None
+    external_id: Id | None = None
+    email: Email | None = None
+
+    @model_validator(mode="after")
+    def _needs_one_key(self) -> Self:
+        if sum(key is not None for key in (self.member_id, self.external_id, self.email)) != 1:
+            raise ValueError("needs exactly one of memberId, externalId and email")
+        return self
+
+
 class DrillOrder(Document):
     """How long an outage drill lasts, in seconds."""
 

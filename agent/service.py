@@ -17,6 +17,7 @@ from agent.events import Events
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
+from agent.members.members import Members
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Connectivity, Line
 from agent.outbox.operation import Operation
@@ -33,6 +34,7 @@ FEATURES = (
     "sales",
     "refunds",
     "enrollments",
+    "members",
     "redemptions",
     "operations",
     "metrics",
@@ -67,6 +69,7 @@ class Service:
         events: Events,
         redeeming: Redeeming,
         unconfirmed: Unconfirmed,
+        members: Members,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -83,10 +86,16 @@ class Service:
         self.events = events
         self.redeeming = redeeming
         self._unconfirmed = unconfirmed
+        self.members = members
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
         self._log = logs.get()
+
+    @property
+    def currency(self) -> str:
+        """The till's own."""
+        return self._settings.store.currency
 
     def wake(self, kind: Kind) -> None:
         """Something of a kind may be ready to be sent."""

@@ -226,6 +226,49 @@ class SummaryView(_Answer):
     enrollments: EnrollmentsView
 
 
+class ProfileView(_Answer):
+    """Who a member is. `id` null: enrolled at this till and not confirmed by Flash yet."""
+
+    id: str | None
+    external_id: str | None
+    email: str | None
+    full_name: str | None
+
+
+class BalanceView(_Answer):
+    """Flash's balance, and whatever else it tells of points."""
+
+    balance: int
+
+
+class MemberPendingView(_Answer):
+    """What Flash has not counted yet. `amount` is that of the sales in the till's currency."""
+
+    sales: int
+    amount: str
+    refunds: int
+    enrollment: bool
+
+
+class MemberView(_Answer):
+    """A member. What could not be asked, or is not known, is null and named in `missing`.
+
+    `source`: asked just now, remembered, or enrolled here. `asOf` is when the oldest of it was true; `stale`: Flash
+    could not be asked just now.
+    """
+
+    member: ProfileView
+    points: BalanceView | None
+    tier: dict[str, Any] | None
+    coupons: list[dict[str, Any]] | None
+    source: Literal["flash", "cache", "local"]
+    as_of: str
+    stale: bool
+    missing: list[str]
+    pending: MemberPendingView | None
+    receipt: list[str]
+
+
 class HealthView(_Answer):
     """Whether the agent lives, or is ready."""
 

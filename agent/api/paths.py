@@ -38,7 +38,7 @@ class Paths:
         methods = self._methods.setdefault(path, {})
         methods[method] = endpoint
         if "{" in path:
-            self._patterns[path] = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^{}/]+)", path))
+            self._patterns[path] = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
         else:
             self._fixed[path] = Found(methods, {})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from agent.api import documents, handlers, redemptions
+from agent.api import documents, handlers, member_handlers, redemptions
 from agent.api.guard import Scope
 from agent.api.handlers import Call
 from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, Redemption, Refund, Sale
@@ -48,6 +48,11 @@ _HEADERS = (_PREFER, _KEY, _LANGUAGE)
 _LAST_EVENT = Parameter("Last-Event-ID", "header", "The id of the last event that was heard: what came since is told.")
 _ACCEPT = {200: documents.OperationView, 202: documents.OperationView}
 _ACCEPT_PROBLEMS = (400, 409, 413, 415, 422, 503, 507)
+_MEMBER_KEYS = (
+    Parameter("memberId", "query", "Flash's id."),
+    Parameter("externalId", "query", "The store's own id of the member."),
+    Parameter("email", "query", "The e-mail address; upper and lower case are the same."),
+)
 _LIST = (
     Parameter("status", "query", "Only this status."),
     Parameter("kind", "query", "Only this kind."),
@@ -95,6 +100,24 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "/v1/key/confirm", "POST", Scope.OPERATOR, handlers.confirm_key, {200: documents.StatusView}, problems=(503,)
+    ),
+    Route(
+        "/v1/members",
+        "GET",
+        Scope.REGISTER,
+        member_handlers.find_member,
+        {200: documents.MemberView},
+        parameters=_MEMBER_KEYS,
+        problems=(404, 422, 503),
+    ),
+    Route(
+        "/v1/members/{memberId}",
+        "GET",
+        Scope.REGISTER,
+        member_handlers.get_member,
+        {200: documents.MemberView},
+        parameters=(Parameter("memberId", "path", "Flash's id."),),
+        problems=(404, 422, 503),
     ),
     Route(
         "/v1/operations",

@@ -221,7 +221,7 @@ class Acceptor:
 
     def _tell(self, fresh: Sequence[Operation]) -> None:
         if self._changes:
-            self._changes.tell([Change(each.seq, each.id, each.kind, each.status) for each in fresh])
+            self._changes.tell([Change(each.seq, each.id, each.kind, each.status, operation=each) for each in fresh])
 
     async def _write_one_by_one(self, group: Iterable[_Waiting]) -> None:
         for waiting in group:

@@ -7,23 +7,28 @@ that must not miss anything catch up from the store when they start.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent import logs
 from agent.delivery import Kind
+from agent.outbox.operation import Operation
 from agent.outbox.state import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One operation's new state. `result` is Flash's data where this commit settled it."""
+    """One operation's new state. `result` is Flash's data where this commit settled it.
+
+    `operation` is the row as it was known before this change: what it asks for holds, its status may be the old one.
+    """
 
     seq: int
     id: str
     kind: Kind
     status: Status
-    result: Any = None
+    result: Any = field(default=None, repr=False)
+    operation: Operation | None = field(default=None, repr=False)
 
 
 Listener = Callable[[Sequence[Change]], None]

@@ -4,12 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent import jsons
 from agent.outbox.operation import Operation, order_scope
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UNSETTLED
 from agent.storage import Database, Sealer
 from agent.storage.database import placeholders
 
+_PENDING_AFTER = f"""
+SELECT {READ} FROM operation
+WHERE status = 'pending' AND status IN ('pending', 'failed') AND seq > ? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - twice, so that the index of unsettled ones serves
+_ENROLLMENTS = f"""
+SELECT {READ} FROM operation
+WHERE seq IN ({{seqs}}) AND status = 'pending'
+  AND NOT EXISTS (SELECT 1 FROM forgotten WHERE forgotten.seq = operation.seq)
+ORDER BY seq
+"""  # noqa: S608
+_SALES_OF_REFUNDS = """
+SELECT refund.seq, sale.subjects
+FROM operation AS refund
+CROSS JOIN operation AS sale INDEXED BY operation_key ON sale.scope = refund.scope
+WHERE refund.seq IN ({seqs}) AND sale.kind = 'sale' AND sale.current = 1
+"""
 MAX_LISTED = 200
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # opening more would hold the event loop, and with it every register
 _SCAN_LIMIT = 20_000
@@ -104,6 +121,26 @@ class Reading:
             "WHERE status = 'pending' AND status IN ('pending', 'failed') ORDER BY seq LIMIT 1"
         )
         return Counts(by_status.get("pending", 0), by_status.get("failed", 0), oldest[0][0] if oldest else None)
+
+    async def pending_after(self, seq: int, limit: int) -> list[Operation]:
+        """The next pending operations after one, in the order of acceptance."""
+        return [self._rows.operation(row) for row in await self._database.fetch(_PENDING_AFTER, [seq, limit])]
+
+    async def enrollments(self, seqs: Sequence[int]) -> list[Operation]:
+        """Those of these enrollments that are pending and whose member is not to be forgotten."""
+        sql = _ENROLLMENTS.format(seqs=placeholders(len(seqs)))
+        return [self._rows.operation(row) for row in await self._database.fetch(sql, seqs)]
+
+    async def members_of_refunds(self, seqs: Sequence[int]) -> dict[int, list[bytes]]:
+        """The subjects' hashes of the sales that these refunds are of, as far as those are known here."""
+        sql = _SALES_OF_REFUNDS.format(seqs=placeholders(len(seqs)))
+        rows = await self._database.fetch(sql, seqs)
+        return {seq: [bytes.fromhex(name) for name in jsons.loads_own(subjects)] for seq, subjects in rows}
+
+    async def stripped(self, seqs: Sequence[int]) -> set[int]:
+        """Those of these operations that lost their content."""
+        sql = f"SELECT seq FROM operation WHERE seq IN ({placeholders(len(seqs))}) AND content IS NULL"  # noqa: S608
+        return {seq for (seq,) in await self._database.fetch(sql, seqs)}
 
 
 def _of_bearable_size(found: Sequence[tuple[int, int | None]]) -> list[int]:

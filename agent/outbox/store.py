@@ -153,6 +153,22 @@ class Store:
         """How much is pending and failed, and since when."""
         return await self._reading.counts()
 
+    async def pending_after(self, seq: int, limit: int) -> list[Operation]:
+        """The next pending operations after one, in the order of acceptance."""
+        return await self._reading.pending_after(seq, limit)
+
+    async def enrollments(self, seqs: Sequence[int]) -> list[Operation]:
+        """Those of these enrollments that are pending and whose member is not to be forgotten."""
+        return await self._reading.enrollments(seqs)
+
+    async def stripped(self, seqs: Sequence[int]) -> set[int]:
+        """Those of these operations that lost their content."""
+        return await self._reading.stripped(seqs)
+
+    async def members_of_refunds(self, seqs: Sequence[int]) -> dict[int, list[bytes]]:
+        """The subjects' hashes of the sales that these refunds are of, as far as those are known here."""
+        return await self._reading.members_of_refunds(seqs)
+
     # ---- sending ---------------------------------------------------------------------------------------------------
 
     async def claim(self, kind: Kind, limit: int, *, fresh: bool) -> list[Operation]:
@@ -232,7 +248,7 @@ class Store:
             if not may_retry(operation.status):
                 raise _illegal("retried", operation)
             await transaction.fetch(_RETRY, [int(operation.verdict.definitive), operation.seq])
-        self.changes.tell([Change(operation.seq, operation.id, operation.kind, Status.PENDING)])
+        self.changes.tell([Change(operation.seq, operation.id, operation.kind, Status.PENDING, operation=operation)])
         return await self.get(operation_id)
 
     async def discard(self, operation_id: str, by: str, reason: str) -> tuple[Operation, list[dict[str, str]]]:
@@ -248,7 +264,7 @@ class Store:
             doomed = [later for later in dependents if later.kind is Kind.REFUND and later.maybe_sent == 0]
             await self._rows.discard(transaction, [operation, *doomed], by, reason, to_ms(self._clock.now()))
         gone = [operation, *doomed]
-        self.changes.tell([Change(each.seq, each.id, each.kind, Status.DISCARDED) for each in gone])
+        self.changes.tell([Change(each.seq, each.id, each.kind, Status.DISCARDED, operation=each) for each in gone])
         effects = [
             {
                 "id": later.id,
@@ -273,7 +289,7 @@ class Store:
 
 def _change_of(new: Settlement) -> Change:
     operation = new.operation
-    return Change(operation.seq, operation.id, operation.kind, new.status, new.verdict.result)
+    return Change(operation.seq, operation.id, operation.kind, new.status, new.verdict.result, operation)
 
 
 def _illegal(what: str, operation: Operation) -> ConflictError:

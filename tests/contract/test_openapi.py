@@ -150,7 +150,16 @@ async def test_real_answers_are_as_described(tmp_path):
                 path, template = f"/{verb}", f"{one}/{verb}"
                 await call(409, "POST", sale.json["href"] + path, body, template=template, scope="operator")
                 await call(403, "POST", sale.json["href"] + path, body, template=template)
+            await call(200, "GET", "/v1/members?externalId=POS-CUST-5512")
+            await call(404, "GET", "/v1/members?externalId=nobody")
+            await call(422, "GET", "/v1/members")
+            member_id = sale.json["result"]["memberId"]
+            await call(200, "GET", f"/v1/members/{member_id}", template="/v1/members/{memberId}")
             flash.stop()
+            await call(200, "GET", "/v1/members?email=ada@example.com")
+            await call(503, "GET", "/v1/members?externalId=never-met")
+            await call(202, "POST", "/v1/enrollments", {"email": "local@example.com"})
+            await call(200, "GET", "/v1/members?email=local@example.com")
             await call(202, "POST", "/v1/sales", {**SALE, "externalOrderId": "3"})
             await call(200, "GET", "/v1/status")
             await call(200, "GET", "/healthz")

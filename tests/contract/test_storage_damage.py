@@ -57,7 +57,7 @@ def header(path):
 
 @pytest.mark.parametrize(("damage", "least"), [(pages_in_the_middle, 150), (truncate, 1), (header, 0)])
 async def test_a_damaged_database_is_set_aside_and_said(tmp_path, damage, least):
-    before = await fill(tmp_path)
+    before = await fill(tmp_path, 2 * COUNT)  # or a file cut in half holds little but the tables' first pages
     damage(tmp_path / "agent.db")
     broken = (tmp_path / "agent.db").read_bytes()
     async with running(tmp_path) as register:

@@ -1,0 +1,52 @@
+"""`forget`: a member asks this till to forget them, and no trace is left on the disk when the answer is given.
+
+Gone are the snapshot and its keys, the sightings, the content of settled operations that name the member (the keys that
+were given, and those that the snapshot knows). Operations that are not settled are still sent, then lose their content.
+The member at Flash is untouched. Deleted pages are overwritten (secure_delete), the write-ahead log is emptied, all
+before the answer. Damaged databases that were set aside hold sealed copies; the answer says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent import logs
+from agent.members.lookup import Lookup
+from agent.members.snapshot import Key, subjects_of
+from agent.members.snapshots import Snapshots
+from agent.members.vault import Vault
+from agent.outbox import forgetting as outbox
+from agent.storage import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many snapshots and settled operations were erased, and how many operations will be when they are settled."""
+
+    snapshots: int
+    operations: int
+    owed: int
+
+
+class Forgetting:
+    """Forgets one member at a time."""
+
+    def __init__(self, database: Database, snapshots: Snapshots, vault: Vault, lookup: Lookup) -> None:
+        self._database = database
+        self._snapshots = snapshots
+        self._vault = vault
+        self._lookup = lookup
+        self._log = logs.get()
+
+    async def forget(self, keys: Sequence[Key]) -> Forgotten:
+        """Erase what this till holds of the member whom the keys name."""
+        subjects = {self._vault.hash(key.subject) for key in keys}
+        for subject in list(subjects):
+            snapshot = await self._snapshots.find(subject)
+            if snapshot is not None:
+                subjects |= {self._vault.hash(each) for each in subjects_of(snapshot.profile)}
+        self._lookup.abandon(sorted(subjects))
+        snapshots = await self._snapshots.forget(sorted(subjects))
+        erased = await outbox.forget(self._database, sorted(subjects))
+        await self._database.checkpoint(truncate=True)
+        self._log.info("a member was forgotten", count=snapshots + erased.stripped)
+        return Forgotten(snapshots, erased.stripped, erased.owed)

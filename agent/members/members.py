@@ -1,0 +1,66 @@
+"""The members room as the rest of the agent sees it: look up, forget, keep in step. Built by `of`, in one place."""
+
+from agent.clock import Clock
+from agent.config import Settings
+from agent.flash.client import FlashClient
+from agent.flash.reads import Reads
+from agent.members.follower import Follower
+from agent.members.gate import Gate
+from agent.members.lookup import Look, Lookup
+from agent.members.sightings import MemberSightings
+from agent.members.snapshot import Key
+from agent.members.snapshots import Snapshots
+from agent.members.vault import Vault
+from agent.outbox.projected import Projected
+from agent.outbox.store import Store
+from agent.storage import Database, Sealer
+
+
+class Members:
+    """What can be asked of the members room. Fails with the storage's errors, and those of the look-up."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        sealer: Sealer,
+        store: Store,
+        client: FlashClient,
+        *,
+        gate: Gate,
+        clock: Clock,
+    ) -> None:
+        vault = Vault(sealer)
+        self._snapshots = Snapshots(database, vault)
+        self._projected = Projected(store, sealer, clock, settings.store.currency)
+        self._follower = Follower(store, self._snapshots, vault, client)
+        self._lookup = Lookup(
+            snapshots=self._snapshots,
+            vault=vault,
+            projected=self._projected,
+            store=store,
+            follower=self._follower,
+            reads=Reads(client),
+            client=client,
+            gate=gate,
+            clock=clock,
+            options=settings.members,
+        )
+        self.sightings = MemberSightings(database, vault)
+        self._follower.enrolled = self._lookup.forget_unknown
+
+    async def start(self) -> None:
+        """Follow the outbox from now on."""
+        await self._snapshots.start()
+        self._projected.start()
+        self._follower.start()
+
+    async def stop(self) -> None:
+        """Stop asking and following."""
+        await self._lookup.stop()
+        await self._follower.stop()
+        await self._projected.stop()
+
+    async def by(self, key: Key) -> Look:
+        """Look a member up; raises NotFoundError or MemberUnknownError."""
+        return await self._lookup.by(key)

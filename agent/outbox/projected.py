@@ -1,0 +1,172 @@
+"""What Flash has not counted yet of each member: the projected view, kept in memory beside the store.
+
+An index of the pending operations by the keyed hashes of their members. It is built in slices after the start and then
+follows the store's changes, so that a look-up asks no table, whatever the backlog, and a sale costs two hashes and two
+entries (some 300 bytes while it is pending). A refund belongs to its sale's member, which the sale's row knows; that is
+looked up when somebody first asks, for refunds are few. Points are never computed.
+
+A row that a failed commit left behind and nobody resent is counted after the next start only.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from agent import logs
+from agent.clock import Clock
+from agent.delivery import Kind
+from agent.errors import Refusal
+from agent.model import member_subjects
+from agent.outbox.changes import Change
+from agent.outbox.operation import Operation
+from agent.outbox.state import Status
+from agent.outbox.store import Store
+from agent.storage import Sealer
+
+_SLICE = 50
+_REFUNDS_AT_ONCE = 200
+_RETRY_S = 5.0
+_COUNTED = (Kind.SALE, Kind.REFUND, Kind.ENROLLMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is pending for a member. `amount` is that of the sales in the till's own currency."""
+
+    sales: int
+    amount: Decimal
+    refunds: int
+    enrollments: Sequence[int]
+
+
+class _Entry(NamedTuple):
+    kind: Kind
+    amount: Decimal | None
+    members: tuple[bytes, ...]
+
+
+class Projected:
+    """The index. `ready` is set once everything that was pending at the start is in it."""
+
+    def __init__(self, store: Store, sealer: Sealer, clock: Clock, currency: str) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+        self._currency = currency
+        self._entries: dict[int, _Entry] = {}
+        self._of_member: dict[bytes, int | set[int]] = {}  # nearly always one, and a set costs ten times that
+        self._unplaced: set[int] = set()  # refunds whose sale's member was not looked up yet
+        self._gone: set[int] = set()  # while building: settled since, whatever a slice says
+        self._task: asyncio.Task[None] | None = None
+        self._log = logs.get()
+        self.ready = asyncio.Event()
+
+    def start(self) -> None:
+        """Follow the store from now on, and catch up with what is pending already."""
+        self._store.changes.listen(self._changed)
+        self._task = asyncio.create_task(self._build(), name="projected")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def of(self, members: Iterable[bytes]) -> Pending:
+        """What is pending for whoever any of the hashes names."""
+        await self._place_refunds()
+        seqs = sorted(set().union(*(_as_set(self._of_member.get(member)) for member in members)))
+        entries = [(seq, self._entries[seq]) for seq in seqs]
+        sales = [entry for _, entry in entries if entry.kind is Kind.SALE]
+        return Pending(
+            sales=len(sales),
+            amount=sum((entry.amount for entry in sales if entry.amount is not None), Decimal(0)),
+            refunds=sum(entry.kind is Kind.REFUND for _, entry in entries),
+            enrollments=[seq for seq, entry in entries if entry.kind is Kind.ENROLLMENT],
+        )
+
+    def hashes(self, kind: Kind, request: Any) -> tuple[bytes, ...]:
+        """The members whom a request names."""
+        named = request if kind is Kind.ENROLLMENT else request.get("customer") or {}
+        subjects = member_subjects(named.get("memberId"), named.get("externalId"), named.get("email"))
+        return tuple(self._sealer.hash(subject) for subject in subjects)
+
+    # ---- following ---------------------------------------------------------------------------------------------------
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.kind not in _COUNTED:
+                continue
+            if change.status is not Status.PENDING:
+                self._remove(change.seq)
+                if not self.ready.is_set():
+                    self._gone.add(change.seq)
+            elif change.operation is not None:
+                self._gone.discard(change.seq)
+                self._add(change.operation)
+
+    async def _build(self) -> None:
+        last = 0
+        while True:
+            try:
+                found = await self._store.pending_after(last, _SLICE)
+            except Refusal as error:
+                self._log.warning("the projected view waits for the store", code=error.code)
+                await self._clock.sleep(_RETRY_S)
+                continue
+            for operation in found:
+                if operation.seq not in self._gone:
+                    self._add(operation)
+            if len(found) < _SLICE:
+                break
+            last = found[-1].seq
+        self._gone.clear()
+        self.ready.set()
+
+    def _add(self, operation: Operation) -> None:
+        if operation.kind not in _COUNTED or operation.content is None or operation.seq in self._entries:
+            return
+        request = operation.content.request
+        amount = None
+        if operation.kind is Kind.SALE and request.get("currency", self._currency) == self._currency:
+            amount = Decimal(request["totalAmount"])
+        if operation.kind is Kind.REFUND:
+            self._unplaced.add(operation.seq)
+        self._enter(operation.seq, _Entry(operation.kind, amount, self.hashes(operation.kind, request)))
+
+    def _enter(self, seq: int, entry: _Entry) -> None:
+        self._entries[seq] = entry
+        for member in entry.members:
+            held = self._of_member.get(member)
+            if isinstance(held, set):
+                held.add(seq)
+            else:
+                self._of_member[member] = seq if held is None else {held, seq}
+
+    def _remove(self, seq: int) -> None:
+        self._unplaced.discard(seq)
+        entry = self._entries.pop(seq, None)
+        for member in entry.members if entry else ():
+            held = self._of_member.get(member)
+            if isinstance(held, set):
+                held.discard(seq)
+            if held in (seq, set()):
+                del self._of_member[member]
+
+    async def _place_refunds(self) -> None:
+        while self._unplaced:
+            chosen = sorted(self._unplaced)[:_REFUNDS_AT_ONCE]
+            found = await self._store.members_of_refunds(chosen)
+            for seq in chosen:
+                if seq in self._unplaced:  # it may have been settled meanwhile
+                    self._unplaced.discard(seq)
+                    self._enter(seq, self._entries[seq]._replace(members=tuple(found.get(seq, ()))))
+
+
+def _as_set(held: int | set[int] | None) -> set[int]:
+    if held is None:
+        return set()
+    return held if isinstance(held, set) else {held}
