@@ -95,6 +95,7 @@ _DECLARED = (
         "Of some coupons it is not known whether they were burned; none of them was honored by that.",
         "Pending ones are cleared up when Flash answers. flash-agent operations list --kind redemption --status failed "
         "shows those that need you: retry, or close each with --burned or --not-burned.",
+        counts=True,
     ),
     Condition(
         "coupon-credits-open",
@@ -102,12 +103,14 @@ _DECLARED = (
         "Coupons were burned and their discount not given.",
         "The next redemption of such a coupon at this till is honored; or settle it with the customer, then "
         "flash-agent operations close ID.",
+        counts=True,
     ),
     Condition(
         "coupons-honored-offline-lost",
         Severity.WARNING,
         "Flash refused coupons that were honored offline; the discount is the store's loss.",
         "flash-agent exposure shows the day's sheet; note the loss, then discard each such operation.",
+        counts=True,
     ),
     Condition(
         "clock-skewed",

@@ -115,7 +115,9 @@ class History:
         end = Cursor(last, changes[-1][0] if changes else place.changed)
         if told:
             told[-1] = (end, told[-1][1])  # what the page passes over is told by it too
-        await self._rows.add_waiting_for(self._database, [operation for _, operation in told])
+        operations = [operation for _, operation in told]
+        await self._rows.add_waiting_for(self._database, operations)
+        await self._rows.add_redeemed(self._database, operations)
         newest_seq, newest_change, first_change = bounds
         is_whole = place.accepted <= newest_seq and first_change - 1 <= place.changed <= newest_change
         return Page(told, end, Cursor(newest_seq, newest_change), is_whole)

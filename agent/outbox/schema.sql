@@ -242,3 +242,10 @@ BEGIN
   UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subjects = '[]' WHERE seq = NEW.seq;
   DELETE FROM forgotten WHERE seq = NEW.seq;
 END;
+
+-- What a redemption's status does not tell: what its answer rests on, and what became of a credit.
+CREATE TRIGGER redemption_changed AFTER UPDATE OF basis, credit ON redemption
+WHEN NEW.basis <> OLD.basis OR NEW.credit IS NOT OLD.credit
+BEGIN
+  INSERT INTO change (operation) VALUES (NEW.seq);
+END;
