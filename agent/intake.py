@@ -12,7 +12,8 @@ import msgspec
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from agent import jsons
+from agent import common_sale, jsons
+from agent.common_sale import CommonSale
 from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
@@ -32,6 +33,7 @@ class Request(msgspec.Struct, frozen=True):
     fields: Mapping[str, Any]
     request_key: str | None = None
     strict: bool = False
+    common: CommonSale | None = None  # a sale that was read by the shortcut; `fields` is empty then
 
     def __repr__(self) -> str:
         return "<Request>"
@@ -45,15 +47,25 @@ class Intake:
         self._sightings = sightings or NoSightings()
         self._sealer = sealer
         self._settings = settings
-        self._context = {"currency": settings.store.currency}
+        self._currency = settings.store.currency
+        self._context = {"currency": self._currency}
         self._store_id = settings.store.store_id
         self._extended = settings.flash.extended_orders
         self._ids_are_plain = settings.orders.id_template == "{external_order_id}"
 
+    def common_sale(self, body: bytes) -> CommonSale | None:
+        """The sale in a body, where it is an ordinary one; for `Request.common`."""
+        return common_sale.read(body, self._currency)
+
     async def sale(self, request: Request) -> Accepted:
         """Accept a sale, or find the one it repeats."""
-        sale, warnings = self._read(Sale, request)
-        sent = _without_metadata(sale.sent())
+        sale: Sale | CommonSale
+        warnings: Sequence[str] = ()
+        if request.common is not None:
+            sale, sent = request.common, request.common.sent()
+        else:
+            sale, warnings = self._read(Sale, request)
+            sent = _without_metadata(sale.sent())
         order_id = self._order_id(sale.external_order_id, sale.store_id, None, sale.business_date, "businessDate")
         scope = order_scope(order_id)
         body = wire.order_body(order_id, sent, sale.store_id or self._store_id, extended=self._extended)
@@ -62,7 +74,7 @@ class Intake:
             path="/orders",
             body=wire.encode(body),
             key=wire.readable_key(Kind.SALE, order_id),
-            metadata=sale.metadata,
+            metadata=sale.metadata or {},
             warnings=warnings,
             upstream_order_id=order_id,
         )

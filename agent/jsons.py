@@ -34,7 +34,7 @@ def loads(text: str | bytes) -> Any:
     NaN and infinities are malformed. Bytes that are not UTF-8 are a UnicodeDecodeError, which is a ValueError too.
     """
     value = loads_own(text)
-    if _openings(text) <= MAX_DEPTH:
+    if openings(text) <= MAX_DEPTH:
         return value
     level = [value]
     for _ in range(MAX_DEPTH):
@@ -66,7 +66,7 @@ def _decode(decoder: "msgspec.json.Decoder[T]", text: str | bytes) -> T:
         raise ValueError(str(error)) from None
 
 
-def _openings(text: str | bytes) -> int:
+def openings(text: str | bytes) -> int:
     """How many brackets there are to open: nothing is deeper, and counting them costs less than looking."""
     return text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
 

@@ -76,7 +76,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _COMMON_ID = re.compile(rf"[A-Za-z0-9_-][!-~]{{0,{MAX_ID_CHARS - 1}}}")
 
 
-def _check_id(value: str) -> str:
+def check_id(value: str) -> str:
     if _COMMON_ID.fullmatch(value):
         return value  # as ids are written nearly always
     if not value.strip():
@@ -90,7 +90,7 @@ def _check_id(value: str) -> str:
     return value
 
 
-def _check_email(value: str) -> str:
+def check_email(value: str) -> str:
     value = value.strip()
     if not value or len(value) > MAX_EMAIL_CHARS or _UNPRINTABLE.search(value) or any(map(str.isspace, value)):
         raise ValueError(f"must be an e-mail address of at most {MAX_EMAIL_CHARS} characters")
@@ -108,7 +108,7 @@ def _clean_text(value: str) -> str:
     return mask_card_numbers(value)
 
 
-def _read_amount(value: Any) -> Decimal:
+def read_amount(value: Any) -> Decimal:
     if isinstance(value, str) and _COMMON_AMOUNT.fullmatch(value):
         return Decimal(value)
     if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
@@ -128,7 +128,7 @@ def _read_amount(value: Any) -> Decimal:
     return amount
 
 
-def _read_date(value: Any) -> str:
+def read_date(value: Any) -> str:
     if isinstance(value, str):
         return _read_date_text(value)
     raise ValueError(_NO_DATE)
@@ -144,7 +144,7 @@ def _read_date_text(value: str) -> str:
     raise ValueError(_NO_DATE)
 
 
-def _read_moment(value: Any) -> str:
+def read_moment(value: Any) -> str:
     if isinstance(value, str) and _DATE_TIME.fullmatch(value):
         try:
             datetime.fromisoformat(value.upper())
@@ -164,13 +164,13 @@ def _bool_or_absent(value: Any) -> Any:
     return value
 
 
-def _check_currency(value: str) -> str:
+def check_currency(value: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", value):
         raise ValueError("must be an ISO 4217 code, such as USD")
     return value
 
 
-def _check_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def check_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if not value:
         return value
     try:
@@ -189,18 +189,18 @@ _AMOUNT_SCHEMA = {
 Id = Annotated[
     str,
     Field(strict=True, json_schema_extra={"minLength": 1, "maxLength": MAX_ID_CHARS}),
-    AfterValidator(_check_id),
+    AfterValidator(check_id),
 ]
 Email = Annotated[
-    str, Field(strict=True, json_schema_extra={"maxLength": MAX_EMAIL_CHARS}), AfterValidator(_check_email)
+    str, Field(strict=True, json_schema_extra={"maxLength": MAX_EMAIL_CHARS}), AfterValidator(check_email)
 ]
 Text = Annotated[str, Field(strict=True, json_schema_extra={"maxLength": MAX_TEXT_CHARS}), AfterValidator(_clean_text)]
-Amount = Annotated[Decimal, BeforeValidator(_read_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
-Currency = Annotated[str, Field(strict=True, examples=["USD"]), AfterValidator(_check_currency)]
-Date = Annotated[str, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
-Moment = Annotated[str, BeforeValidator(_read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Amount = Annotated[Decimal, BeforeValidator(read_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
+Currency = Annotated[str, Field(strict=True, examples=["USD"]), AfterValidator(check_currency)]
+Date = Annotated[str, BeforeValidator(read_date), WithJsonSchema({"type": "string", "format": "date"})]
+Moment = Annotated[str, BeforeValidator(read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Metadata = Annotated[
-    dict[str, Any], BeforeValidator(lambda value: {} if value is None else value), AfterValidator(_check_metadata)
+    dict[str, Any], BeforeValidator(lambda value: {} if value is None else value), AfterValidator(check_metadata)
 ]
 
 

@@ -16,6 +16,7 @@ from agent.api.answers import Answer
 from agent.api.documents import operation_json
 from agent.api.guard import Caller, Scope
 from agent.api.streaming import EventStream, keep_small
+from agent.common_sale import CommonSale
 from agent.delivery import Kind
 from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
@@ -49,7 +50,10 @@ def answer(document: Any, status: int = 200, headers: dict[str, str] | None = No
 
 async def read_object(request: web.BaseRequest) -> dict[str, Any]:
     """The JSON object in the body; raises BadRequestError or InvalidError naming what is wrong with it."""
-    body = await _read(request)
+    return _object_in(await _read(request))
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
         document = jsons.loads(body.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:
@@ -98,11 +102,19 @@ def answer_operation(call: Call, operation: Operation, **more: Any) -> web.Respo
     return answer({**operation_json(operation, wording_for(call, headers)), **more}, headers=headers)
 
 
-async def _accept(call: Call, kind: Kind, accept: Callable[[Request], Awaitable[Accepted]]) -> web.Response:
+async def _accept(
+    call: Call,
+    kind: Kind,
+    accept: Callable[[Request], Awaitable[Accepted]],
+    shortcut: Callable[[bytes], CommonSale | None] = lambda _: None,
+) -> web.Response:
     preference = prefer.parse(call.request.headers.getall("Prefer", []))
     key = request_key(call, kind)
     try:
-        accepted = await accept(Request(await read_object(call.request), key, preference.strict))
+        body = await _read(call.request)
+        common = shortcut(body)
+        fields = _object_in(body) if common is None else {}
+        accepted = await accept(Request(fields, key, preference.strict, common))
     except Refusal as refusal:
         if refusal.stored:
             call.service.wake(kind)  # it may be there all the same
@@ -118,7 +130,8 @@ async def _accept(call: Call, kind: Kind, accept: Callable[[Request], Awaitable[
 
 async def post_sale(call: Call) -> web.Response:
     """Accept a sale; it becomes points when Flash hears of it."""
-    return await _accept(call, Kind.SALE, call.service.intake.sale)
+    intake = call.service.intake
+    return await _accept(call, Kind.SALE, intake.sale, intake.common_sale)
 
 
 async def post_refund(call: Call) -> web.Response:
