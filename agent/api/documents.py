@@ -304,10 +304,12 @@ class ProblemView(_Answer):
 
 
 def operation_event(operation: Operation, wording: Wording) -> dict[str, Any]:
-    """As operation_json, for whoever listens: without `honor`, which is given in the answer to a POST alone."""
+    """As operation_json, for whoever listens.
+
+    `honor` is given in the answer to a POST alone, and so is what a redemption's receipt says of it.
+    """
     document = operation_json(operation, wording)
-    document.pop("honor", None)
-    return document
+    return document if document.pop("honor", None) is None else {**document, "receipt": []}
 
 
 def operation_json(

@@ -1,6 +1,6 @@
 """What Flash has on its books, and whether the agent tells the same story. Values in, values out.
 
-A booking is one movement of points, or a new member; a `Line` is one movement on the two sides.
+A booking is one movement of points, a new member or a burned coupon; a `Line` is one movement on the two sides.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent.sandbox import LedgerEntry, Sandbox
 
-SALE, REFUND, ENROLLMENT = "sale", "refund", "enrollment"
+SALE, REFUND, ENROLLMENT, COUPON = "sale", "refund", "enrollment", "coupon"
 Movement = tuple[str, str, str]
 """Order id, sale or refund, refund id (empty for a sale)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One thing that Flash booked; `points` and `balance` are None for a new member."""
+    """One thing that Flash booked; `points` and `balance` are None for a new member and for a coupon."""
 
     at: datetime
     what: str
@@ -26,6 +26,7 @@ class Booking:
     member: str
     points: int | None = None
     balance: int | None = None
+    coupon: str | None = None
 
 
 class Books:
@@ -35,9 +36,14 @@ class Books:
         self._state = sandbox.state
         self._entries_seen = len(self._state.ledger())
         self._members_seen = {member.id for member in self._members()}
+        self._uses_left = {coupon["id"]: coupon["usesLeft"] for coupon in self._coupons()}
 
     def _members(self) -> Iterable[Any]:
         return self._state.tenant().members.find(None, None)
+
+    def _coupons(self) -> Iterator[dict[str, Any]]:
+        for member in self._members():
+            yield from self._state.tenant().coupons.of_member(member.id)
 
     def news(self) -> list[Booking]:
         """What was booked since the last look, in the order in which Flash did it."""
@@ -49,6 +55,12 @@ class Books:
         ]
         fresh = [member for member in self._members() if member.id not in self._members_seen]
         found += [Booking(member.stamp.created_at, ENROLLMENT, None, names[member.id]) for member in fresh]
+        for coupon in self._coupons():
+            burns = self._uses_left.get(coupon["id"], coupon["usesLeft"]) - coupon["usesLeft"]
+            if burns:
+                at = datetime.fromisoformat(coupon["redeemedAt"])
+                found += [Booking(at, COUPON, None, names[coupon["memberId"]], coupon=coupon["code"])] * burns
+            self._uses_left[coupon["id"]] = coupon["usesLeft"]
         self._entries_seen += len(entries)
         self._members_seen |= names.keys()
         return sorted(found, key=lambda booking: (booking.at, booking.what != ENROLLMENT))

@@ -5,7 +5,9 @@ stand-in. Nothing is paced: what takes time here takes time at a till.
 """
 
 import asyncio
+import math
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import bookings, text
@@ -21,7 +23,18 @@ WAIT_S = 5.0
 ADA, GRACE, KATHERINE, MARY = "POS-CUST-5512", "POS-CUST-5513", "POS-CUST-5514", "POS-CUST-7001"
 NAMES = {ADA: "Ada", GRACE: "Grace", KATHERINE: "Katherine", MARY: "Mary"}
 MARY_ENROLLS = {"externalId": MARY, "email": "mary@example.com", "fullName": "Mary Jackson"}
+COUPON = {"couponId": "cpn_ada_10off", "customer": {"externalId": ADA}}
+COUPON_CODE = "ADA-10OFF"
 REFUND = {"externalOrderId": "90872", "refundId": "R-1", "amount": 50, "reason": "one item returned"}
+
+
+_SETTLED = {
+    "sale": {"succeeded"},
+    "refund": {"succeeded"},
+    "enrollment": {"succeeded"},
+    "redemption": {"succeeded", "declined"},  # burned, or not and no discount given
+}
+_WITHOUT_POINTS = {bookings.ENROLLMENT: "new member", bookings.COUPON: "burned"}
 
 
 def _sale(order: str, amount: int, customer: str) -> dict[str, Any]:
@@ -47,6 +60,7 @@ class Story:
             self._the_network_returns,
             self._the_same_sale_again,
             self._an_answer_is_lost,
+            self._a_coupon_is_burned_once,
         )
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -62,6 +76,7 @@ class Story:
     async def _a_sale_earns(self) -> None:
         self._title("The network is up: a sale earns while the customer waits")
         await self._sell("90871", 120, ADA, wait_s=WAIT_S)
+        await self._look_up(ADA)
 
     async def _the_network_goes(self) -> None:
         self._title("The network goes: the till goes on selling, everything is kept on its disk")
@@ -71,6 +86,8 @@ class Story:
         replies.append(await self._sell("90873", 80, MARY))
         replies.append(await self._hand_in("refunds", REFUND, "90872", "-50.00", "Ada"))
         replies.append(await self._sell("90874", 64, GRACE))
+        self._say("   Who is at the counter? The till remembers, and says what Flash has not counted yet:")
+        replies += [await self._look_up(ADA), await self._look_up(MARY)]
         status = await self._status_when("connectivity", "offline")
         slowest = max(reply.took_ms for reply in replies)
         self._say(
@@ -83,6 +100,7 @@ class Story:
         await self._sell("90875", 30, KATHERINE, wait_s=WAIT_S)
         self._say("   What was kept follows by itself. Flash books:")
         await self._status_when("pending", 0)
+        await self._look_up(MARY)
 
     async def _the_same_sale_again(self) -> None:
         self._title("The register sends a sale again: it counts once")
@@ -101,6 +119,19 @@ class Story:
         count = sum(booking.order_id == "90876" for booking in self._booked)
         self._say(f"   The agent sent it {_times(operation['attempts'])}, Flash has booked it {_times(count)}.")
 
+    async def _a_coupon_is_burned_once(self) -> None:
+        self._title(
+            "Flash burns a coupon, but its answer is lost on the way: asked for again, the discount is given once"
+        )
+        self._sandbox.faults.order("answer-lost", times=1, path="/coupons")
+        reply = await self._redeem("90877", wait_s=WAIT_S)
+        operation = (await self._till.get(reply.body["href"])).body
+        burned = sum(booking.coupon == COUPON_CODE for booking in self._booked)
+        self._say(f"   The agent asked {_times(operation['attempts'])}, Flash has burned it {_times(burned)}.")
+        await self._sell("90877", 54, ADA, wait_s=WAIT_S)
+        self._say("   The same coupon in another basket:")
+        await self._redeem("90878", wait_s=WAIT_S)
+
     async def _both_ledgers(self) -> bool:
         self._title("Both ledgers, side by side")
         operations = await self._till.operations()
@@ -117,8 +148,12 @@ class Story:
         return self._verdict(operations, agree=all(line.agrees for line in lines), count=len(lines))
 
     def _verdict(self, operations: list[dict[str, Any]], *, agree: bool, count: int) -> bool:
-        unsettled = [operation["id"] for operation in operations if operation["status"] != "succeeded"]
+        unsettled = [each["id"] for each in operations if each["status"] not in _SETTLED[each["kind"]]]
         ordered = self._in_order()
+        honored = sum(each.get("honor", False) for each in operations)
+        burned = sum(booking.what == bookings.COUPON for booking in self._booked)
+        self._say(f"   Coupons: honored {_times(honored)}, burned {_times(burned)}.")
+        agree = agree and honored == burned == 1
         for wrong, words in (
             (not agree, "The two sides do NOT agree."),
             (unsettled, f"Not settled: {', '.join(unsettled)}."),
@@ -127,7 +162,10 @@ class Story:
             if wrong:
                 self._say(words)
         if agree and ordered and not unsettled:
-            self._say(f"Both sides agree: {count} movements of points, each booked once, each after what it needs.")
+            self._say(
+                f"Both sides agree: {count} movements of points and a coupon, "
+                "each booked once, each after what it needs."
+            )
             return True
         return False
 
@@ -166,6 +204,22 @@ class Story:
         self._look()
         return reply
 
+    async def _redeem(self, basket: str, *, wait_s: float) -> Reply:
+        reply = await self._hand_in(
+            "redemptions", {**COUPON, "transactionId": basket}, basket, "", COUPON_CODE, wait_s=wait_s
+        )
+        honor = reply.body["honor"]
+        self._say(f"   honor: {str(honor).lower()}, the cashier gives {'the discount' if honor else 'no discount'}")
+        return reply
+
+    async def _look_up(self, customer: str) -> Reply:
+        """Who is it, what have they got, and who says so since when?"""
+        reply = await self._till.get("/v1/members", {"externalId": customer})
+        self._say(
+            f"   GET /v1/members  {NAMES[customer]:<9}  {reply.status} in {reply.took_ms:4.0f} ms  {_known(reply.body)}"
+        )
+        return reply
+
     def _what_became(self, operation: dict[str, Any]) -> str:
         words = [operation["status"]]
         words += [f"waits for the {self._kinds[predecessor]}" for predecessor in operation["waitingFor"]]
@@ -176,7 +230,7 @@ class Story:
         """Tell what Flash has booked since the last look."""
         for booking in self._books.news():
             self._booked.append(booking)
-            points = "new member" if booking.points is None else f"{booking.points:+d}"
+            points = _WITHOUT_POINTS.get(booking.what) if booking.points is None else f"{booking.points:+d}"
             balance = "" if booking.balance is None else f"balance {booking.balance:,}"
             what = f"{booking.what:<10}  {booking.order_id or '':<5}  {points:>10}  {booking.member:<17}  {balance}"
             self._say(f"      Flash books  {what}".rstrip())
@@ -189,6 +243,25 @@ class Story:
             if status[field] == value:
                 return status
             await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def _known(member: dict[str, Any]) -> str:
+    """A look-up in words: the balance as a register would print it, and what Flash has not counted yet."""
+    source = {"flash": "Flash says", "cache": "remembered", "local": "enrolled here"}[member["source"]]
+    if member["stale"]:
+        age = datetime.now(UTC) - datetime.fromisoformat(member["asOf"])
+        source += f" for {max(0, math.ceil(age.total_seconds()))} s"
+    pending = member["pending"] or {}
+    waiting = [f"{_counted(pending['sales'], 'sale')} of {pending['amount']}"] if pending.get("sales") else []
+    waiting += [_counted(pending["refunds"], "refund")] if pending.get("refunds") else []
+    balance = (member["points"] or {}).get("balance")
+    words = ["no balance yet" if balance is None else f"balance {balance:,}"]
+    words += [f"not counted yet: {', '.join(waiting)}"] if waiting else []
+    return f"{source}: {'; '.join(words)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _points(side: tuple[int, ...]) -> str:

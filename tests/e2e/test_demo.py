@@ -27,6 +27,7 @@ EXPECTED = {
     ("90874", "sale", "+4"),
     ("90875", "sale", "+2"),
     ("90876", "sale", "+2"),
+    ("90877", "sale", "+2"),
 }
 
 
@@ -56,6 +57,24 @@ def test_the_story_shows_what_it_claims() -> None:
     assert said.index("new member  Mary Jackson") < said.index("90873          +4  Mary Jackson")
     assert "Idempotency-Replayed: true; Flash has booked sale 90872 once." in said
     assert re.search(r"The agent sent it (twice|\d+ times), Flash has booked it once\.", said)
+
+
+@pytest.mark.e2e
+def test_the_story_shows_the_counter() -> None:
+    said = flash_agent("demo", "--once").stdout
+    offline, online = said.index("The network goes"), said.index("The network returns")
+    outage, after = said[offline:online], said[online:]
+    assert re.search(
+        r"Ada .*remembered for \d+ s: balance 1,820; not counted yet: 1 sale of 200\.00, 1 refund$",
+        outage,
+        re.MULTILINE,
+    )
+    assert re.search(r"Mary .*enrolled here: no balance yet; not counted yet: 1 sale of 80\.00$", outage, re.MULTILINE)
+    assert re.search(r"Mary .*Flash says: balance 4$", after, re.MULTILINE)
+    assert re.search(r"The agent asked (twice|\d+ times), Flash has burned it once\.", after)
+    assert re.search(r"90877 .* succeeded\n.*burned  Ada Lovelace\n.*honor: true", after)
+    assert re.search(r"90878 .* declined\n.*honor: false", after)
+    assert "Coupons: honored once, burned once." in after
 
 
 @pytest.mark.e2e
