@@ -53,14 +53,20 @@ class Standing(StrEnum):
     UNCLEAR = "unclear"  # a person must look
 
 
-def standing(listed: Sequence[Mapping[str, Any]], coupon_id: str, seen: Sighting | None) -> Standing:
-    """Where a coupon stands by the list as it is now, and by what this till saw of it before."""
+def standing(
+    listed: Sequence[Mapping[str, Any]], coupon_id: str, *, before: Mapping[str, Any], was_seen: bool
+) -> Standing:
+    """Where a coupon stands by the list as it is now.
+
+    `before`: its fields as this till knew them when it was to be burned (empty: not at all); `was_seen`: this till saw
+    it active for that member at some time.
+    """
     rows = [row for row in listed if readings.coupon_id(row) == coupon_id]
-    before = [seen.coupon] if seen is not None else []
-    if any(_may_be_used_again(row, known_before=bool(before)) for row in [*rows, *before]) or len(rows) > 1:
+    known = [*rows, before] if before else rows
+    if len(rows) > 1 or any(_may_be_used_again(row, known_before=bool(before)) for row in known):
         return Standing.UNCLEAR
     if not rows:
-        return Standing.GONE if seen is not None else Standing.UNCLEAR
+        return Standing.GONE if was_seen else Standing.UNCLEAR
     if readings.coupon_is_active(rows[0]):
         return Standing.ACTIVE
     status = rows[0].get("status")

@@ -183,6 +183,7 @@ class Intake:
                 item=jsons.dumps(["redemption", *parts[1:]]),
                 content=content,
                 fingerprint=None,
+                subjects=subjects,
                 request_key=request.request_key,
                 basket=redemption.transaction_id,
                 business_date=redemption.business_date,

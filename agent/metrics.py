@@ -29,6 +29,7 @@ class _Facts(Collector):
             yield GaugeMetricFamily("flash_agent_clock_skew_seconds", "Flash's time less the till's.", skew)
         for name, text in (("freeBytes", "Free space on the data disk."), ("walBytes", "Size of the write-ahead log.")):
             yield GaugeMetricFamily(f"flash_agent_disk_{name[:-5].lower()}_bytes", text, status["disk"][name])
+        yield from _redemptions(status["redemptions"], status["exposure"])
         line = GaugeMetricFamily("flash_agent_connectivity", "What the last contact showed.", labels=["state"])
         for state in _CONNECTIVITY:
             line.add_metric([state], float(state == status["connectivity"]))
@@ -41,6 +42,23 @@ class _Facts(Collector):
         for (kind, fate), count in sorted(self._attempts.items()):
             attempts.add_metric([kind.value, fate.value], count)
         yield attempts
+
+
+def _redemptions(open_: Mapping[str, int], exposure: Mapping[str, Any]) -> Iterator[Metric]:
+    texts = {
+        "unconfirmed": "Redemptions of which it is not known whether they burned the coupon.",
+        "creditsOpen": "Coupons burned and not honored.",
+        "lost": "Coupons honored offline and refused by Flash, which nobody has looked at.",
+    }
+    redemptions = GaugeMetricFamily("flash_agent_redemptions", "; ".join(texts.values()), labels=["state"])
+    for name in texts:
+        redemptions.add_metric([name], open_[name])
+    yield redemptions
+    for name, text in (("count", "Coupons honored offline today."), ("lost", "Those of today that Flash refused.")):
+        yield GaugeMetricFamily(f"flash_agent_exposure_{name}", text, exposure[name])
+    for name, text in (("value", "What they are worth."), ("lostValue", "What the refused ones are worth.")):
+        metric = f"flash_agent_exposure_{'lost_' if name != 'value' else ''}value"
+        yield GaugeMetricFamily(metric, text, float(exposure[name] or 0))
 
 
 def exposition(status: Mapping[str, Any], attempts: Mapping[tuple[Kind, Fate], int]) -> bytes:

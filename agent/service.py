@@ -14,10 +14,12 @@ from agent.delivery import Kind
 from agent.drill import Drill
 from agent.errors import Fault, GoneError, InvalidError, StorageUnavailableError
 from agent.events import Events
+from agent.exposure import figures, sheet
 from agent.flash.client import FlashClient
 from agent.health import Health
 from agent.intake import Intake
 from agent.members.members import Members
+from agent.outbox.exposure import add_up
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Connectivity, Line
 from agent.outbox.operation import Operation
@@ -36,6 +38,7 @@ FEATURES = (
     "enrollments",
     "members",
     "redemptions",
+    "exposure",
     "operations",
     "metrics",
     "drill",
@@ -182,6 +185,7 @@ class Service:
         """The fields of StatusView."""
         self.observe_line()
         counts = await self.count()
+        today = self._today()
         age = None if counts.oldest_pending_at is None else (to_ms(self._clock.now()) - counts.oldest_pending_at) / 1000
         return {
             "version": __version__,
@@ -197,7 +201,17 @@ class Service:
             "storeId": self._settings.store.store_id,
             "tillId": self._settings.store.till_id,
             "conditions": [raised.as_json() for raised in self._health],
+            "redemptions": await self.store.redemptions.counts(),
+            "exposure": {"businessDate": today, **figures(add_up(await self.store.exposure.day(today)))},
         }
+
+    def _today(self) -> str:
+        return self._clock.now().astimezone().date().isoformat()
+
+    async def exposure(self, business_date: str | None) -> dict[str, Any]:
+        """The fields of ExposureView, of a day (today's where none is named)."""
+        day = business_date or self._today()
+        return sheet(day, await self.store.exposure.day(day), self._settings.coupons)
 
     async def summary(self, business_date: str) -> dict[str, Any]:
         """The fields of SummaryView; one day at a time. Raises GoneError for a day whose tombstones may be removed."""

@@ -3,7 +3,7 @@
 One task, one redemption at a time, at the pace of a backlog. An unknown one is first read about (`GET
 /members/{id}/coupons`), never posted blindly: still active, so nothing was burned; gone, so nothing is left to burn and
 one POST with the same key tells whether it was this till; anything else is for a person. One that was honored offline
-is posted until Flash says yes or no. An idle task waits for nothing that is timed.
+is posted until Flash says yes or no; past the key's age it is read about as well. Nothing is timed while nothing is open.
 
 Started and stopped by the composition root; woken by the conductor (`redeeming.py`) and by the line.
 """
@@ -163,35 +163,29 @@ class Unconfirmed:
         passed_s = (self._clock.steady_ms() - asked_at) / 1000
         return min(limit_s, max(0.0, limit_s - passed_s))
 
-    async def _take_up(self, case: Case, operation: Operation) -> Operation:
+    async def _take_up(  # noqa: PLR0911 - a table, one row a return
+        self, case: Case, operation: Operation
+    ) -> Operation:
         if not operation.content:
             return await self._fail(case, operation, "The stored operation can no longer be read.")
-        if _phase(operation) == "owed":
-            return await self._pay(case, operation)
+        owed = _phase(operation) == "owed"
+        too_old = operation.maybe_sent > 0 and self._key_is_too_old(operation)
+        if owed and not too_old:
+            return await self._post(case, operation)
         found = await self._read(operation)
         if isinstance(found, Outcome):
             if found.contact in _LATER:
                 self._line.report("", found)
                 return operation
             return await self._fail(case, operation, f"The member's coupons cannot be read: {found.detail}")
-        return await self._conclude(case, operation, found)
-
-    async def _conclude(self, case: Case, operation: Operation, found: Standing) -> Operation:
-        """What a member's list means for a redemption whose answer was lost."""
-        if found is Standing.ACTIVE:
+        if found is Standing.UNCLEAR:
+            return await self._fail(case, operation, "Flash's list does not tell whether this coupon was burned.")
+        if found is Standing.ACTIVE and not owed:
             detail = "Flash still lists the coupon as active: nothing was burned."
             word = Outcome(Fate.DECLINED, Contact.ANSWERED, "not-burned", detail)
             return await self._redeeming.conclude(case, operation, word, sent=False)
-        if found is Standing.UNCLEAR:
-            return await self._fail(case, operation, "Flash's list does not tell whether this coupon was burned.")
-        if self._key_is_too_old(operation):
+        if found is Standing.GONE and too_old:
             return await self._fail(case, operation, "The coupon is used; too long ago to ask Flash by whom.")
-        return await self._post(case, operation)
-
-    async def _pay(self, case: Case, operation: Operation) -> Operation:
-        """Send one that was honored offline; one that may have been sent is not posted blindly past the key's age."""
-        if operation.maybe_sent and self._key_is_too_old(operation):
-            return await self._fail(case, operation, "It was honored offline, and sent too long ago to ask again.")
         return await self._post(case, operation)
 
     async def _post(self, case: Case, operation: Operation) -> Operation:
@@ -213,7 +207,9 @@ class Unconfirmed:
         if member_id is None or not readings.is_id(member_id):
             return Standing.UNCLEAR
         listed = await self._reads.coupons(member_id)
-        return listed if isinstance(listed, Outcome) else standing(listed, coupon_id, seen)
+        if isinstance(listed, Outcome):
+            return listed
+        return standing(listed, coupon_id, before=operation.content.coupon, was_seen=seen is not None)
 
     async def _member_id(self, customer: dict[str, str]) -> str | Outcome | None:
         if "memberId" in customer:
@@ -243,6 +239,7 @@ class Unconfirmed:
         for code, count in (
             ("redemptions-unconfirmed", counts["unconfirmed"]),
             ("coupon-credits-open", counts["creditsOpen"]),
+            ("coupons-honored-offline-lost", counts["lost"]),
         ):
             self._health.set(code, active=count > 0, detail=f"There are {count}.")
 

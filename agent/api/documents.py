@@ -124,6 +124,75 @@ class DiskView(_Answer):
     wal_bytes: int
 
 
+class RedemptionCounts(_Answer):
+    """Redemptions that need attention: `lost` were honored offline and refused by Flash later."""
+
+    unconfirmed: int
+    credits_open: int
+    lost: int
+
+
+class ExposureFigures(_Answer):
+    """Coupons honored without Flash's word. Values are sums of those that say what they are worth."""
+
+    count: int
+    value: str | None
+    unvalued: int
+    confirmed: int
+    open: int
+    lost: int
+    lost_value: str | None
+
+
+class ExposureToday(ExposureFigures):
+    """The till's own day."""
+
+    business_date: str
+
+
+class ExposureLimits(_Answer):
+    """The settings of `[coupons]`."""
+
+    max_per_day: int
+    max_per_member: int
+    max_snapshot_age_hours: float
+    max_value: str | None
+
+
+class ExposureOfTill(ExposureFigures):
+    """One till's share."""
+
+    till_id: str
+
+
+class ExposureOfMember(ExposureFigures):
+    """One member's share; `member` tells members apart and names nobody."""
+
+    member: str
+
+
+class ExposedView(_Answer):
+    """One coupon honored without Flash's word."""
+
+    id: str
+    href: str
+    status: str
+    value: str | None
+    lost: bool
+
+
+class ExposureView(_Answer):
+    """A day's sheet of coupons honored without Flash's word."""
+
+    business_date: str
+    policy: Literal["decline", "limited"]
+    limits: ExposureLimits
+    total: ExposureFigures
+    tills: list[ExposureOfTill]
+    members: list[ExposureOfMember]
+    redemptions: list[ExposedView]
+
+
 class StatusView(_Answer):
     """How the agent is."""
 
@@ -140,6 +209,8 @@ class StatusView(_Answer):
     store_id: str | None
     till_id: str
     conditions: list[ConditionView]
+    redemptions: RedemptionCounts
+    exposure: ExposureToday
 
 
 class DrillView(_Answer):

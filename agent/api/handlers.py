@@ -238,10 +238,9 @@ async def get_summary(call: Call) -> web.Response:
 
     Operations without a business date count by the local day of their acceptance.
     """
-    try:
-        wanted = _DATE.validate_python(call.request.query.get("businessDate"))
-    except ValidationError:
-        raise _fault("businessDate", "is required: a date, such as 2026-11-22") from None
+    wanted = date_in_query(call)
+    if wanted is None:
+        raise _fault("businessDate", "is required: a date, such as 2026-11-22")
     return answer(await call.service.summary(wanted))
 
 
@@ -279,6 +278,15 @@ def operation_id(call: Call) -> str:
     if not re.fullmatch(r"op_[0-9a-f]{32}", given):
         raise NotFoundError("There is no operation with this id.", code="operation-not-found")
     return given
+
+
+def date_in_query(call: Call) -> str | None:
+    """`businessDate` of the query; raises InvalidError for what is no date."""
+    given = call.request.query.get("businessDate")
+    try:
+        return None if given is None else _DATE.validate_python(given)
+    except ValidationError:
+        raise _fault("businessDate", "is required: a date, such as 2026-11-22") from None
 
 
 def _fault(field: str, message: str) -> InvalidError:

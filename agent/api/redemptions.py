@@ -13,6 +13,7 @@ from agent.api.handlers import (
     Call,
     answer,
     answer_operation,
+    date_in_query,
     operation_id,
     read_object,
     request_key,
@@ -64,6 +65,11 @@ async def close_redemption(call: Call) -> web.Response:
     close = validated(Close, await read_object(call.request), _FAULTY)
     operation = await call.service.close(operation_id(call), call.caller.name, burned=close.burned, reason=close.reason)
     return answer_operation(call, operation)
+
+
+async def get_exposure(call: Call) -> web.Response:
+    """Coupons honored without Flash's word: a day's sheet, for the till's today where no date is given."""
+    return answer(await call.service.exposure(date_in_query(call)))
 
 
 class _Watched(Answer):

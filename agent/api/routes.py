@@ -99,6 +99,15 @@ ROUTES: tuple[Route, ...] = (
         media="text/event-stream",
     ),
     Route(
+        "/v1/exposure",
+        "GET",
+        Scope.REGISTER,
+        redemptions.get_exposure,
+        {200: documents.ExposureView},
+        parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD; the till's today where it is left out."),),
+        problems=(422, 503),
+    ),
+    Route(
         "/v1/key/confirm", "POST", Scope.OPERATOR, handlers.confirm_key, {200: documents.StatusView}, problems=(503,)
     ),
     Route(

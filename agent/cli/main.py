@@ -21,6 +21,7 @@ COMMANDS = {
     "operations": "list, show, retry, close or discard operations of the running agent",
     "summary": "a day in numbers, to compare with the Z report",
     "events": "what happens at the running agent, as it happens",
+    "exposure": "a day's coupons that were honored without Flash's word",
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "config": "check the configuration",
     "key": "confirm a new Flash key",

@@ -37,11 +37,19 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
         ("oldest pending", text.duration(status["oldestPendingAgeSeconds"])),
         ("last contact", text.ago(status["lastContactAt"])),
         ("last success", text.ago(status["lastSuccessAt"])),
+        *_exposure(status["exposure"]),
         ("clock skew", None if skew is None else f"{skew} s"),
         ("disk", f"{text.size(disk['freeBytes'])} free, journal {text.size(disk['walBytes'])}"),
         ("store, till", f"{text.printable(status['storeId'])}, {text.printable(status['tillId'])}"),
         ("version", status["version"]),
     ]
+
+
+def _exposure(exposure: dict[str, Any]) -> list[tuple[str, Any]]:
+    if not exposure["count"]:
+        return []
+    lost = f", {exposure['lost']} of them lost" if exposure["lost"] else ""
+    return [("honored offline", f"{exposure['count']} coupons today{lost}; see flash-agent exposure")]
 
 
 def _conditions(conditions: list[dict[str, Any]]) -> Iterator[str]:

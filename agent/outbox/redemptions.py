@@ -84,6 +84,11 @@ SELECT operation.seq FROM operation LEFT JOIN redemption ON redemption.seq = ope
 WHERE operation.status = 'pending' AND operation.status IN ('pending', 'failed') AND operation.kind = 'redemption'
 ORDER BY operation.seq
 """
+_OPEN_COUNTS = """
+SELECT count(*) FILTER (WHERE phase = 'unknown' AND status IN ('pending', 'failed')),
+  count(*) FILTER (WHERE lost = 1 AND status = 'failed')
+FROM redemption CROSS JOIN operation USING (seq) WHERE phase <> 'settled'
+"""
 _ATTEMPTS = "SELECT seq FROM redemption WHERE basket = ? ORDER BY seq"
 
 
@@ -264,9 +269,8 @@ class Redemptions:
             case Fate.SUCCEEDED:
                 honor = was.honor or (waiting and was.basis != "voided")
                 await self._settle(transaction, operation, Status.SUCCEEDED, verdict, moved)
-                await self._set(
-                    transaction, seq, phase="settled", honor=int(honor), basis=basis, credit=None if honor else "open"
-                )
+                credit = None if honor else "open"
+                await self._set(transaction, seq, phase="settled", honor=int(honor), basis=basis, credit=credit, lost=0)
             case Fate.DECLINED if was.honor:
                 lost = replace(verdict, code=HONORED_OFFLINE, detail="Honored offline, and refused by Flash later.")
                 await self._settle(transaction, operation, Status.FAILED, lost, moved)
@@ -354,13 +358,10 @@ class Redemptions:
         return await self._read(self._database, seq)
 
     async def counts(self) -> Mapping[str, int]:
-        """How many are unclear, and how many credits are open."""
-        ((unclear,),) = await self._database.fetch(
-            "SELECT count(*) FROM redemption CROSS JOIN operation USING (seq) WHERE phase <> 'settled' "
-            "AND phase = 'unknown' AND status IN ('pending', 'failed')"
-        )
+        """How many are unclear, credits that are open, and lost ones (honored offline) that nobody has looked at."""
+        ((unclear, lost),) = await self._database.fetch(_OPEN_COUNTS)
         ((owing,),) = await self._database.fetch("SELECT count(*) FROM redemption WHERE credit = 'open'")
-        return {"unconfirmed": unclear, "creditsOpen": owing}
+        return {"unconfirmed": unclear, "creditsOpen": owing, "lost": lost}
 
     # ---- writing ---------------------------------------------------------------------------------------------------
 

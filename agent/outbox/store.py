@@ -14,6 +14,7 @@ from agent.errors import ConflictError
 from agent.outbox.accepting import Acceptor
 from agent.outbox.changes import Change, Changes
 from agent.outbox.day import Days
+from agent.outbox.exposure import ExposureLedger
 from agent.outbox.history import History
 from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
@@ -117,6 +118,7 @@ class Store:
         self._reading = Reading(database, sealer, rows)
         self.history = History(database, rows)
         self.days = Days(database, rows)
+        self.exposure = ExposureLedger(database)
         self.redemptions = Redemptions(database, sealer, clock, rows, self.changes)
         self._in_hand: set[int] = set()
         database.on_reopen = self._reconcile

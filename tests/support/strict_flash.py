@@ -367,11 +367,21 @@ class StrictFlash:
         self.counters[f"{seen.request.method} {answer.status}"] += 1
         if not gone and answer.delivery in ("whole", "close") and answer.status in DEFINITIVE:
             self._settled.add(seen.owner)
+            if seen.request.route == "GET /members/{id}/coupons" and answer.status == 200:
+                self._shown_active(seen)
         if not gone and (after := answer.headers.get("Retry-After")):
             now = time.monotonic()
             clock = time.time() + self.clock_skew
             pause = float(after) if after.isdigit() else parsedate_to_datetime(after).timestamp() - clock
             self._windows[seen.request.token] = Window(now, now + pause, connection)
+
+    def _shown_active(self, seen: Seen) -> None:
+        """A coupon that is listed as active after a POST was not burned by it: its key is as good as answered."""
+        tenant = self._tenant(seen.request)
+        for coupon in self.state.tenant(tenant).coupons.values():
+            if coupon.get("memberId") == seen.request.args[0] and coupon["used"] < coupon["uses"]:
+                keys = self.state.keys_by_natural.get(f"coupon:{coupon['id']}", ())
+                self._settled |= {(tenant, key) for key in keys}
 
     # --- what the client did wrong
 
