@@ -171,7 +171,7 @@ class Intake:
             request=sent,
             path=wire.redeem_path(redemption.coupon_id),
             body=jsons.raw({}),
-            key=wire.readable_key(Kind.REDEMPTION, *parts),
+            key=wire.readable_key(Kind.REDEMPTION, *(part or "-" for part in parts)),
             metadata=redemption.metadata,
             warnings=warnings,
             coupon=seen.coupon if seen else {},

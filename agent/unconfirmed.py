@@ -3,9 +3,10 @@
 One task, one redemption at a time, at the pace of a backlog. An unknown one is first read about (`GET
 /members/{id}/coupons`), never posted blindly: still active, so nothing was burned; gone, so nothing is left to burn and
 one POST with the same key tells whether it was this till; anything else is for a person. One that was honored offline
-is posted until Flash says yes or no; past the key's age it is read about as well. Nothing is timed while nothing is open.
+is posted until Flash says yes or no; past the key's age it is read about as well.
 
-Started and stopped by the composition root; woken by the conductor (`redeeming.py`) and by the line.
+Nothing is timed while nothing is open. Started and stopped by the composition root; woken by the conductor
+(`redeeming.py`) and by the line.
 """
 
 import asyncio
