@@ -110,7 +110,9 @@ class Agent:
             is_verified=lambda: guard.verified,
             found_way=relay.wake,
         )
-        known_members = Members(settings, database, sealer, store, flash, gate=gate, clock=clock)
+        known_members = Members(
+            settings, database, sealer, store, flash, gate=gate, clock=clock, busy=lambda: relay.cashiers_are_about
+        )
         sightings = known_members.sightings
         redeeming, unconfirmed = self._counter(store, relay, line, flash, sightings)
         service = Service(

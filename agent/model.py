@@ -439,6 +439,10 @@ class Discard(Document):
         return reason
 
 
+class MemberKeys(Customer):
+    """Whom to forget: one key or more."""
+
+
 class MemberQuery(Document):
     """Whom a look-up is about: exactly one key."""
 

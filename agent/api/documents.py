@@ -340,6 +340,42 @@ class MemberView(_Answer):
     receipt: list[str]
 
 
+class ForgottenView(_Answer):
+    """How much was erased, and how many operations will be once they are settled."""
+
+    snapshots: int
+    operations: int
+    operations_pending: int
+
+
+class SyncErrorView(_Answer):
+    """Why the last run ended early; the next one goes on from there."""
+
+    code: str
+    detail: str
+
+
+class SyncView(_Answer):
+    """How the members whom this till remembers are kept in step with Flash. Counts are of the last run.
+
+    `kept` of the members `seen` in the feed are remembered here; those met here who changed are `due` until they are
+    asked for again (`refreshed`). `watermark`: up to which change the feed was followed.
+    """
+
+    state: Literal["idle", "running", "waiting"]
+    members: int
+    pages: int
+    seen: int
+    kept: int
+    refreshed: int
+    due: int
+    total: int | None
+    watermark: str | None
+    started_at: str | None
+    finished_at: str | None
+    error: SyncErrorView | None
+
+
 class HealthView(_Answer):
     """Whether the agent lives, or is ready."""
 

@@ -4,25 +4,64 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from agent.api.handlers import Call, answer, validated, wording_for
+from agent.api.handlers import Call, answer, read_object, validated, wording_for
 from agent.clock import rfc3339
 from agent.members.lookup import Look
 from agent.members.snapshot import PARTS, PROFILE, Key
-from agent.model import MemberQuery, minor_units
+from agent.model import MemberKeys, MemberQuery, minor_units
 from agent.receipt.wording import Wording
 
+_NAMES = ("memberId", "externalId", "email")
 _FAULTS = "The query has faults."
 
 
 async def find_member(call: Call) -> web.Response:
     """A member with points, tier and coupons, by one key."""
-    names = ("memberId", "externalId", "email")
-    return await _look_up(call, {name: call.request.query[name] for name in names if name in call.request.query})
+    query = call.request.query
+    return await _look_up(call, {name: query[name] for name in _NAMES if name in query})
 
 
 async def get_member(call: Call) -> web.Response:
     """A member with points, tier and coupons, by Flash's id."""
     return await _look_up(call, {"memberId": call.parameters["memberId"]})
+
+
+async def forget_member(call: Call) -> web.Response:
+    """Erase what this till holds of a member; nothing is left on its disk when the answer is given.
+
+    Operations that Flash has not confirmed are still sent, and erased when they are settled. Flash is not told.
+    """
+    keys = validated(MemberKeys, await read_object(call.request), "The document has faults; nothing was forgotten.")
+    named = {name: value for name, value in keys.sent().items() if name in _NAMES}
+    gone = await call.service.members.forget([Key(name, value) for name, value in named.items()])
+    return answer({"snapshots": gone.snapshots, "operations": gone.operations, "operationsPending": gone.owed})
+
+
+async def get_sync(call: Call) -> web.Response:
+    """How the following of changed members goes."""
+    progress, members, due, watermark = await call.service.members.sync_state()
+    return answer(
+        {
+            "state": progress.state,
+            "members": members,
+            "pages": progress.pages,
+            "seen": progress.seen,
+            "kept": progress.kept,
+            "refreshed": progress.refreshed,
+            "due": due,
+            "total": progress.total,
+            "watermark": watermark,
+            "startedAt": progress.started_at,
+            "finishedAt": progress.finished_at,
+            "error": {"code": progress.code, "detail": progress.detail} if progress.code else None,
+        }
+    )
+
+
+async def start_sync(call: Call) -> web.Response:
+    """Follow what changed at Flash now, from where the last run ended."""
+    call.service.members.start_sync()
+    return await get_sync(call)
 
 
 async def _look_up(call: Call, fields: dict[str, str]) -> web.Response:

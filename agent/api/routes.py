@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from agent.api import documents, handlers, member_handlers, redemptions
 from agent.api.guard import Scope
 from agent.api.handlers import Call
-from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, Redemption, Refund, Sale
+from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, MemberKeys, Redemption, Refund, Sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,15 @@ ROUTES: tuple[Route, ...] = (
         problems=(404, 422, 503),
     ),
     Route(
+        "/v1/members/forget",
+        "POST",
+        Scope.OPERATOR,
+        member_handlers.forget_member,
+        {200: documents.ForgottenView},
+        MemberKeys,
+        problems=(400, 413, 415, 422, 503, 507),
+    ),
+    Route(
         "/v1/members/{memberId}",
         "GET",
         Scope.REGISTER,
@@ -206,4 +215,6 @@ ROUTES: tuple[Route, ...] = (
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD."),),
         problems=(410, 422, 503),
     ),
+    Route("/v1/sync", "GET", Scope.REGISTER, member_handlers.get_sync, {200: documents.SyncView}, problems=(503,)),
+    Route("/v1/sync", "POST", Scope.OPERATOR, member_handlers.start_sync, {200: documents.SyncView}, problems=(503,)),
 )

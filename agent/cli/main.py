@@ -22,6 +22,7 @@ COMMANDS = {
     "summary": "a day in numbers, to compare with the Z report",
     "events": "what happens at the running agent, as it happens",
     "exposure": "a day's coupons that were honored without Flash's word",
+    "members": "show or forget a member, or follow what changed at Flash",
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "config": "check the configuration",
     "key": "confirm a new Flash key",

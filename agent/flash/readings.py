@@ -101,6 +101,15 @@ def next_cursor(page: Mapping[str, Any]) -> str | None:
     return cursor if isinstance(cursor, str) and cursor else None
 
 
+def parts_in_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a member's row in a list tells of `points` and `tier`, where Flash puts it there."""
+    found = {
+        "points": points_of(row["points"]) if "points" in row else None,
+        "tier": tier_of(row["tier"]) if row.get("tier") is not None else None,
+    }
+    return {part: value for part, value in found.items() if value is not None}
+
+
 def updated_at(row: Mapping[str, Any]) -> str | None:
     """When a row of a feed changed, as Flash wrote it; None where it does not say."""
     moment = row.get("updatedAt")

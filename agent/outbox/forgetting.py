@@ -2,35 +2,38 @@
 
 Settled operations become tombstones, as retention makes them: what recognises a repeat stays (hashes, status), what
 was asked and answered goes. What is not settled is still sent, for the customer's own points are in it, and loses its
-content the moment it is settled (a trigger). Slices keep registers from waiting. Called by the members room.
+content the moment it is settled (triggers). Slices keep registers from waiting. Called by the members room.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.outbox.state import UNSETTLED
 from agent.storage import Database, Transaction
 from agent.storage.database import placeholders
 
 _SLICE = 2_000  # rows looked at in one transaction: some milliseconds
 
-# Operations that name the member, and refunds and other operations of the same orders.
-_NAMED = """
-SELECT seq, status FROM operation
+# Those that name the member, and whether they are over: settled, and without a credit that is still open.
+_OVER = """
+status NOT IN ('pending', 'failed')
+  AND operation.seq NOT IN (SELECT seq FROM redemption WHERE phase <> 'settled' OR credit = 'open')
+"""
+_NAMED = f"""
+SELECT seq, {_OVER} FROM operation
 WHERE seq BETWEEN ? AND ? AND content IS NOT NULL
-  AND EXISTS (SELECT 1 FROM json_each(operation.subjects) AS own WHERE own.value IN ({subjects}))
-"""
-_OF_THEIR_ORDERS = """
-SELECT later.seq, later.status
+  AND EXISTS (SELECT 1 FROM json_each(operation.subjects) AS own WHERE own.value IN ({{subjects}}))
+"""  # noqa: S608
+# Refunds name nobody: they are of the members' orders.
+_OF_THEIR_ORDERS = f"""
+SELECT operation.seq, operation.{_OVER.lstrip()}
 FROM operation AS sale
-CROSS JOIN operation AS later INDEXED BY operation_key ON later.scope = sale.scope
-WHERE sale.seq IN ({seqs}) AND sale.kind = 'sale' AND later.kind = 'refund' AND later.content IS NOT NULL
-"""
+CROSS JOIN operation INDEXED BY operation_key ON operation.scope = sale.scope
+WHERE sale.seq IN ({{seqs}}) AND sale.kind = 'sale' AND operation.kind = 'refund' AND operation.content IS NOT NULL
+"""  # noqa: S608
 _STRIP = """
-UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subjects = '[]'
-WHERE seq IN ({seqs}) AND status NOT IN ('pending', 'failed')
+UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subjects = '[]' WHERE seq IN ({seqs})
 """
-_OWE = "INSERT OR IGNORE INTO forgotten (seq) SELECT seq FROM operation WHERE seq IN ({seqs}) AND status IN {unsettled}"
+_OWE = "INSERT OR IGNORE INTO forgotten (seq) VALUES {rows}"
 
 
 class Erased(NamedTuple):
@@ -47,24 +50,22 @@ async def forget(database: Database, subjects: Sequence[bytes]) -> Erased:
     for first in range(1, last + 1, _SLICE):
         async with database.transaction() as transaction:
             found = await _found(transaction, first, subjects)
-            if found:
-                await _erase(transaction, sorted(found))
-        owed += sum(status in UNSETTLED for status in found.values())
-        stripped += sum(status not in UNSETTLED for status in found.values())
+            over = [seq for seq, is_over in found.items() if is_over]
+            unsettled = [seq for seq, is_over in found.items() if not is_over]
+            if over:
+                await transaction.fetch(_STRIP.format(seqs=placeholders(len(over))), over)
+            if unsettled:
+                await transaction.fetch(_OWE.format(rows=", ".join(["(?)"] * len(unsettled))), unsettled)
+        stripped += len(over)
+        owed += len(unsettled)
     return Erased(stripped, owed)
 
 
-async def _found(transaction: Transaction, first: int, subjects: Sequence[bytes]) -> dict[int, str]:
+async def _found(transaction: Transaction, first: int, subjects: Sequence[bytes]) -> dict[int, int]:
     sql = _NAMED.format(subjects=placeholders(len(subjects)))
     named = [subject.hex() for subject in subjects]
-    found: dict[int, str] = dict(await transaction.fetch(sql, [first, first + _SLICE - 1, *named]))
+    found: dict[int, int] = dict(await transaction.fetch(sql, [first, first + _SLICE - 1, *named]))
     if found:
         seqs = sorted(found)
         found |= dict(await transaction.fetch(_OF_THEIR_ORDERS.format(seqs=placeholders(len(seqs))), seqs))
     return found
-
-
-async def _erase(transaction: Transaction, seqs: Sequence[int]) -> None:
-    chosen = placeholders(len(seqs))
-    await transaction.fetch(_OWE.format(seqs=chosen, unsettled="('pending', 'failed')"), seqs)
-    await transaction.fetch(_STRIP.format(seqs=chosen), seqs)

@@ -121,6 +121,11 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def cashiers_are_about(self) -> bool:
+        """Whether somebody waits for Flash's word, or did a moment ago."""
+        return self._waiters.are_about
+
     def release_waiters(self) -> None:
         """Answer everybody who waits now; what they wait for goes on."""
         self._waiters.release_all()

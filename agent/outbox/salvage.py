@@ -21,6 +21,10 @@ _FREE = """
 UPDATE operation SET blocked = 0
 WHERE blocked = 1 AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq)
 """
+# Who asked to be forgotten stays forgotten; members' snapshots are not taken over, for they can be asked for again.
+_STILL_FORGOTTEN = (
+    "INSERT OR IGNORE INTO forgotten (seq) SELECT seq FROM operation WHERE seq = ? AND content IS NOT NULL"
+)
 # Pending ones come in as blocked, so that nothing is asked of them; then those are freed that need not wait. The key of
 # a discarded one may have served again.
 _ANEW = {
@@ -54,6 +58,8 @@ async def salvage(database: Database, damaged: Path) -> int | None:
                 for row in await asyncio.to_thread(source.rows, table, columns):
                     await transaction.fetch(_insert_beside(table, columns), row)
             await transaction.fetch("DELETE FROM redemption WHERE seq NOT IN (SELECT seq FROM operation)")
+            for seq in await asyncio.to_thread(source.rows, "forgotten", ["seq"]):
+                await transaction.fetch(_STILL_FORGOTTEN, seq)
             await transaction.fetch(_FREE)
             await transaction.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [fact, b"1"])
     finally:

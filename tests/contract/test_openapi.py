@@ -155,9 +155,15 @@ async def test_real_answers_are_as_described(tmp_path):
             await call(422, "GET", "/v1/members")
             member_id = sale.json["result"]["memberId"]
             await call(200, "GET", f"/v1/members/{member_id}", template="/v1/members/{memberId}")
+            await call(200, "POST", "/v1/sync", scope="operator")
+            await call(200, "GET", "/v1/sync")
+            await call(403, "POST", "/v1/sync")
             flash.stop()
             await call(200, "GET", "/v1/members?email=ada@example.com")
             await call(503, "GET", "/v1/members?externalId=never-met")
+            forget = "/v1/members/forget"
+            await call(200, "POST", forget, {"externalId": "never-met"}, scope="operator")
+            await call(422, "POST", forget, {}, scope="operator")
             await call(202, "POST", "/v1/enrollments", {"email": "local@example.com"})
             await call(200, "GET", "/v1/members?email=local@example.com")
             await call(202, "POST", "/v1/sales", {**SALE, "externalOrderId": "3"})

@@ -1,0 +1,37 @@
+"""`flash-agent members` on a running till."""
+
+import sys
+
+import pytest
+
+from tests.support.agents import AgentProcess
+from tests.support.commands import flash_agent, of
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_member_is_shown_followed_and_forgotten(agent: AgentProcess) -> None:
+    shown = of(agent, "members", "show", "--external-id", "POS-CUST-5512")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "ada@example.com" in shown.stdout
+    assert "1814" in shown.stdout
+    synced = of(agent, "members", "sync")
+    assert (synced.returncode, synced.stderr) == (0, "")
+    assert "1 members are remembered" in synced.stdout
+    gone = of(agent, "members", "forget", "--email", "Ada@example.com")
+    assert (gone.returncode, gone.stdout) == (0, "Erased: snapshots 1, operations 0.\n")
+    assert of(agent, "members", "forget", "--email", "ada@example.com").stdout.startswith("This till holds nothing")
+    unknown = of(agent, "members", "show", "--member-id", "nobody")
+    assert (unknown.returncode, unknown.stderr) == (1, "flash-agent: Flash knows no such member.\n")
+
+
+def test_one_key_is_wanted() -> None:
+    assert flash_agent("members", "show").returncode == 2
+    assert flash_agent("members", "forget", "--email", "a@b.c", "--member-id", "x").returncode == 2
+
+
+def test_it_loads_no_http_library(agent: AgentProcess) -> None:
+    command = (sys.executable, "-X", "importtime")
+    result = flash_agent("members", "sync", "--data-dir", agent.data_dir, python=command)
+    assert result.returncode == 0
+    assert "aiohttp" not in result.stderr
