@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import machine, native_tools, report, servers, targets
 from benchmarks.bench import Bench, OutOfTimeError
-from benchmarks.figures import accept, cashier, drain, footprint, slow_disk, stored
+from benchmarks.figures import accept, cashier, drain, footprint, members, slow_disk, stored
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.processes import REPOSITORY, ChildError
 from benchmarks.targets import Figure, Target
@@ -38,6 +38,7 @@ GROUPS = {
     "cashier": Group(cashier.measure, (targets.CASHIER,), 13),
     "footprint": Group(footprint.measure, (targets.RSS, targets.WAKEUPS, targets.START), 14),
     "stored": Group(stored.measure, (targets.STORED,), 24),
+    "members": Group(members.measure, (targets.FRESH, targets.HOLE, targets.HELD), 12),
 }
 RESULTS = REPOSITORY / "benchmarks" / "results.md"
 

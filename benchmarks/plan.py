@@ -26,6 +26,7 @@ class Plan:
     idle_window_s: float = 10.0
     stored_small: int = 1_000
     stored_large: int = 1_000_000
+    members: int = 100_000
     label: str = "full"
 
 
@@ -47,5 +48,6 @@ QUICK = Plan(
     idle_from_s=8.0,
     idle_window_s=3.0,
     stored_large=20_000,
+    members=5_000,
     label="quick",
 )

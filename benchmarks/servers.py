@@ -119,10 +119,10 @@ def plain(directory: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def upstream(directory: Path, *, port: int | None = None) -> Iterator[Server]:
+def upstream(directory: Path, *, port: int | None = None, members: int = 0) -> Iterator[Server]:
     """The stand-in for Flash, 5 ms away."""
     chosen = port or free_port()
-    command = python("benchmarks.peers.upstream", "--port", str(chosen))
+    command = python("benchmarks.peers.upstream", "--port", str(chosen), "--members", str(members))
     with Child(command, directory / "upstream.log") as child:
         child.wait_until_listening(chosen)
         yield Server(child, chosen)

@@ -80,4 +80,14 @@ STORED = Target(
     goal=1.2,
     higher_is_better=False,
 )
-ALL = (ACCEPT, NAIVE, REDIS, SLOW, TAIL, DRAIN, CASHIER, RSS, WAKEUPS, START, STORED)
+FRESH = Target("lookup-fresh", "look-up p50 from a fresh snapshot", floor=5, goal=2, higher_is_better=False, unit="ms")
+HOLE = Target(
+    "lookup-hole",
+    "look-up p99 with the line black-holed, beyond the budget",
+    floor=50,
+    goal=20,
+    higher_is_better=False,
+    unit="ms",
+)
+HELD = Target("held", "RSS with a whole store's members held ÷ before", floor=1.2, goal=1.1, higher_is_better=False)
+ALL = (ACCEPT, NAIVE, REDIS, SLOW, TAIL, DRAIN, CASHIER, RSS, WAKEUPS, START, STORED, FRESH, HOLE, HELD)

@@ -2,7 +2,7 @@
 
 Answers ``POST /orders``, ``POST /orders/batch`` (207, per item), ``GET /stores`` and, with an empty list, any
 other GET. ``GET /_bench/seen/PREFIX`` tells what it has seen of the orders whose id starts so.
-``python -m benchmarks.peers.upstream --port P [--latency-ms 5]``
+``python -m benchmarks.peers.upstream --port P [--latency-ms 5] [--members N]``
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import time
 from dataclasses import dataclass, field
 
 from benchmarks.loops import run
+from benchmarks.peers import members
 from benchmarks.sales import STORE_ID
 
 BASE_PATH = "/api/v2"
 _SEEN_PATH = "/_bench/seen/"
-_REASONS = {200: "OK", 207: "Multi-Status"}
+_REASONS = {200: "OK", 207: "Multi-Status", 404: "Not Found"}
 _STORE = {"id": STORE_ID, "externalId": STORE_ID, "name": "Benchmark"}
 
 
@@ -26,9 +27,11 @@ _STORE = {"id": STORE_ID, "externalId": STORE_ID, "name": "Benchmark"}
 class Seen:
     """What has arrived; times are monotonic seconds, one clock for all processes on Linux.
 
-    ``began_at`` is when the first POST arrived, ``arrivals`` when each order was first answered.
+    ``members`` is how many can be asked about, ``began_at`` when the first POST arrived, ``arrivals`` when each order
+    was first answered.
     """
 
+    members: int = 0
     requests: int = 0
     batches: int = 0
     most_at_once: int = 0
@@ -75,6 +78,9 @@ def answer(seen: Seen, method: str, target: str, body: bytes) -> tuple[int, obje
         return 207, {"data": items}
     if path == "/stores":
         return 200, {"data": [_STORE], "total": 1}
+    if path.startswith("/members") and seen.members:
+        found = members.answer(target.removeprefix(BASE_PATH), seen.members)
+        return (404, {"error": {"code": "NOT_FOUND"}}) if found is None else (200, found)
     return 200, {"data": [], "total": 0}
 
 
@@ -138,7 +144,7 @@ class Connection(asyncio.Protocol):
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until killed."""
-    seen = Seen()
+    seen = Seen(members=options.members)
     latency_s = options.latency_ms / 1e3
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(seen, latency_s), "127.0.0.1", options.port)
@@ -150,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.peers.upstream", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--latency-ms", type=float, default=5.0)
+    parser.add_argument("--members", type=int, default=0, help="so many members can be asked about")
     run(serve(parser.parse_args()))
 
 
