@@ -68,7 +68,11 @@ class Gate:
         """Whether an asking may begin now; on a dead line one at a time, with a pause between."""
         if self.is_closed:
             return False
-        return not self.is_dead or (not self._probing and self._clock.monotonic() >= self._probe_from)
+        if not self.is_dead:
+            return True
+        if self._shares_key and self._line.key_held and not self._line.probe_due():
+            return False  # a refused key is tried once a minute, by whomever
+        return not self._probing and self._clock.monotonic() >= self._probe_from
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:

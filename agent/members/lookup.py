@@ -134,7 +134,7 @@ class Lookup:
         if flying is not None and flying.task is not None and not (in_vain and (before or local)):
             await asyncio.wait({flying.task}, timeout=self._left_s(deadline))
             news, done = flying.flight.news, flying.task.done()
-            if news is not None and (done or before is None):
+            if news is not None and (before is None or (done and (news.parts or not before.parts))):
                 return _told(news)
             if flying.flight.not_found:
                 before, unknown = None, True

@@ -29,6 +29,14 @@ ON CONFLICT (coupon, member) DO UPDATE SET
 _OF_COUPON = "SELECT id, keys, seen_at, clock_known, content FROM sighting WHERE coupon = ? ORDER BY seen_at DESC"
 
 
+_FORGET = """
+DELETE FROM sighting
+WHERE seq BETWEEN ? AND ?
+  AND EXISTS (SELECT 1 FROM json_each(sighting.keys) AS own WHERE own.value IN ({named}))
+"""
+_SLICE = 2_000
+
+
 class SightingTable:
     """The table; writes happen inside the snapshots' transactions."""
 
@@ -75,14 +83,12 @@ class SightingTable:
         """The hash by which a coupon is found."""
         return self._vault.hash(f"coupon:{coupon_id}")
 
-    async def forget(self, transaction: Transaction, subjects: Sequence[bytes]) -> None:
-        """Erase what was seen of the members whom any of the hashes names."""
+    async def forget(self, database: Database, subjects: Sequence[bytes]) -> None:
+        """Erase what was seen of the members whom any of the hashes names, in slices that no register feels."""
         named = [subject.hex() for subject in subjects]
-        await transaction.fetch(
-            f"DELETE FROM sighting WHERE member IN ({placeholders(len(subjects))}) OR EXISTS "  # noqa: S608
-            f"(SELECT 1 FROM json_each(sighting.keys) AS own WHERE own.value IN ({placeholders(len(named))}))",
-            [*subjects, *named],
-        )
+        ((last,),) = await database.fetch("SELECT COALESCE(max(seq), 0) FROM sighting")
+        for first in range(1, last + 1, _SLICE):
+            await database.fetch(_FORGET.format(named=placeholders(len(named))), [first, first + _SLICE - 1, *named])
 
 
 class MemberSightings:

@@ -233,8 +233,8 @@ class Snapshots:
             placed = placeholders(len(seqs))
             await transaction.fetch(f"DELETE FROM member_key WHERE seq IN ({placed})", seqs)  # noqa: S608
             await transaction.fetch(f"DELETE FROM member WHERE seq IN ({placed})", seqs)  # noqa: S608
-            await self._sightings.forget(transaction, subjects)
         self.count -= len(seqs)
+        await self._sightings.forget(self._database, subjects)
         return len(seqs)
 
     async def prune(self, max_count: int, met_before_ms: int | None, seen_before_ms: int | None) -> int:

@@ -269,6 +269,34 @@ async def test_a_refused_read_key_never_holds_writes(tmp_path, flash, status):
         assert (await till.sell("o1", wait=20)).json["status"] == "succeeded"
 
 
+async def test_a_refused_key_that_serves_both_is_tried_once_a_minute_by_whomever(old_till, flash):
+    await look(old_till, externalId=ADA)
+    flash.fault("status", status=401, method="GET")
+    assert (await look(old_till, externalId=ADA))["source"] == "cache"
+    assert (await old_till.status())["connectivity"] == "unauthorized"
+    asked = len(flash.requests)
+    for _ in range(3):
+        assert (await look(old_till, externalId=ADA))["source"] == "cache"
+        await look(old_till, 503, externalId="never-met")
+    assert len(flash.requests) == asked
+
+
+async def test_where_no_part_is_told_the_snapshot_has_more_to_say(old_till, flash):
+    first = await look(old_till, externalId=ADA)
+    flash.fault("torn-answer", method="GET", path=r"/members/[^/]+/\w+$")
+    found = await look(old_till, externalId=ADA)
+    assert (found["source"], found["stale"], found["points"]) == ("cache", True, first["points"])
+
+
+@pytest.mark.parametrize("part", ["points", "coupons"])
+async def test_a_part_whose_answer_dies_in_the_middle(old_till, flash, part):
+    await look(old_till, externalId=ADA)
+    flash.fault("torn-answer", method="GET", path=rf"/members/[^/]+/{part}$")
+    found = await look(old_till, externalId=ADA)
+    assert (found["source"], found["missing"], found[part]) == ("flash", [part], None)
+    assert (await old_till.status())["connectivity"] == "online"
+
+
 async def test_concurrent_look_ups_share_one_asking_and_none_ends_it_for_others(till, flash):
     flash.fault("latency", ms=150, method="GET")
     first = asyncio.create_task(look(till, externalId=ADA))
