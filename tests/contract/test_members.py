@@ -201,6 +201,34 @@ async def test_a_look_up_finds_the_way_back_and_the_backlog_flows(old_till, flas
     assert (await old_till.status())["connectivity"] == "online"
 
 
+class Patient(Clock):
+    """A clock on which every pause is an hour long: what goes on was told to."""
+
+    def call_later(self, delay_s, call):
+        return super().call_later(3600, call)
+
+
+async def test_a_backlog_need_not_wait_for_its_own_probe(tmp_path, flash):
+    async with running(tmp_path, chosen(flash, members={"fresh_s": 0}), Patient()) as till:
+        flash.stop()
+        await till.sell("o1")
+
+        async def dead():
+            return (await till.status())["connectivity"] == "offline"
+
+        await until(dead)
+        flash.start()
+
+        async def answered():
+            return (await till.call("GET", f"/v1/members?externalId={ADA}")).status == 200
+
+        async def awarded():
+            return flash.awards == {"o1": 1}
+
+        await until(answered)
+        await until(awarded)
+
+
 async def test_in_a_drill_nothing_leaves_and_nobody_waits(old_till, flash):
     await look(old_till, externalId=ADA)
     await old_till.call("POST", "/v1/drill", {"seconds": 60}, scope="operator")
