@@ -42,7 +42,7 @@ class Follower:
 
     def start(self) -> None:
         """Follow from now on."""
-        self._store.changes.listen(self._changed)
+        self._store.changes.listen(self._changed, accepts=False)
 
     async def stop(self) -> None:
         if self._task is not None:

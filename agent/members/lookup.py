@@ -112,6 +112,7 @@ class Lookup:
         """Look a member up; raises NotFoundError or MemberUnknownError."""
         deadline = self._clock.monotonic() + self._options.lookup_budget_ms / 1000
         self.under_way += 1
+        self._projected.begin()
         try:
             wanted = self._vault.hash(key.subject)
             await self._follower.catch_up(self._left_s(deadline))

@@ -69,7 +69,6 @@ class Members:
     async def start(self) -> None:
         """Follow the outbox from now on."""
         await self._snapshots.start()
-        self._projected.start()
         self._follower.start()
         self.sync.start()
 

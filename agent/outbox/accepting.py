@@ -220,8 +220,9 @@ class Acceptor:
         await self._write_one_by_one([waiting for seq, waiting in numbered if seq not in written])
 
     def _tell(self, fresh: Sequence[Operation]) -> None:
-        if self._changes:
-            self._changes.tell([Change(each.seq, each.id, each.kind, each.status, operation=each) for each in fresh])
+        if self._changes.hear_accepts:
+            changes = [Change(each.seq, each.id, each.kind, each.status, operation=each) for each in fresh]
+            self._changes.tell_accepted(changes)
 
     async def _write_one_by_one(self, group: Iterable[_Waiting]) -> None:
         for waiting in group:

@@ -39,22 +39,39 @@ class Changes:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._to_accepts: list[Listener] = []
         self._log = logs.get()
 
-    def listen(self, listener: Listener) -> None:
-        """Tell this one too, from now on."""
+    def listen(self, listener: Listener, *, accepts: bool = True) -> None:
+        """Tell this one too, from now on; without `accepts` only of what becomes of operations afterwards."""
         self._listeners.append(listener)
+        if accepts:
+            self._to_accepts.append(listener)
 
     def ignore(self, listener: Listener) -> None:
         """Tell this one nothing more; while nobody listens a commit costs nothing here."""
         self._listeners.remove(listener)
+        if listener in self._to_accepts:
+            self._to_accepts.remove(listener)
+
+    @property
+    def hear_accepts(self) -> bool:
+        """Whether anybody wants to know of new operations: while nobody does, accepting one costs nothing here."""
+        return bool(self._to_accepts)
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
     def tell(self, changes: Sequence[Change]) -> None:
         """A commit changed these."""
-        for listener in self._listeners:
+        self._tell(self._listeners, changes)
+
+    def tell_accepted(self, changes: Sequence[Change]) -> None:
+        """A commit brought these."""
+        self._tell(self._to_accepts, changes)
+
+    def _tell(self, listeners: Sequence[Listener], changes: Sequence[Change]) -> None:
+        for listener in listeners:
             try:
                 listener(changes)
             except Exception:  # noqa: BLE001 - a listener's fault is not the outbox's
