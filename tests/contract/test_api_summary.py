@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -184,6 +183,15 @@ async def test_a_day_past_its_retention_is_said_to_be_so(tmp_path, flash):
         assert "400 days" in answer.json["detail"]
 
 
+async def test_a_till_whose_clock_runs_ahead_still_shows_its_days(tmp_path, flash):
+    """By Flash's time the day is not past its retention, and housekeeping has removed nothing either."""
+    chosen = settings(flash.base_url)
+    async with running(tmp_path, chosen, Later(500)) as register:
+        await register.sell("1", 10, wait=10, businessDate=DAY)
+        assert "clock-skewed" in await register.conditions()
+        assert (await summary(register))["sales"]["amounts"] == {"USD": "10.00"}
+
+
 # ---- how it reads --------------------------------------------------------------------------------------------------
 
 
@@ -192,16 +200,13 @@ async def test_sales_go_on_while_a_long_day_is_read(register):
     for start in range(0, 2500, 250):
         await asyncio.gather(*(register.sell(str(start + n), "1.10", businessDate=DAY) for n in range(250)))
     reading = asyncio.create_task(summary(register))
-    longest, sold = 0.0, 0
+    sold = 0
     while not reading.done():
-        began = time.perf_counter()
         assert (await register.sell(f"meanwhile {sold}", 1)).status == 202
-        longest = max(longest, time.perf_counter() - began)
         sold += 1
     shown = await reading
     assert (shown["sales"]["count"], shown["sales"]["amounts"]) == (2500, {"USD": "2750.00"})
-    assert sold >= 10
-    assert longest < 0.5
+    assert sold >= 10  # one or two if the day were read in one go
 
 
 def test_a_slice_is_bounded_in_bytes_too():
