@@ -206,7 +206,7 @@ async def test_sales_go_on_while_a_long_day_is_read(register):
         sold += 1
     shown = await reading
     assert (shown["sales"]["count"], shown["sales"]["amounts"]) == (2500, {"USD": "2750.00"})
-    assert sold >= 10  # one or two if the day were read in one go
+    assert sold >= 10  # a handful if the day were read in one go
 
 
 def test_a_slice_is_bounded_in_bytes_too():
