@@ -29,7 +29,7 @@ from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
 from agent.redeeming import Redeeming
 from agent.storage import Database
-from agent.summary import DaySummary, local_day
+from agent.summary import DaySummary, RedemptionSummary, local_day
 from agent.unconfirmed import Unconfirmed
 
 FEATURES = (
@@ -229,11 +229,17 @@ class Service:
             )
         async with self._summing:
             as_of = to_ms(self._clock.now())
-            day = DaySummary(business_date, self._settings.store.currency)
+            currency = self._settings.store.currency
+            day = DaySummary(business_date, currency, to_ms(now - timedelta(days=kept.retention_days)))
             async for operation in self.store.days.operations(business_date, to_ms(begin), to_ms(end)):
                 day.add(operation)
+            redemptions = RedemptionSummary(currency)
+            async for redemption in self.store.days.redemptions(day.redemptions):
+                redemptions.add(redemption)
+            credits_open = (await self.store.redemptions.counts())["creditsOpen"]
         return {
             **day.as_json(),
+            "redemptions": redemptions.as_json(credits_open),
             "asOf": rfc3339(as_of),
             "localDay": {"from": begin.isoformat(), "to": end.isoformat()},
             "storeId": self._settings.store.store_id,

@@ -2,7 +2,7 @@
 
 A figure is a count and, by currency, what it sums to (Decimal, from the wire to the wire). Amounts are those that were
 reported as earning; points are those that Flash said. Once retention has stripped an operation of the day, sums would
-be wrong: they are None then, and the counts stay.
+be wrong: they are None then, and the counts stay. What is told of redemptions outlives their contents.
 """
 
 from collections import Counter
@@ -13,12 +13,14 @@ from typing import Any
 
 from agent.delivery import Kind
 from agent.model import minor_units
+from agent.outbox.day import DayRedemption
 from agent.outbox.operation import Operation
 from agent.outbox.rows import DAMAGED
 from agent.outbox.state import Status
 
 _MONEY = {Kind.SALE: "totalAmount", Kind.REFUND: "amount"}
 _POINTS = {Kind.SALE: "awarded", Kind.REFUND: "clawedBack"}
+MAX_NAMED = 50
 _NOT_A_MEMBER = "notAMember"
 
 
@@ -52,31 +54,46 @@ class _Figure:
 
 
 class DaySummary:
-    """Takes the day's operations one by one; `currency` is the till's own, for those that name none."""
+    """Takes the day's operations one by one; `currency` is the till's own, for those that name none.
 
-    def __init__(self, business_date: str, currency: str) -> None:
+    `kept_since_ms`: what was settled before may have been stripped by retention; what is stripped and younger was
+    forgotten with its member. `redemptions` are the numbers (seq) of those that were seen.
+    """
+
+    def __init__(self, business_date: str, currency: str, kept_since_ms: int = 0) -> None:
         self._business_date = business_date
         self._currency = currency
         self._figures = {kind: {name: _Figure() for name in ("all", _NOT_A_MEMBER, *Status)} for kind in _MONEY}
         self._enrollments: Counter[str] = Counter()
         self._points: Counter[Kind] = Counter()
-        self._undated = self._stripped = self._unreadable = self._without_amount = 0
+        self._kept_since_ms = kept_since_ms
+        self._undated = self._stripped = self._forgotten = self._unreadable = self._without_amount = 0
+        self.redemptions: list[int] = []
 
     def add(self, operation: Operation) -> None:
         """Count one operation."""
         kind = operation.kind
         if kind is Kind.ENROLLMENT:
             self._enrollments[operation.status] += 1
+        if kind is Kind.REDEMPTION:
+            self._undated += operation.business_date is None
+            self.redemptions.append(operation.seq)
         if kind not in _MONEY:
             return
         self._undated += operation.business_date is None
-        damaged = operation.verdict.code == DAMAGED.code
-        self._unreadable += damaged
-        self._stripped += operation.content is None and not damaged
+        self._note_loss(operation)
         self._add_money(operation)
         if operation.status is Status.SUCCEEDED:
             points = operation.verdict.result.get(_POINTS[kind])
             self._points[kind] += points if isinstance(points, int) else 0
+
+    def _note_loss(self, operation: Operation) -> None:
+        if operation.verdict.code == DAMAGED.code:
+            self._unreadable += 1
+        elif operation.content is None and (operation.settled_at or 0) < self._kept_since_ms:
+            self._stripped += 1
+        elif operation.content is None:
+            self._forgotten += 1
 
     def _add_money(self, operation: Operation) -> None:
         kind, status = operation.kind, operation.status
@@ -98,8 +115,9 @@ class DaySummary:
         points = {"awarded": self._points[Kind.SALE], "clawedBack": self._points[Kind.REFUND]}
         return {
             "businessDate": self._business_date,
-            "complete": summed and self._unreadable == 0,
+            "complete": summed and self._unreadable + self._forgotten == 0,
             "stripped": self._stripped,
+            "forgotten": self._forgotten,
             "unreadable": self._unreadable,
             "undated": self._undated,
             "sales": self._of(Kind.SALE, summed=summed),
@@ -118,6 +136,70 @@ class DaySummary:
         if kind is Kind.SALE:
             shown[_NOT_A_MEMBER] = figures[_NOT_A_MEMBER].as_json(summed=True) if summed else None
         return shown
+
+
+class _Worth:
+    """How many coupons, and what they are worth as far as they say."""
+
+    def __init__(self) -> None:
+        self.count = self.unvalued = 0
+        self.value = Decimal(0)
+
+    def add(self, value: Decimal | None) -> None:
+        self.count += 1
+        self.unvalued += value is None
+        self.value += value or 0
+
+
+class RedemptionSummary:
+    """Takes the day's redemptions one by one."""
+
+    def __init__(self, currency: str) -> None:
+        self._currency = currency
+        self._told: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        self._credits: Counter[str] = Counter()
+        self._offline, self._lost = _Worth(), _Worth()
+        self._unconfirmed = 0
+        self._without_sale: list[str] = []
+
+    def add(self, redemption: DayRedemption) -> None:
+        """Count one redemption; a discount that was given counts even where an operator has discarded it since."""
+        if not redemption.discarded or redemption.honor:
+            self._told[redemption.honor][redemption.basis] += 1
+        if redemption.credit:
+            self._credits[redemption.credit] += 1
+        if redemption.offline:
+            self._offline.add(redemption.value)
+            if redemption.lost:
+                self._lost.add(redemption.value)
+        self._unconfirmed += redemption.unconfirmed
+        if redemption.honor and not redemption.has_sale:
+            self._without_sale.append(redemption.operation_id)
+
+    def as_json(self, open_in_all: int) -> dict[str, Any]:
+        """The fields of RedemptionsView; `open_in_all` are the credits that are open, of whatever day."""
+        offline, lost = self._offline, self._lost
+        return {
+            "honored": self._told[True].total(),
+            "honoredByBasis": dict(sorted(self._told[True].items())),
+            "notHonored": self._told[False].total(),
+            "notHonoredByBasis": dict(sorted(self._told[False].items())),
+            "unconfirmed": self._unconfirmed,
+            "offline": {
+                "count": offline.count,
+                "value": spelt(offline.value, self._currency),
+                "unvalued": offline.unvalued,
+                "lost": lost.count,
+                "lostValue": spelt(lost.value, self._currency),
+                "lostUnvalued": lost.unvalued,
+                "currency": self._currency,
+            },
+            "credits": {
+                **{state: self._credits[state] for state in ("open", "used", "closed")},
+                "openInAll": open_in_all,
+            },
+            "withoutSale": {"count": len(self._without_sale), "operations": self._without_sale[:MAX_NAMED]},
+        }
 
 
 def spelt(amount: Decimal, currency: str) -> str:

@@ -268,6 +268,50 @@ class EnrollmentsView(_Answer):
     discarded: int
 
 
+class OfflineView(_Answer):
+    """Coupons honored without Flash's word, and those that Flash refused later: the store's loss.
+
+    Values are decimal strings in `currency`; `unvalued` and `lostUnvalued` do not say what they are worth.
+    """
+
+    count: int
+    value: str
+    unvalued: int
+    lost: int
+    lost_value: str
+    lost_unvalued: int
+    currency: str
+
+
+class CreditsView(_Answer):
+    """What became of coupons of that day that were burned and not honored; `openInAll`: of whatever day."""
+
+    open: int
+    used: int
+    closed: int
+    open_in_all: int
+
+
+class WithoutSaleView(_Answer):
+    """Redemptions honored in a basket of which no sale was accepted, and the first 50 of their operations."""
+
+    count: int
+    operations: list[str]
+
+
+class RedemptionsView(_Answer):
+    """Coupons of that day. `unconfirmed`: perhaps burned, and not known yet."""
+
+    honored: int
+    honored_by_basis: dict[str, int]
+    not_honored: int
+    not_honored_by_basis: dict[str, int]
+    unconfirmed: int
+    offline: OfflineView
+    credits: CreditsView
+    without_sale: WithoutSaleView
+
+
 class LocalDayView(_Answer):
     """From when to before when operations without a business date were put into the day."""
 
@@ -278,8 +322,9 @@ class LocalDayView(_Answer):
 class SummaryView(_Answer):
     """A day in numbers.
 
-    `complete` false: retention has stripped some of its operations (`stripped`), or a damaged disk has cost them
-    (`unreadable`). `undated`: so many sales and refunds have no business date and count by their acceptance.
+    `complete` false: contents are missing, by retention (`stripped`), with their member (`forgotten`) or by a damaged
+    disk (`unreadable`); the latter two are in no sum. `undated`: so many sales, refunds and redemptions have no
+    business date and count by their acceptance.
     """
 
     business_date: str
@@ -289,12 +334,14 @@ class SummaryView(_Answer):
     local_day: LocalDayView
     complete: bool
     stripped: int
+    forgotten: int
     unreadable: int
     undated: int
     sales: SalesView
     refunds: RefundsView
     points: PointsView | None
     enrollments: EnrollmentsView
+    redemptions: RedemptionsView
 
 
 class ProfileView(_Answer):
@@ -456,10 +503,10 @@ def operation_json(
         "error": error,
         "receipt": wording.operation(operation.kind, operation.status, verdict.result, request),
     }
-    return document if operation.kind is not Kind.REDEMPTION else {**document, **_redemption_json(operation)}
+    return document if operation.kind is not Kind.REDEMPTION else {**document, **_redemption_json(operation, wording)}
 
 
-def _redemption_json(operation: Operation) -> dict[str, Any]:
+def _redemption_json(operation: Operation, wording: Wording) -> dict[str, Any]:
     """What RedemptionView adds."""
     redeemed, content = operation.redeemed, operation.content
     known: dict[str, Any] = dict.fromkeys(("id", "code", "title", "expiresAt", "status", "terms"))
@@ -468,9 +515,11 @@ def _redemption_json(operation: Operation) -> dict[str, Any]:
     result = operation.verdict.result
     if result.get("id") in {None, known["id"]}:
         known |= {name: value for name, value in result.items() if name in known and value is not None}
+    honor, basis = (redeemed.honor, redeemed.basis) if redeemed else (False, "unconfirmed")
     return {
-        "honor": redeemed is not None and redeemed.honor,
-        "basis": redeemed.basis if redeemed else "unconfirmed",
+        "honor": honor,
+        "basis": basis,
         "credit": redeemed.credit if redeemed else None,
         "coupon": known,
+        "receipt": wording.redemption(honor, basis),
     }

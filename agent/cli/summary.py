@@ -57,11 +57,34 @@ def _rows(summary: dict[str, Any]) -> Iterator[_Row]:
     points = summary["points"] or {"awarded": None, "clawedBack": None}
     yield ("points awarded", _number(points["awarded"]), "", "")
     yield ("points taken back", _number(points["clawedBack"]), "", "")
+    yield from _coupons(summary["redemptions"])
     enrollments = summary["enrollments"]
     yield ("enrollments", _number(enrollments["count"]), "", "")
     for label, status in _STATUSES:
         if enrollments[status]:
             yield (label, _number(enrollments[status]), "", "")
+
+
+def _coupons(redemptions: dict[str, Any]) -> Iterator[_Row]:
+    offline, owed = redemptions["offline"], redemptions["credits"]
+    yield ("coupons honored", _number(redemptions["honored"]), "", "")
+    for label, count, value in (
+        ("  without Flash's word (offline)", "count", "value"),
+        ("  refused by Flash later: a loss", "lost", "lostValue"),
+    ):
+        if offline[count]:
+            yield (label, _number(offline[count]), f"{Decimal(offline[value]):,}", offline["currency"])
+    for label, count in (
+        ("  whose sale never came", redemptions["withoutSale"]["count"]),
+        ("coupons not honored", redemptions["notHonored"]),
+        ("  perhaps burned, not known yet", redemptions["unconfirmed"]),
+        ("  burned: credit open", owed["open"]),
+        ("  burned: credit used later", owed["used"]),
+        ("  burned: credit closed", owed["closed"]),
+        ("credits open, of whatever day", owed["openInAll"]),
+    ):
+        if count:
+            yield (label, _number(count), "", "")
 
 
 def _money(label: str, figures: dict[str, Any], extra: list[tuple[str, str]] | None = None) -> Iterator[_Row]:
@@ -86,16 +109,25 @@ def _notes(summary: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             f"This day is past its retention: the contents of {_number(summary['stripped'])} operations are",
             "removed, and with them amounts and points. The counts are whole.",
         )
+    if summary["forgotten"]:
+        yield (f"{_number(summary['forgotten'])} operations are of members who were forgotten, and are in no sum.",)
     if summary["unreadable"]:
         yield (
             f"{_number(summary['unreadable'])} operations can no longer be read and are in no sum; the disk may fail.",
         )
     if summary["undated"]:
         yield (
-            f"{_number(summary['undated'])} sales and refunds have no business date; they count by the time of their",
-            f"acceptance, from {summary['localDay']['from']}",
+            f"{_number(summary['undated'])} sales, refunds and coupons have no business date; they count by the time",
+            f"of their acceptance, from {summary['localDay']['from']}",
             f"to before {summary['localDay']['to']}.",
         )
+    offline = summary["redemptions"]["offline"]
+    if offline["unvalued"]:
+        yield (
+            f"{_number(offline['unvalued'])} coupons honored offline do not say what they are worth; no sum has them.",
+        )
+    if named := summary["redemptions"]["withoutSale"]["operations"]:
+        yield ("Coupons honored whose sale never came (operations show):", *(f"  {each}" for each in named))
     if summary["refunds"]["withoutAmount"]:
         yield (f"{_number(summary['refunds']['withoutAmount'])} refunds name no amount; no sum has them.",)
 

@@ -7,7 +7,8 @@ costs no sale anything. Each row is read once, as it is at that moment.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from agent.outbox.operation import Operation, first_id
 from agent.outbox.rows import READ, Rows
@@ -24,7 +25,37 @@ UNDATED = """
 SELECT seq, length(content), id, business_date IS NULL
 FROM operation WHERE id > ? AND id < ? ORDER BY id LIMIT ?
 """
+# A basket's number may come again on another day; where one of the two names no date, a day's distance tells.
+REDEEMED = """
+SELECT mine.id, mine.status = 'discarded', COALESCE(redemption.honor, 0), COALESCE(redemption.basis, 'unconfirmed'),
+  redemption.credit, redemption.phase = 'unknown' AND mine.status IN ('pending', 'failed'),
+  redemption.day IS NOT NULL, redemption.value, COALESCE(redemption.lost, 0),
+  EXISTS (
+    SELECT 1 FROM operation AS sale INDEXED BY operation_basket
+    WHERE sale.basket = mine.basket AND sale.kind = 'sale' AND sale.status <> 'discarded'
+      AND CASE WHEN sale.business_date IS NULL OR mine.business_date IS NULL
+        THEN abs(sale.accepted_at - mine.accepted_at) < 86400000
+        ELSE sale.business_date = mine.business_date END
+  )
+FROM operation AS mine LEFT JOIN redemption ON redemption.seq = mine.seq
+WHERE mine.seq IN ({seqs}) ORDER BY mine.seq
+"""
 _OPEN = f"SELECT {READ} FROM operation WHERE seq IN ({{seqs}}) ORDER BY seq"  # noqa: S608
+
+
+class DayRedemption(NamedTuple):
+    """What a day's sheet needs of a redemption. `value` is money in the till's currency, where the coupon says."""
+
+    operation_id: str
+    discarded: bool
+    honor: bool
+    basis: str
+    credit: str | None
+    unconfirmed: bool
+    offline: bool  # honored without Flash's word
+    value: Decimal | None
+    lost: bool  # and refused by Flash later
+    has_sale: bool
 
 
 class Days:
@@ -49,6 +80,25 @@ class Days:
             last_id = found[-1][2]
             async for operation in self._opened([row for row in found if row[3]]):
                 yield operation
+
+    async def redemptions(self, seqs: Sequence[int]) -> AsyncIterator[DayRedemption]:
+        """What became of these redemptions; it stays when retention has stripped them."""
+        for start in range(0, len(seqs), SLICE_ROWS):
+            chosen = seqs[start : start + SLICE_ROWS]
+            for row in await self._database.fetch(REDEEMED.format(seqs=placeholders(len(chosen))), chosen):
+                operation_id, discarded, honor, basis, credit, unconfirmed, offline, value, lost, has_sale = row
+                yield DayRedemption(
+                    operation_id,
+                    bool(discarded),
+                    bool(honor),
+                    basis,
+                    credit,
+                    bool(unconfirmed),
+                    bool(offline),
+                    None if value is None else Decimal(value),
+                    bool(lost),
+                    bool(has_sale),
+                )
 
     async def _opened(self, found: Sequence[Sequence[Any]]) -> AsyncIterator[Operation]:
         for seqs in _of_bearable_size(found):

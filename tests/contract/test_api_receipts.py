@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.agents import running, settings, strict_flash
+from tests.support.redeeming import coupon, redeem
 
 ADA = {"externalId": "POS-CUST-5512"}
 
@@ -130,3 +131,30 @@ async def test_no_line_holds_who_it_is(german):
     )
     sold = await german.call("POST", "/v1/sales", sale("9", {"email": "canary@example.com"}), Prefer="wait=10")
     assert "anary" not in "".join(enrolled.json["receipt"] + sold.json["receipt"])
+
+
+async def test_a_redemption_says_whether_it_is_honored_in_the_language_asked_for(german, flash):
+    flash.set(strict_redeem=False)
+    coupon(flash)
+    honored = await redeem(german)
+    assert (honored.json["honor"], honored.json["receipt"]) == (True, ["Coupon angenommen"])
+    used = await redeem(german, "T-2")
+    assert (used.json["honor"], used.json["receipt"]) == (False, ["Coupon nicht angenommen"])
+    shown = await german.call("GET", honored.json["href"], Accept_Language="ja")
+    assert shown.json["receipt"] == ["クーポンを適用しました"]
+    flash.stop()
+    unsent = await redeem(german, "T-3", "C-6")
+    assert (unsent.json["basis"], unsent.json["receipt"]) == ("not-sent", ["Coupon nicht eingelöst: nicht prüfbar"])
+
+
+async def test_a_look_up_says_what_is_known(german, flash):
+    look = "/v1/members?externalId=POS-CUST-5512"
+    assert (await german.call("GET", look)).json["receipt"] == ["Punktestand: 1.814"]
+    french = await german.call("GET", look, Accept_Language="fr")
+    assert (french.json["receipt"], french.headers["Content-Language"]) == (["Solde de points : 1 814"], "fr")
+    flash.stop()
+    await german.sell("1")
+    await german.sell("2")
+    receipt = (await german.call("GET", look, Accept_Language="en")).json["receipt"]
+    assert receipt[-1] == "2 purchases not counted yet"
+    assert receipt[0].endswith(": 1,814")

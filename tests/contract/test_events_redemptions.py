@@ -31,8 +31,9 @@ async def test_a_redemption_is_told_without_honor_live_and_after_a_resume(till):
         await resumed.until(lambda heard: any(each.data.get("status") == "succeeded" for each in heard))
     for event in stream.heard + resumed.heard:
         assert "honor" not in event.data
+        assert "Coupon accepted" not in event.data.get("receipt", ())
     shown = stream.heard[-1].data
-    assert {**shown, "honor": True} == await till.operation(answer.json["id"])
+    assert {**shown, "honor": True, "receipt": ["Coupon accepted"]} == await till.operation(answer.json["id"])
     assert "operation" in kinds(resumed.heard)
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from agent import jsons
 from agent.delivery import Kind
+from agent.outbox.day import DayRedemption
 from agent.outbox.operation import Content, Operation, Verdict
 from agent.outbox.rows import DAMAGED
 from agent.outbox.state import Status
-from agent.summary import DaySummary, local_day, spelt
+from agent.summary import MAX_NAMED, DaySummary, RedemptionSummary, local_day, spelt
 
 
 def operation(kind=Kind.SALE, status=Status.SUCCEEDED, *, date="2026-11-25", verdict=None, stripped=False, **request):
@@ -23,7 +24,7 @@ def operation(kind=Kind.SALE, status=Status.SUCCEEDED, *, date="2026-11-25", ver
 
 
 def summed(*operations):
-    day = DaySummary("2026-11-25", "USD")
+    day = DaySummary("2026-11-25", "USD", kept_since_ms=1000)
     for each in operations:
         day.add(each)
     return day.as_json()
@@ -101,6 +102,15 @@ def test_once_a_row_is_stripped_no_sum_is_shown_and_counts_stay():
     assert shown["refunds"]["withoutAmount"] == 0
 
 
+def test_what_was_forgotten_with_its_member_is_counted_and_in_no_sum():
+    forgotten = operation(stripped=True)
+    forgotten.settled_at = 1000  # too young for retention to have stripped it
+    shown = summed(forgotten, operation(totalAmount=10, verdict={"awarded": 6}))
+    assert (shown["complete"], shown["stripped"], shown["forgotten"]) == (False, 0, 1)
+    assert (shown["sales"]["count"], shown["sales"]["amounts"]) == (2, {"USD": "10.00"})
+    assert shown["points"] == {"awarded": 6, "clawedBack": 0}
+
+
 def test_a_damaged_row_is_counted_and_said():
     damaged = operation(stripped=True)
     damaged.verdict = DAMAGED
@@ -121,6 +131,60 @@ def test_what_has_no_business_date_is_said():
     assert shown["enrollments"] == {
         "count": 1, "succeeded": 1, "pending": 0, "declined": 0, "failed": 0, "discarded": 0,
     }  # fmt: skip
+
+
+def redemption(number=1, **fields):
+    plain = {
+        "operation_id": f"op_{number}", "discarded": False, "honor": True, "basis": "flash", "credit": None,
+        "unconfirmed": False, "offline": False, "value": None, "lost": False, "has_sale": True,
+    }  # fmt: skip
+    return DayRedemption(**{**plain, **fields})
+
+
+def redeemed(*redemptions, open_in_all=0):
+    day = RedemptionSummary("USD")
+    for each in redemptions:
+        day.add(each)
+    return day.as_json(open_in_all)
+
+
+def test_coupons_by_what_the_register_was_told():
+    shown = redeemed(
+        redemption(),
+        redemption(),
+        redemption(basis="earlier-redemption"),
+        redemption(honor=False),
+        redemption(honor=False, basis="not-sent"),
+        redemption(honor=False, basis="unconfirmed", unconfirmed=True),
+        redemption(honor=False, basis="voided", discarded=True),
+        redemption(basis="offline-policy", discarded=True, offline=True),
+    )
+    assert (shown["honored"], shown["notHonored"], shown["unconfirmed"]) == (4, 3, 1)
+    assert shown["honoredByBasis"] == {"flash": 2, "earlier-redemption": 1, "offline-policy": 1}
+    assert shown["notHonoredByBasis"] == {"flash": 1, "not-sent": 1, "unconfirmed": 1}
+
+
+def test_coupons_honored_offline_and_their_loss():
+    offline = {"basis": "offline-policy", "offline": True}
+    shown = redeemed(
+        redemption(**offline, value=Decimal(5)),
+        redemption(**offline, value=Decimal("2.50"), lost=True),
+        redemption(**offline, value=None, lost=True),
+        redemption(),
+    )["offline"]
+    assert shown == {
+        "count": 3, "value": "7.50", "unvalued": 1, "lost": 2, "lostValue": "2.50", "lostUnvalued": 1,
+        "currency": "USD",
+    }  # fmt: skip
+
+
+def test_credits_and_discounts_without_a_sale():
+    many = [redemption(number, has_sale=False) for number in range(MAX_NAMED + 1)]
+    owed = [redemption(honor=False, has_sale=False, credit=state) for state in ("open", "used", "used", "closed")]
+    shown = redeemed(*many, *owed, redemption(), open_in_all=7)
+    assert shown["credits"] == {"open": 1, "used": 2, "closed": 1, "openInAll": 7}
+    assert shown["withoutSale"]["count"] == MAX_NAMED + 1
+    assert shown["withoutSale"]["operations"] == [f"op_{number}" for number in range(MAX_NAMED)]
 
 
 @pytest.fixture
