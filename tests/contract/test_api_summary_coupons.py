@@ -118,6 +118,18 @@ async def test_coupons_honored_offline_and_the_one_that_was_lost(tmp_path, flash
         }  # fmt: skip
 
 
+async def test_a_forgotten_members_sales_are_counted_and_in_no_sum(tmp_path, flash):
+    async with running(tmp_path, settings(flash.base_url)) as register:
+        await register.sell("1", "10.00", wait=10, businessDate=DAY)
+        other = {"externalId": "nobody"}
+        await register.sell("2", "7.50", wait=10, businessDate=DAY, customer=other)
+        forgotten = await register.call("POST", "/v1/members/forget", MEMBER, scope="operator")
+        assert forgotten.status == 200, forgotten
+        shown = (await register.call("GET", f"/v1/summary?businessDate={DAY}")).json
+        assert (shown["complete"], shown["stripped"], shown["forgotten"]) == (False, 0, 1)
+        assert (shown["sales"]["count"], shown["sales"]["amounts"]) == (2, {"USD": "7.50"})
+
+
 def test_no_look_scans_the_table():
     connection = sqlite3.connect(":memory:")
     connection.executescript(outbox.SCHEMA.read_text("utf-8"))

@@ -72,7 +72,7 @@ def test_the_story_shows_the_counter() -> None:
     assert re.search(r"Mary .*enrolled here: no balance yet; not counted yet: 1 sale of 80\.00$", outage, re.MULTILINE)
     assert re.search(r"Mary .*Flash says: balance 4$", after, re.MULTILINE)
     assert re.search(r"The agent asked (twice|\d+ times), Flash has burned it once\.", after)
-    assert re.search(r"90877 .* succeeded\n.*burned  Ada Lovelace\n.*honor: true", after)
+    assert re.search(r"90877 .* succeeded, Coupon accepted\n.*burned  Ada Lovelace\n.*honor: true", after)
     assert re.search(r"90878 .* declined\n.*honor: false", after)
     assert "Coupons: honored once, burned once." in after
 
