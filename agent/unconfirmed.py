@@ -62,6 +62,7 @@ class Unconfirmed:
         self._of_a_former_run: set[int] = set()
         self._tries: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
+        self._under_way_until: dict[int, tuple[int | None, float]] = {}
         self._log = logs.get()
 
     async def start(self) -> None:
@@ -149,6 +150,7 @@ class Unconfirmed:
         if operation.status is not Status.PENDING:
             self._tries.pop(operation.seq, None)
             self._not_before.pop(operation.seq, None)
+            self._under_way_until.pop(operation.seq, None)
             return None
         tries = self._tries[operation.seq] = self._tries.get(operation.seq, 0) + 1
         pause_s = operation_wait_s(tries, None)
@@ -156,13 +158,21 @@ class Unconfirmed:
         return pause_s
 
     def _still_under_way_s(self, operation: Operation) -> float:
-        """How long its last attempt may still be on its way: an attempt's limit at the most, whatever the clock."""
+        """How long its last attempt may still be on its way: an attempt's limit at the most, whatever the clock.
+
+        Fixed when that attempt is first looked at, so that a clock that was set back does not begin it again each time.
+        """
         asked_at = operation.redeemed.last_asked_at if operation.redeemed else None
         if asked_at is None:
             return 0.0
-        limit_s = self._flash.attempt_timeout_s
-        passed_s = (self._clock.steady_ms() - asked_at) / 1000
-        return min(limit_s, max(0.0, limit_s - passed_s))
+        now = self._clock.monotonic()
+        known, until = self._under_way_until.get(operation.seq, (None, 0.0))
+        if known != asked_at:
+            limit_s = self._flash.attempt_timeout_s
+            passed_s = max(0.0, (self._clock.steady_ms() - asked_at) / 1000)
+            until = now + max(0.0, limit_s - passed_s)
+            self._under_way_until[operation.seq] = (asked_at, until)
+        return max(0.0, until - now)
 
     async def _take_up(  # noqa: PLR0911 - a table, one row a return
         self, case: Case, operation: Operation
