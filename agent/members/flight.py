@@ -26,13 +26,12 @@ class Flight:
         self._reads = reads
         self._client = client
         self._gate = gate
-        self._clock = clock
         self._outcomes: list[Outcome] = []
         self._unknown: set[str] = set()  # the calls to which Flash said that there is no such thing
         self._profile: Fields = {}
         self._whole = False
         self._parts: dict[str, Any] = {}
-        self._began = clock.monotonic()
+        self._began_ms = clock.steady_ms()
         self._ended: tuple[int, bool] | None = None
         self.not_found = False
 
@@ -129,7 +128,7 @@ class Flight:
             profile=self._profile,
             parts=dict(self._parts),
             at_ms=at_ms,
-            began_ms=at_ms - int((self._clock.monotonic() - self._began) * 1000),
+            began_ms=self._began_ms,
             clock_known=clock_known,
             whole=self._whole,
         )

@@ -1,4 +1,4 @@
-"""Follows what the outbox settles: an enrolled member becomes a snapshot, a new balance refreshes one.
+"""Follows what the outbox settles: an enrolled member becomes a snapshot, a new balance or a burned coupon changes one.
 
 Told after the commits, and writes in bulk beside them: a drain costs one statement a batch, and nothing at all while no
 member is remembered. What a killed agent did not get to write is asked for at the next look-up.
@@ -59,14 +59,9 @@ class Follower:
         for change in changes:
             if change.kind is Kind.ENROLLMENT and change.operation is not None:
                 self._enrolled.append(change)
-            elif (
-                change.status is Status.SUCCEEDED
-                and self._snapshots.count
-                and len(self._earned) < MAX_QUEUED
-                and change.kind in {Kind.SALE, Kind.REFUND}
-                and _balance(change) is not None
-            ):
+            elif change.status is Status.SUCCEEDED and self._snapshots.count and _concerns_members(change):
                 self._earned.append(change)
+        del self._earned[:-MAX_QUEUED]
         if (self._enrolled or self._earned) and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._write(), name="follower")
 
@@ -76,7 +71,9 @@ class Follower:
                 enrolled, self._enrolled = self._enrolled[:_AT_ONCE], self._enrolled[_AT_ONCE:]
                 earned, self._earned = self._earned[:_AT_ONCE], self._earned[_AT_ONCE:]
                 await self._adopt(enrolled)
-                await self._refresh(earned)
+                await self._refresh([change for change in earned if change.kind is not Kind.REDEMPTION])
+                for change in earned:
+                    await self._used(change)
         except Refusal as error:
             self._log.warning("a snapshot waits for the store", code=error.code)
         except Exception:  # noqa: BLE001 - a snapshot is a cache
@@ -98,6 +95,12 @@ class Follower:
                 news.append(News(profile, {}, at_ms, at_ms, clock_known, whole=False, looked=False))
         if news:
             await self._snapshots.save(news)
+
+    async def _used(self, change: Change) -> None:
+        """A coupon was burned: a snapshot that shows it active is fresh no longer."""
+        content = change.operation.content if change.operation else None
+        if change.kind is Kind.REDEMPTION and content is not None:
+            await self._snapshots.outdate(self._vault.coupon_hash(content.request["couponId"]))
 
     async def _refresh(self, earned: Sequence[Change]) -> None:
         refunds = [change.seq for change in earned if change.kind is Kind.REFUND and "memberId" not in change.result]
@@ -124,6 +127,10 @@ class Follower:
         customer = content.request.get("customer", {}) if content else {}
         named = member_subjects(customer.get("memberId"), customer.get("externalId"), customer.get("email"))
         return self._vault.hash(named[0]) if named else None
+
+
+def _concerns_members(change: Change) -> bool:
+    return change.kind is Kind.REDEMPTION or (change.kind in {Kind.SALE, Kind.REFUND} and _balance(change) is not None)
 
 
 def _balance(change: Change) -> int | None:

@@ -227,7 +227,7 @@ def _told(news: News) -> Look:
 def _fresh(snapshot: Snapshot) -> Look:
     """What Flash told a moment ago, no more: a part that it did not tell then is missing now too."""
     looked_at = snapshot.looked_at or 0
-    parts = {part: value for part, value in snapshot.parts.items() if snapshot.at[part] >= looked_at}
+    parts = {part: value for part, value in snapshot.parts.items() if snapshot.at[part] >= looked_at - _CLOCK_SLACK_MS}
     missing = [part for part in PARTS if part not in parts]
     return Look(snapshot.profile, parts, "cache", looked_at, missing=missing)
 

@@ -36,7 +36,7 @@ class Members:
         busy: Callable[[], bool],
     ) -> None:
         vault = Vault(sealer)
-        self._snapshots = Snapshots(database, vault)
+        self._snapshots = Snapshots(database, vault, clock)
         self._projected = Projected(store, sealer, clock, settings.store.currency)
         self._follower = Follower(store, self._snapshots, vault, client)
         reads = Reads(client)

@@ -52,7 +52,7 @@ class SightingTable:
                 "SELECT coupon, id, content, active FROM sighting WHERE member = ?", [member]
             )
         }
-        listed = {self.subject(readings.coupon_id(coupon)): coupon for coupon in news.parts["coupons"]}
+        listed = {self._vault.coupon_hash(readings.coupon_id(coupon)): coupon for coupon in news.parts["coupons"]}
         rows = []
         for digest, coupon in listed.items():
             active = readings.coupon_is_active(coupon)
@@ -79,10 +79,6 @@ class SightingTable:
         content = self._vault.seal({"coupon": coupon, "member": news.member_id}, row_id, "content")
         return [row_id, digest, subjects[0], keys, int(active), news.at_ms, int(news.clock_known), content]
 
-    def subject(self, coupon_id: str) -> bytes:
-        """The hash by which a coupon is found."""
-        return self._vault.hash(f"coupon:{coupon_id}")
-
     async def forget(self, database: Database, subjects: Sequence[bytes]) -> None:
         """Erase what was seen of the members whom any of the hashes names, in slices that no register feels."""
         named = [subject.hex() for subject in subjects]
@@ -97,13 +93,12 @@ class MemberSightings:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
-        self._table = SightingTable(vault)
 
     async def sighting(self, coupon_id: str, subjects: Sequence[str]) -> Sighting | None:
         """See the protocol."""
         wanted = self._wanted(subjects)
         for row_id, keys, seen_at, clock_known, content in await self._database.fetch(
-            _OF_COUPON, [self._table.subject(coupon_id)]
+            _OF_COUPON, [self._vault.coupon_hash(coupon_id)]
         ):
             if wanted and not wanted & set(jsons.loads_own(keys)):
                 continue

@@ -60,8 +60,8 @@ class News:
     """What Flash told of one member.
 
     `profile` has the id, and with `whole` all of PROFILE that Flash has; without, what was known beside it stays.
-    `began_ms` is when the asking began: what a settled operation brought since then is newer. `met`: at this till.
-    `looked`: everything was asked for. `due`: it changed, and its parts are to be asked for.
+    `began_ms` is when the asking began, by the steady clock: what a settled operation brought since is newer. `met`: at
+    this till. `looked`: everything was asked for. `due`: it changed, and its parts are to be asked for.
     """
 
     profile: Fields

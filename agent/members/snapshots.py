@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from agent.clock import Clock
 from agent.members.sightings import SightingTable
 from agent.members.snapshot import PARTS, News, Snapshot, subjects_of
 from agent.members.vault import Vault
@@ -31,7 +32,15 @@ ON CONFLICT (seq) DO UPDATE SET
 _OVER = "SELECT seq FROM member ORDER BY met_at LIMIT ?"  # those that were never met come first
 _OLD = "SELECT seq FROM member WHERE met_at < ? ORDER BY met_at LIMIT ?"
 _DUE = f"SELECT {_READ} FROM member WHERE due = 1 AND met_at IS NOT NULL ORDER BY met_at DESC LIMIT ?"  # noqa: S608
+_OUTDATE = """
+UPDATE member SET looked_at = NULL
+WHERE seq IN (
+  SELECT member_key.seq FROM sighting CROSS JOIN member_key ON member_key.hash = sighting.member
+  WHERE sighting.coupon = ?
+)
+"""
 _PRUNED_AT_ONCE = 200
+MAX_SETTLED = 1024  # more than are settled while a read is under way
 
 
 class Watermark(NamedTuple):
@@ -53,9 +62,11 @@ class _Known(NamedTuple):
 class Snapshots:
     """`count` is how many there are."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
         self._vault = vault
+        self._clock = clock
+        self._settled: dict[int, int] = {}  # when the outbox brought a balance, by the steady clock
         self._sightings = SightingTable(vault)
         self.count = 0
 
@@ -145,7 +156,7 @@ class Snapshots:
         row: list[Any] = [seq, row_id, int(news.clock_known), looked_at, sealed, news.at_ms]
         for part in PARTS:
             told = part in news.parts
-            if told and part == "points" and before and news.began_ms < before.at.get(part, 0) <= news.at_ms:
+            if told and part == "points" and news.began_ms <= self._settled.get(seq, 0):
                 told = False  # a sale that settled while we asked brought a newer balance
             row += [self._vault.seal(news.parts[part], row_id, part), news.at_ms] if told else [None, None]
         return [*row, news.at_ms if news.met else None, int(news.due)]
@@ -171,12 +182,21 @@ class Snapshots:
         """New balances by subject, for those whom this till remembers."""
         async with self._database.transaction() as transaction:
             known = await self._known(transaction, list(balances))
+            for seq in known.rows:
+                self._settled.pop(seq, None)
+                self._settled[seq] = self._clock.steady_ms()
             for digest, seq in known.owners.items():
                 snapshot = known.rows[seq]
                 points = {**snapshot.parts.get("points", {}), "balance": balances[digest]}
                 sealed = self._vault.seal(points, snapshot.row_id, "points")
                 changed = [sealed, at_ms, seq]
                 await transaction.fetch("UPDATE member SET points = ?, points_at = ? WHERE seq = ?", changed)
+        while len(self._settled) > MAX_SETTLED:
+            del self._settled[next(iter(self._settled))]
+
+    async def outdate(self, coupon: bytes) -> None:
+        """A coupon (by its hash) was used: whoever it was seen with is asked for again at the next look-up."""
+        await self._database.fetch(_OUTDATE, [coupon])
 
     # ---- the feed ----------------------------------------------------------------------------------------------------
 
@@ -204,6 +224,12 @@ class Snapshots:
         """Members met here who changed at Flash since they were asked for, the last met first."""
         rows = await self._database.fetch(_DUE, [limit])
         return [snapshot for row in rows if (snapshot := self._snapshot(row)) is not None]
+
+    async def all_due(self, watermark: Watermark) -> None:
+        """Everybody who was met is to be asked for again, and the feed is as good as followed up to there."""
+        async with self._database.transaction() as transaction:
+            await transaction.fetch("UPDATE member SET due = 1 WHERE met_at IS NOT NULL")
+            await self._mark(transaction, watermark)
 
     async def count_due(self) -> int:
         """How many of them there are."""

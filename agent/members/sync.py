@@ -37,6 +37,8 @@ LONGEST_PAUSE_S = 60.0
 ASIDE_S = 0.2
 ASIDE_LIMIT_S = 10.0  # a busy store's members are followed too
 DUE_AT_ONCE = 50
+CALLS_A_MEMBER = 4
+FIRST_RUN_S = 10.0  # where the whole store is to be held, and may not be yet
 _DAY_MS = 86_400_000
 
 State = Literal["idle", "running", "waiting"]
@@ -97,6 +99,8 @@ class Sync:
 
     def start(self) -> None:
         """Run now and then, from now on."""
+        if self._options.hold_all and self._options.sync_minutes:
+            self._timer = self._clock.call_later(FIRST_RUN_S, self._due)
         self.schedule()
 
     async def stop(self) -> None:
@@ -163,8 +167,11 @@ class Sync:
     async def _follow(self, progress: Progress) -> None:
         mark = await self._begin()
         while mark is not None:
+            began_ms = self._clock.steady_ms()
             page = await self._page(mark, progress)
-            news = await self._kept(page)
+            if await self._is_too_much(mark, page):
+                break
+            news = await self._kept(page, began_ms)
             after = _next(mark, page)
             await self._snapshots.save(news, after)
             progress.pages += 1
@@ -174,6 +181,19 @@ class Sync:
             if after.cursor is None and (after.since == mark.since or len(page.rows) < readings.CHANGES_PAGE):
                 break
             mark = after
+
+    async def _is_too_much(self, mark: Watermark, page: Page) -> bool:
+        """Where more changed in the store than this till remembers, those met are asked for without the feed.
+
+        So after a till's long holiday: its few hundred members are quicker asked for than a tenant's year is read.
+        """
+        now_ms, known = self._client.time_ms()
+        pages_to_read = (page.total or 0) / readings.CHANGES_PAGE
+        if mark.everyone or not known or pages_to_read <= CALLS_A_MEMBER * self._snapshots.count:
+            return False
+        spelled = _spell(datetime.fromtimestamp(now_ms / 1000, UTC) - timedelta(seconds=OVERLAP_S))
+        await self._snapshots.all_due(Watermark(mark.everyone, spelled, spelled, None))
+        return True
 
     async def _begin(self) -> Watermark | None:
         """Where the feed is taken up: where it was left, or before the oldest snapshot; None: nobody to follow."""
@@ -186,8 +206,7 @@ class Sync:
         oldest = await self._snapshots.oldest_ms()
         if oldest is None:
             return None
-        since = datetime.fromtimestamp(oldest / 1000, UTC) - timedelta(seconds=OVERLAP_S)
-        spelled = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        spelled = _spell(datetime.fromtimestamp(oldest / 1000, UTC) - timedelta(seconds=OVERLAP_S))
         return Watermark(everyone, spelled, spelled, None)
 
     async def _page(self, mark: Watermark, progress: Progress) -> Page:
@@ -205,7 +224,7 @@ class Sync:
                 await self._pause(2.0**attempt, progress)
         raise _StoppedError("flash-unavailable", "Flash did not answer; the next run goes on from here.")
 
-    async def _kept(self, page: Page) -> list[News]:
+    async def _kept(self, page: Page, began_ms: int) -> list[News]:
         """Those of a page who are held: met here, or anybody where the whole store is held."""
         at_ms, known = self._client.time_ms()
         subjects = [[self._vault.hash(subject) for subject in subjects_of(profile_of(row))] for row in page.rows]
@@ -217,7 +236,7 @@ class Sync:
             if is_met or (self._options.hold_all and room > 0):
                 room -= not is_met
                 profile, parts = profile_of(row), readings.parts_in_row(row)
-                news.append(News(profile, parts, at_ms, at_ms, known, met=False, looked=False, due=is_met))
+                news.append(News(profile, parts, at_ms, began_ms, known, met=False, looked=False, due=is_met))
         return news
 
     # ---- those who changed -------------------------------------------------------------------------------------------
@@ -268,6 +287,10 @@ def _next(mark: Watermark, page: Page) -> Watermark:
     if page.cursor is not None:
         return mark._replace(newest=newest, cursor=page.cursor)
     return mark._replace(since=newest, newest=newest, cursor=None)
+
+
+def _spell(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(text: str) -> datetime:

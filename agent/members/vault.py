@@ -30,6 +30,10 @@ class Vault:
         except (SealBrokenError, ValueError):
             return None
 
+    def coupon_hash(self, coupon_id: str) -> bytes:
+        """The keyed hash by which a coupon is found."""
+        return self._sealer.hash(f"coupon:{coupon_id}")
+
     def hash(self, subject: str) -> bytes:
         """The keyed hash by which a subject is found."""
         return self._sealer.hash(subject)

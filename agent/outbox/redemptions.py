@@ -376,7 +376,7 @@ class Redemptions:
     ) -> None:
         sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
         await transaction.fetch(_SETTLE, [status.value, sealed, key_id, to_ms(self._clock.now()), operation.seq])
-        moved.changes.append(Change(operation.seq, operation.id, operation.kind, status, verdict.result))
+        moved.changes.append(Change(operation.seq, operation.id, operation.kind, status, verdict.result, operation))
 
     async def _keep_verdict(self, transaction: Transaction, operation: Operation, verdict: Verdict) -> None:
         sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
@@ -400,4 +400,4 @@ def _of(operation: Operation) -> Redeemed:
 
 
 def _change(operation: Operation) -> Change:
-    return Change(operation.seq, operation.id, operation.kind, operation.status)
+    return Change(operation.seq, operation.id, operation.kind, operation.status, operation=operation)

@@ -40,3 +40,13 @@ async def test_a_coupon_of_another_member_is_not_honored_offline(tmp_path, flash
         flash.stop()
         assert (await redeem(till, "CPN-1", externalId="other"))["honor"] is False
         flash.start()
+
+
+async def test_a_burned_coupon_is_not_shown_from_a_fresh_snapshot(tmp_path, flash):
+    async with running(tmp_path, settings(flash.base_url, members={"lookup_budget_ms": 3000})) as till:
+        path = f"/v1/members?externalId={ADA}"
+        (coupon,) = (await till.call("GET", path)).json["coupons"]
+        assert coupon["status"] == "active"
+        assert (await redeem(till, "CPN-1", externalId=ADA))["honor"] is True
+        (coupon,) = (await till.call("GET", path)).json["coupons"]
+        assert coupon["status"] == "redeemed"

@@ -148,6 +148,23 @@ async def test_the_size_is_bounded(tmp_path, flash):
         flash.start()
 
 
+async def test_after_a_long_holiday_those_met_are_asked_for_without_the_feed(tmp_path, flash):
+    ada = flash.add_member(externalId=ADA)
+    async with running(tmp_path, chosen(flash)) as till:
+        await look(till, externalId=ADA)
+        for number in range(1200):
+            flash.add_member(externalId=f"C-{number}")
+        change(flash, ada, points=77)
+        done = await synced(till)
+        assert (done["error"], done["pages"], done["refreshed"]) == (None, 0, 1)
+        assert len(feed_reads(flash)) == 1
+        flash.stop()
+        assert (await look(till, externalId=ADA))["points"]["balance"] == 77
+        flash.start()
+        again = await synced(till)
+        assert again["error"] is None
+
+
 class Later(Clock):
     """The real clock, some days on."""
 
