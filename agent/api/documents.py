@@ -19,11 +19,13 @@ _SHOWN = frozenset({
 })  # fmt: skip
 
 
-class _Answer(BaseModel):
+class Answered(BaseModel):
+    """Base of every answer: camelCase outside, and keys may be added."""
+
     model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True, extra="allow", defer_build=True)
 
 
-class ErrorView(_Answer):
+class ErrorView(Answered):
     """Why an operation is not settled, or failed."""
 
     code: str
@@ -31,7 +33,7 @@ class ErrorView(_Answer):
     http_status: int | None
 
 
-class OperationView(_Answer):
+class OperationView(Answered):
     """An operation. All keys are always there; clients ignore keys that they do not know."""
 
     id: str
@@ -54,7 +56,7 @@ class OperationView(_Answer):
     receipt: list[str]
 
 
-class CouponView(_Answer):
+class CouponView(Answered):
     """The coupon as far as the till knows it; unknown fields of Flash's pass through."""
 
     id: str | None
@@ -77,7 +79,7 @@ class RedemptionView(OperationView):
     coupon: CouponView
 
 
-class BasketVoidView(_Answer):
+class BasketVoidView(Answered):
     """A voided basket; `credit` tells whether a burned coupon is left to be honored."""
 
     coupon_id: str
@@ -86,14 +88,14 @@ class BasketVoidView(_Answer):
     credit: Literal["open", "used", "closed"] | None
 
 
-class OperationList(_Answer):
+class OperationList(Answered):
     """A page of operations, newest first. A page may be short, even empty; `nextCursor` null ends the list."""
 
     operations: list[OperationView]
     next_cursor: Annotated[str | None, Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]+$"})]
 
 
-class Dependent(_Answer):
+class Dependent(Answered):
     """An operation that waited for a discarded one, and what becomes of it."""
 
     id: str
@@ -107,7 +109,7 @@ class DiscardView(OperationView):
     dependents: list[Dependent]
 
 
-class ConditionView(_Answer):
+class ConditionView(Answered):
     """A fault that holds now."""
 
     code: str
@@ -117,14 +119,14 @@ class ConditionView(_Answer):
     mend: str
 
 
-class DiskView(_Answer):
+class DiskView(Answered):
     """The disk of the data directory, in bytes."""
 
     free_bytes: int
     wal_bytes: int
 
 
-class RedemptionCounts(_Answer):
+class RedemptionCounts(Answered):
     """Redemptions that need attention: `lost` were honored offline and refused by Flash later."""
 
     unconfirmed: int
@@ -132,7 +134,7 @@ class RedemptionCounts(_Answer):
     lost: int
 
 
-class ExposureFigures(_Answer):
+class ExposureFigures(Answered):
     """Coupons honored without Flash's word. Values are sums of those that say what they are worth."""
 
     count: int
@@ -150,7 +152,7 @@ class ExposureToday(ExposureFigures):
     business_date: str
 
 
-class ExposureLimits(_Answer):
+class ExposureLimits(Answered):
     """The settings of `[coupons]`."""
 
     max_per_day: int
@@ -171,7 +173,7 @@ class ExposureOfMember(ExposureFigures):
     member: str
 
 
-class ExposedView(_Answer):
+class ExposedView(Answered):
     """One coupon honored without Flash's word."""
 
     id: str
@@ -181,7 +183,7 @@ class ExposedView(_Answer):
     lost: bool
 
 
-class ExposureView(_Answer):
+class ExposureView(Answered):
     """A day's sheet of coupons honored without Flash's word."""
 
     business_date: str
@@ -193,7 +195,7 @@ class ExposureView(_Answer):
     redemptions: list[ExposedView]
 
 
-class StatusView(_Answer):
+class StatusView(Answered):
     """How the agent is."""
 
     version: str
@@ -213,7 +215,7 @@ class StatusView(_Answer):
     exposure: ExposureToday
 
 
-class DrillView(_Answer):
+class DrillView(Answered):
     """Whether an outage drill runs, and when it ends by itself."""
 
     active: bool
@@ -221,130 +223,7 @@ class DrillView(_Answer):
     seconds_left: int | None
 
 
-class FigureView(_Answer):
-    """How many, and by currency what they sum to (decimal strings); null once retention has stripped the day."""
-
-    count: int
-    amounts: dict[str, str] | None
-
-
-class MoneyView(FigureView):
-    """All but the discarded, then by status."""
-
-    pending: FigureView
-    succeeded: FigureView
-    declined: FigureView
-    failed: FigureView
-    discarded: FigureView
-
-
-class SalesView(MoneyView):
-    """`notAMember` are part of `succeeded`; null once retention has stripped the day."""
-
-    not_a_member: FigureView | None
-
-
-class RefundsView(MoneyView):
-    """`withoutAmount`: so many name no amount (all that was left of a sale unknown here); no sum has them."""
-
-    without_amount: int
-
-
-class PointsView(_Answer):
-    """As Flash said."""
-
-    awarded: int
-    clawed_back: int
-
-
-class EnrollmentsView(_Answer):
-    """All but the discarded, then by status; by the local day of their acceptance."""
-
-    count: int
-    pending: int
-    succeeded: int
-    declined: int
-    failed: int
-    discarded: int
-
-
-class OfflineView(_Answer):
-    """Coupons honored without Flash's word, and those that Flash refused later: the store's loss.
-
-    Values are decimal strings in `currency`; `unvalued` and `lostUnvalued` do not say what they are worth.
-    """
-
-    count: int
-    value: str
-    unvalued: int
-    lost: int
-    lost_value: str
-    lost_unvalued: int
-    currency: str
-
-
-class CreditsView(_Answer):
-    """What became of coupons of that day that were burned and not honored; `openInAll`: of whatever day."""
-
-    open: int
-    used: int
-    closed: int
-    open_in_all: int
-
-
-class WithoutSaleView(_Answer):
-    """Redemptions honored in a basket of which no sale was accepted, and the first 50 of their operations."""
-
-    count: int
-    operations: list[str]
-
-
-class RedemptionsView(_Answer):
-    """Coupons of that day. `unconfirmed`: perhaps burned, and not known yet."""
-
-    honored: int
-    honored_by_basis: dict[str, int]
-    not_honored: int
-    not_honored_by_basis: dict[str, int]
-    unconfirmed: int
-    offline: OfflineView
-    credits: CreditsView
-    without_sale: WithoutSaleView
-
-
-class LocalDayView(_Answer):
-    """From when to before when operations without a business date were put into the day."""
-
-    begin: str = Field(alias="from")
-    end: str = Field(alias="to")
-
-
-class SummaryView(_Answer):
-    """A day in numbers.
-
-    `complete` false: contents are missing, by retention (`stripped`), with their member (`forgotten`) or by a damaged
-    disk (`unreadable`); the latter two are in no sum. `undated`: so many sales, refunds and redemptions have no
-    business date and count by their acceptance.
-    """
-
-    business_date: str
-    store_id: str | None
-    till_id: str
-    as_of: str
-    local_day: LocalDayView
-    complete: bool
-    stripped: int
-    forgotten: int
-    unreadable: int
-    undated: int
-    sales: SalesView
-    refunds: RefundsView
-    points: PointsView | None
-    enrollments: EnrollmentsView
-    redemptions: RedemptionsView
-
-
-class ProfileView(_Answer):
+class ProfileView(Answered):
     """Who a member is. `id` null: enrolled at this till and not confirmed by Flash yet."""
 
     id: str | None
@@ -353,13 +232,13 @@ class ProfileView(_Answer):
     full_name: str | None
 
 
-class BalanceView(_Answer):
+class BalanceView(Answered):
     """Flash's balance, and whatever else it tells of points."""
 
     balance: int
 
 
-class MemberPendingView(_Answer):
+class MemberPendingView(Answered):
     """What Flash has not counted yet. `amount` is that of the sales in the till's currency."""
 
     sales: int
@@ -368,7 +247,7 @@ class MemberPendingView(_Answer):
     enrollment: bool
 
 
-class MemberView(_Answer):
+class MemberView(Answered):
     """A member. What could not be asked, or is not known, is null and named in `missing`.
 
     `source`: asked just now, remembered, or enrolled here. `asOf` is when the oldest of it was true; `stale`: Flash
@@ -387,7 +266,7 @@ class MemberView(_Answer):
     receipt: list[str]
 
 
-class ForgottenView(_Answer):
+class ForgottenView(Answered):
     """How much was erased, and how many operations will be once they are settled."""
 
     snapshots: int
@@ -395,14 +274,14 @@ class ForgottenView(_Answer):
     operations_pending: int
 
 
-class SyncErrorView(_Answer):
+class SyncErrorView(Answered):
     """Why the last run ended early; the next one goes on from there."""
 
     code: str
     detail: str
 
 
-class SyncView(_Answer):
+class SyncView(Answered):
     """How the members whom this till remembers are kept in step with Flash. Counts are of the last run.
 
     `kept` of the members `seen` in the feed are remembered here; those met here who changed are `due` until they are
@@ -423,27 +302,27 @@ class SyncView(_Answer):
     error: SyncErrorView | None
 
 
-class HealthView(_Answer):
+class HealthView(Answered):
     """Whether the agent lives, or is ready."""
 
     status: Literal["ok", "unavailable"]
 
 
-class FaultView(_Answer):
+class FaultView(Answered):
     """One fault of a document."""
 
     field: str
     message: str
 
 
-class OperationRef(_Answer):
+class OperationRef(Answered):
     """Where the operation of a conflict is."""
 
     id: str
     href: str
 
 
-class ProblemView(_Answer):
+class ProblemView(Answered):
     """RFC 9457. `retryable`: send the same again later. `stored` false: nothing was kept."""
 
     type: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from agent.api import documents, handlers, member_handlers, redemptions
+from agent.api import day_documents, documents, handlers, member_handlers, redemptions
 from agent.api.guard import Scope
 from agent.api.handlers import Call
 from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, MemberKeys, Redemption, Refund, Sale
@@ -211,7 +211,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         Scope.REGISTER,
         handlers.get_summary,
-        {200: documents.SummaryView},
+        {200: day_documents.SummaryView},
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD."),),
         problems=(410, 422, 503),
     ),

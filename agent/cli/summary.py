@@ -52,7 +52,7 @@ def _sheet(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def _rows(summary: dict[str, Any]) -> Iterator[_Row]:
-    yield from _money("sales", summary["sales"], extra=[("  of these not a member", "notAMember")])
+    yield from _money("sales", summary["sales"], extra=[("    of these not a member", "notAMember")])
     yield from _money("refunds", summary["refunds"])
     points = summary["points"] or {"awarded": None, "clawedBack": None}
     yield ("points awarded", _number(points["awarded"]), "", "")
@@ -104,32 +104,33 @@ def _figure(label: str, figure: dict[str, Any]) -> Iterator[_Row]:
 
 
 def _notes(summary: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    if summary["stripped"]:
-        yield (
-            f"This day is past its retention: the contents of {_number(summary['stripped'])} operations are",
-            "removed, and with them amounts and points. The counts are whole.",
-        )
-    if summary["forgotten"]:
-        yield (f"{_number(summary['forgotten'])} operations are of members who were forgotten, and are in no sum.",)
-    if summary["unreadable"]:
-        yield (
-            f"{_number(summary['unreadable'])} operations can no longer be read and are in no sum; the disk may fail.",
-        )
-    if summary["undated"]:
-        yield (
-            f"{_number(summary['undated'])} sales, refunds and coupons have no business date; they count by the time",
-            f"of their acceptance, from {summary['localDay']['from']}",
-            f"to before {summary['localDay']['to']}.",
-        )
-    offline = summary["redemptions"]["offline"]
-    if offline["unvalued"]:
-        yield (
-            f"{_number(offline['unvalued'])} coupons honored offline do not say what they are worth; no sum has them.",
-        )
-    if named := summary["redemptions"]["withoutSale"]["operations"]:
-        yield ("Coupons honored whose sale never came (operations show):", *(f"  {each}" for each in named))
-    if summary["refunds"]["withoutAmount"]:
-        yield (f"{_number(summary['refunds']['withoutAmount'])} refunds name no amount; no sum has them.",)
+    """What is missing or needs a look, a paragraph each."""
+    offline, without_sale = summary["redemptions"]["offline"], summary["redemptions"]["withoutSale"]
+    day = summary["localDay"]
+    notes: list[tuple[int, str, tuple[str, ...]]] = [
+        (
+            summary["stripped"],
+            "Past its retention; operations without their contents",
+            ("With them went", "amounts and points; the counts are whole."),
+        ),
+        (summary["forgotten"], "Of members who were forgotten", ("They are counted and in no sum.",)),
+        (summary["unreadable"], "No longer readable", ("They are in no sum; the disk may be failing.",)),
+        (
+            summary["undated"],
+            "Without a business date",
+            ("They count by the time of their acceptance,", f"from {day['from']} to before {day['to']}."),
+        ),
+        (summary["refunds"]["withoutAmount"], "Refunds that name no amount", ("No sum has them.",)),
+        (offline["unvalued"], "Coupons honored offline that do not say their worth", ("No sum has them.",)),
+        (
+            without_sale["count"],
+            "Coupons honored whose sale never came",
+            ("See operations show:", *(f"  {each}" for each in without_sale["operations"])),
+        ),
+    ]
+    for count, what, (first, *rest) in notes:
+        if count:
+            yield (f"{what}: {_number(count)}. {first}", *rest)
 
 
 def _number(value: int | None) -> str:

@@ -39,7 +39,7 @@ def test_today_is_the_default_and_says_what_has_no_date(agent: AgentProcess, fla
     fail(agent, flash, "1")
     result = of(agent, "summary")
     assert result.returncode == 0
-    assert "1 sales, refunds and coupons have no business date" in result.stdout
+    assert "Without a business date: 1. They count by" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
