@@ -55,6 +55,22 @@ async def test_the_coupons_of_a_day(tmp_path, flash):
         assert (await redemptions(register))["withoutSale"] == {"count": 0, "operations": []}
 
 
+async def test_a_coupon_that_is_perhaps_burned_and_what_came_of_it(tmp_path, flash):
+    chosen = settings(flash.base_url, flash={"attempt_timeout_s": 0.6})
+    async with running(tmp_path, chosen) as register:
+        flash.fault("lost-answer", path="/redeem$")
+        answer = await redeem(register, "T-1", "C-1", wait=0.5, businessDate=DAY)
+        assert answer.json["basis"] == "unconfirmed"
+        flash.stop()
+        shown = await redemptions(register)
+        assert (shown["unconfirmed"], shown["honored"], shown["notHonored"]) == (1, 0, 1)
+        flash.clear()
+        flash.start()
+        await register.settled(answer.json["id"])
+        shown = await redemptions(register)
+        assert (shown["unconfirmed"], shown["credits"]["open"]) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("redeemed_on", "sold_on", "found"),
     [(DAY, DAY, True), (DAY, THE_DAY_BEFORE, False), (DAY, None, True), (None, DAY, True), (None, None, True)],
@@ -104,6 +120,7 @@ async def test_coupons_honored_offline_and_the_one_that_was_lost(tmp_path, flash
         flash.state.tenant("t1").coupons["lost"]["used"] = 1  # by another till
         shown = await redemptions(register)
         assert shown["honoredByBasis"] == {"offline-policy": 2}
+        assert shown["unconfirmed"] == 0  # they are owed, and no question
         assert (shown["offline"]["count"], shown["offline"]["value"], shown["offline"]["lost"]) == (2, "10.00", 0)
         flash.start()
 
