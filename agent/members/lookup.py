@@ -19,7 +19,7 @@ from typing import Any, Literal
 from agent import logs
 from agent.clock import Clock
 from agent.config import Members as Options
-from agent.errors import MemberUnknownError, NotFoundError, Refusal
+from agent.errors import MemberUnknownError, NotFoundError, Refusal, StorageUnavailableError
 from agent.flash.client import FlashClient
 from agent.flash.reads import Reads
 from agent.members.flight import Flight
@@ -116,8 +116,10 @@ class Lookup:
         try:
             wanted = self._vault.hash(key.subject)
             await self._follower.catch_up(self._left_s(deadline))
-            before = await self._snapshots.find(wanted)
-            look = await self._look(key, wanted, before, deadline)
+            try:
+                look = await self._look(key, wanted, await self._snapshots.find(wanted), deadline)
+            except StorageUnavailableError as error:  # Flash can be asked all the same
+                look = await self._without_storage(key, wanted, deadline, error)
             subjects = {wanted, *map(self._vault.hash, subjects_of(look.profile))}
             return replace(look, pending=await self._pending(subjects, deadline))
         finally:
@@ -151,6 +153,14 @@ class Lookup:
             "Flash cannot be asked now, and this till has not met that member.",
             retry_after_s=math.ceil(self._gate.closed_for_s) or _RETRY_AFTER_S,
         )
+
+    async def _without_storage(self, key: Key, wanted: bytes, deadline: float, error: StorageUnavailableError) -> Look:
+        flying = self._set_off(key, wanted, None)
+        if flying is not None and flying.task is not None:
+            await asyncio.wait({flying.task}, timeout=self._left_s(deadline))
+            if flying.flight.news is not None:
+                return _told(flying.flight.news)
+        raise error
 
     def _left_s(self, deadline: float) -> float:
         return max(0.0, deadline - self._clock.monotonic())
@@ -205,7 +215,10 @@ class Lookup:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._left_s(deadline)):
                 await self._projected.ready.wait()
-        return await self._projected.of(subjects) if self._projected.ready.is_set() else None
+        try:
+            return await self._projected.of(subjects) if self._projected.ready.is_set() else None
+        except StorageUnavailableError:
+            return None
 
     async def _local(self, wanted: bytes, deadline: float) -> Look | None:
         """A member enrolled here whom Flash has not confirmed: what the outbox is about to send of them."""

@@ -69,13 +69,16 @@ def draft(kind: Kind, number: int, people: set[str], count: int) -> Draft:
     if kind is Kind.ENROLLMENT:
         scope = f"member:{min(people)}"
     named = kind in {Kind.SALE, Kind.ENROLLMENT}
+    request = {"count": count, "totalAmount": "9", "amount": "1"}
+    content = Content(request, "/x", jsons.raw(request), f"k{count}")
     return Draft(
         kind=kind,
         scope=scope,
         item=f"refund:{count}" if kind is Kind.REFUND else "",
-        content=Content({"count": count}, "/x", jsons.raw({"count": count}), f"k{count}"),
+        content=content,
         fingerprint=str(count) if kind in UPSERTS else "same",
         subjects=sorted(people) if named else (),
+        decide=(lambda _order: (content, "same")) if kind is Kind.REFUND else None,  # as every refund's has
     )
 
 

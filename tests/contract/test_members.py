@@ -454,3 +454,11 @@ async def test_a_clock_moved_by_a_year_makes_nothing_fresh_and_loses_nothing(tmp
     async with running(tmp_path, chosen(flash), Shifted(days)) as till:
         assert (await look(till, externalId=ADA))["source"] == "flash"
         assert (await look(till, externalId=ADA))["source"] == "cache"
+
+
+async def test_with_the_store_gone_flash_is_asked_all_the_same(old_till, flash, tmp_path):
+    await look(old_till, externalId=ADA)
+    (tmp_path / "agent.db").unlink()
+    await old_till.call("GET", "/readyz")
+    found = await look(old_till, externalId=ADA)
+    assert (found["source"], found["points"]["balance"]) == ("flash", 1814)
