@@ -17,10 +17,10 @@ from agent.api.guard import Guard, Scope
 from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
 from agent.clock import Clock
-from agent.config import Settings
+from agent.config import Settings, wordings_of
 from agent.coupons import Sightings
 from agent.drill import Drill
-from agent.errors import ConfigError, DataKeyError
+from agent.errors import DataKeyError
 from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -34,8 +34,6 @@ from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.salvage import salvage
 from agent.outbox.store import Store
-from agent.receipt.templates import read_own
-from agent.receipt.wording import Wordings
 from agent.redeeming import Redeeming
 from agent.service import Service
 from agent.storage import Database, DataDir, NoSealer, Sealer, load_or_create_keys
@@ -98,7 +96,7 @@ class Agent:
         locked = isinstance(sealer, NoSealer)
         guard = await self._key_guard(store, flash, line, sealer)
         relay = Relay(store, flash, line, clock, self._relay_options(), probe=guard.probe)
-        wordings = self._wordings()
+        wordings = wordings_of(settings)
         events = Events(
             store, line, health, clock, lambda operation: documents.operation_event(operation, wordings.default)
         )
@@ -234,14 +232,6 @@ class Agent:
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         return Sealer(keys)
-
-    def _wordings(self) -> Wordings:
-        store, receipt = self._settings.store, self._settings.receipt
-        try:
-            own = read_own(receipt.templates_file) if receipt.templates_file else {}
-        except ValueError as fault:  # it was sound when the settings were loaded
-            raise ConfigError(f"[receipt] templates_file {receipt.templates_file}: {fault}.") from None
-        return Wordings(store.language, store.currency, own, negotiate=receipt.negotiate)
 
     def _flash_client(self) -> FlashClient:
         flash, store = self._settings.flash, self._settings.store

@@ -23,6 +23,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.errors import ConfigError
 from agent.receipt import LANGUAGES
 from agent.receipt.negotiation import supported
+from agent.receipt.templates import read_own
+from agent.receipt.wording import Wordings
 
 APP_NAME = "flash-agent"
 ENV_PREFIX = "FLASH_AGENT_"
@@ -77,8 +79,6 @@ def _check_language(value: str) -> str:
 
 
 def _check_templates(value: Path) -> Path:
-    from agent.receipt.templates import read_own  # noqa: PLC0415 - few stores have lines of their own
-
     try:
         read_own(value)
     except ValueError as fault:
@@ -277,6 +277,16 @@ class _Isolated(Settings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+
+def wordings_of(settings: Settings) -> Wordings:
+    """The words of receipts; raises ConfigError where a store's own are not sound any more."""
+    store, receipt = settings.store, settings.receipt
+    try:
+        own = read_own(receipt.templates_file) if receipt.templates_file else {}
+    except ValueError as fault:
+        raise ConfigError(f"[receipt] templates_file {receipt.templates_file}: {fault}.") from None
+    return Wordings(store.language, store.currency, own, negotiate=receipt.negotiate)
 
 
 def default_config_path() -> Path:

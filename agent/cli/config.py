@@ -1,4 +1,5 @@
-"""`config check`: what the settings come to, without their secrets, and what is unwise about them.
+"""`config check`: what the settings come to, without their secrets, and what is unwise about them. `config receipts`:
+how they word a receipt.
 
 Exit code 2 with the setting's name and the mend when they cannot be used; a warning alone is no failure.
 """
@@ -19,10 +20,14 @@ _UNIQUE = {"store_id": "store", "till_id": "till", "business_date": "day"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The action, and `--config`."""
+    """The actions, `--config` and `--language`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "load the configuration, print what it comes to, warn of what is unwise"
     options.add_config(actions.add_parser("check", help=text, description=f"{text[0].upper()}{text[1:]}."))
+    text = "show every line of a receipt as the settings word it"
+    receipts = actions.add_parser("receipts", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    receipts.add_argument("--language", metavar="TAG", help="such as fr or de-AT (default: the store's)")
+    options.add_config(receipts)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,6 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     from agent import config
 
     settings = config.load(arguments.config)
+    if arguments.action == "receipts":
+        from agent.cli import receipts
+
+        return receipts.show(settings, arguments.language)
     named = arguments.config or os.environ.get(f"{config.ENV_PREFIX}CONFIG")
     path = Path(named) if named else config.default_config_path()
     print(f"configuration file  {path}{'' if path.exists() else ' (there is none; defaults and environment)'}")

@@ -162,7 +162,7 @@ class Wordings:
         self._negotiate = negotiate
         self._by_tag: dict[str, Wording] = {}
         self._asked = functools.lru_cache(_REMEMBERED_HEADERS)(self._choose)
-        self.default = self._of(negotiation.supported(language) or negotiation.DEFAULT)
+        self.default = self.of(negotiation.supported(language) or negotiation.DEFAULT)
 
     def asked(self, accept_language: str | None) -> Wording:
         """The wording for an `Accept-Language` header; the store's own without one."""
@@ -171,10 +171,13 @@ class Wordings:
         return self._asked(accept_language)
 
     def _choose(self, accept_language: str) -> Wording:
-        return self._of(negotiation.choose(accept_language, self.default.tag))
+        return self.of(negotiation.choose(accept_language, self.default.tag))
 
-    def _of(self, tag: str) -> Wording:
-        """Made once a tag; of regions so many are told apart, for Babel keeps what it has read of each."""
+    def of(self, tag: str) -> Wording:
+        """The wording of a supported tag, made once.
+
+        Of regions so many are told apart, for Babel keeps what it has read of each.
+        """
         if tag not in self._by_tag and len(self._by_tag) >= _MAX_TAGS - len(LANGUAGES):
             tag = tag.partition("-")[0]
         if tag not in self._by_tag:

@@ -167,6 +167,28 @@ def test_config_check_names_the_fault(tmp_path: Path) -> None:
     assert "unknown setting [orders] id_templat. Did you mean 'id_template'?" in result.stderr
 
 
+def test_config_shows_the_lines_of_receipts_and_refuses_faulty_ones(tmp_path: Path) -> None:
+    file, own = tmp_path / "agent.toml", tmp_path / "own.toml"
+    file.write_text(f'[store]\nlanguage = "de"\ncurrency = "EUR"\n[receipt]\ntemplates_file = "{own.as_posix()}"\n')
+    own.write_text(f'[de]\nsale_pending = "{{amount}}: {"x" * 40}"\nrefund_pending = ""\n')
+    result = flash_agent("config", "receipts", "--config", file)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("language de\n")
+    assert "  Sie haben 12.345 Punkte gesammelt\n  Punktestand: 1.234.567\n" in result.stdout
+    assert f"  1.234,50 €: {'x' * 40}   <- 52 columns, a narrow printer has 40\n" in result.stdout
+    assert "refund, pending:\n  (prints nothing)\n" in result.stdout
+    assert result.stdout.count("<-") == 1
+    french = flash_agent("config", "receipts", "--config", file, "--language", "fr-CH")
+    assert "language fr-CH\n" in french.stdout
+    assert "Vous avez gagné 1 point\n" in french.stdout
+    assert flash_agent("config", "receipts", "--config", file, "--language", "it").returncode == 2
+    own.write_text('[de]\nsale_earnd = "x"\n')
+    for action in ("check", "receipts"):
+        refused = flash_agent("config", action, "--config", file)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "[de] sale_earnd is no line of a receipt (did you mean 'sale_earned'?)" in refused.stderr
+
+
 def test_key_confirm_lifts_the_hold_on_a_new_key(flash: Flash, tmp_path: Path) -> None:
     place = tmp_path / "data"
     elsewhere = {"FLASH_AGENT_STORE__STORE_ID": "st_elsewhere"}
