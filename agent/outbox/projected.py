@@ -60,7 +60,6 @@ class Projected:
         self._entries: dict[int, _Entry] = {}
         self._of_member: dict[bytes, int | set[int]] = {}  # nearly always one, and a set costs ten times that
         self._unplaced: set[int] = set()  # refunds whose sale's member was not looked up yet
-        self._gone: set[int] = set()  # while building: settled since, whatever a slice says
         self._task: asyncio.Task[None] | None = None
         self._log = logs.get()
         self.ready = asyncio.Event()
@@ -104,10 +103,7 @@ class Projected:
                 continue
             if change.status is not Status.PENDING:
                 self._remove(change.seq)
-                if not self.ready.is_set():
-                    self._gone.add(change.seq)
             elif change.operation is not None:
-                self._gone.discard(change.seq)
                 self._add(change.operation)
 
     async def _build(self) -> None:
@@ -119,13 +115,11 @@ class Projected:
                 self._log.warning("the projected view waits for the store", code=error.code)
                 await self._clock.sleep(_RETRY_S)
                 continue
-            for operation in found:
-                if operation.seq not in self._gone:
-                    self._add(operation)
+            for operation in found:  # in the turn in which the connection is free again: nothing was told since
+                self._add(operation)
             if len(found) < _SLICE:
                 break
             last = found[-1].seq
-        self._gone.clear()
         self.ready.set()
 
     def _add(self, operation: Operation) -> None:

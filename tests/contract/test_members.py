@@ -183,6 +183,20 @@ async def test_a_black_hole_costs_the_budget_once_and_then_nothing(hasty_till, f
     assert hole.fired
 
 
+async def test_what_comes_after_the_budget_is_kept(hasty_till, flash):
+    flash.state.tenant("t1").member(externalId=ADA)["points"] = 2500
+    flash.fault("latency", ms=SHORT_MS * 3, method="GET", times=4)
+    assert (await look(hasty_till, externalId=ADA))["points"]["balance"] == 1814
+    await asyncio.to_thread(flash.wait_for, lambda flash: flash.in_flight == 0)
+    await hasty_till.call("POST", "/v1/drill", {"seconds": 60}, scope="operator")
+
+    async def kept():
+        found = await look(hasty_till, externalId=ADA)
+        return (found["source"], found["points"]["balance"]) == ("cache", 2500)
+
+    await until(kept)
+
+
 async def test_a_look_up_finds_the_way_back_and_the_backlog_flows(old_till, flash):
     await look(old_till, externalId=ADA)
     flash.stop()
