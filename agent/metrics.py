@@ -13,9 +13,17 @@ _CONNECTIVITY = ("starting", "online", "offline", "throttled", "unauthorized")
 
 
 class _Facts(Collector):
-    def __init__(self, status: Mapping[str, Any], attempts: Mapping[tuple[Kind, Fate], int]) -> None:
+    def __init__(
+        self,
+        status: Mapping[str, Any],
+        attempts: Mapping[tuple[Kind, Fate], int],
+        members: int,
+        look_ups: Mapping[str, int],
+    ) -> None:
         self._status = status
         self._attempts = attempts
+        self._members = members
+        self._look_ups = look_ups
 
     def collect(self) -> Iterator[Metric]:
         status = self._status
@@ -42,6 +50,11 @@ class _Facts(Collector):
         for (kind, fate), count in sorted(self._attempts.items()):
             attempts.add_metric([kind.value, fate.value], count)
         yield attempts
+        yield GaugeMetricFamily("flash_agent_members", "Members whom this till remembers.", self._members)
+        look_ups = CounterMetricFamily("flash_agent_look_ups", "Look-ups since the start.", labels=["source"])
+        for source, count in sorted(self._look_ups.items()):
+            look_ups.add_metric([source], count)
+        yield look_ups
 
 
 def _redemptions(open_: Mapping[str, int], exposure: Mapping[str, Any]) -> Iterator[Metric]:
@@ -61,8 +74,10 @@ def _redemptions(open_: Mapping[str, int], exposure: Mapping[str, Any]) -> Itera
         yield GaugeMetricFamily(metric, text, float(exposure[name] or 0))
 
 
-def exposition(status: Mapping[str, Any], attempts: Mapping[tuple[Kind, Fate], int]) -> bytes:
-    """The text of one scrape."""
+def exposition(
+    status: Mapping[str, Any], attempts: Mapping[tuple[Kind, Fate], int], members: int, look_ups: Mapping[str, int]
+) -> bytes:
+    """The text of one scrape. `members` are remembered; `look_ups` by the source of their answer."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Facts(status, attempts))
+    registry.register(_Facts(status, attempts, members, look_ups))
     return generate_latest(registry)

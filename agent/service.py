@@ -251,4 +251,4 @@ class Service:
         from agent.metrics import exposition  # noqa: PLC0415 - a daemon nobody scrapes never loads it
 
         status = await self.status()
-        return exposition(status, dict(self._relay.attempts))
+        return exposition(status, dict(self._relay.attempts), *self.members.counts)

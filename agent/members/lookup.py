@@ -12,6 +12,7 @@ one asking, and none of them can end it for the others. Called by the API.
 import asyncio
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -90,6 +91,7 @@ class Lookup:
         self._unknown: dict[bytes, float] = {}
         self._log = logs.get()
         self.under_way = 0
+        self.answered: Counter[str] = Counter()  # by source; "refused" where there was no answer
 
     async def stop(self) -> None:
         """End what is under way; nothing is lost that cannot be asked again."""
@@ -120,8 +122,12 @@ class Lookup:
                 look = await self._look(key, wanted, await self._snapshots.find(wanted), deadline)
             except StorageUnavailableError as error:  # Flash can be asked all the same
                 look = await self._without_storage(key, wanted, deadline, error)
+            self.answered[look.source] += 1
             subjects = {wanted, *map(self._vault.hash, subjects_of(look.profile))}
             return replace(look, pending=await self._pending(subjects, deadline))
+        except Refusal:
+            self.answered["refused"] += 1
+            raise
         finally:
             self.under_way -= 1
 

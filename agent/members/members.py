@@ -1,6 +1,6 @@
 """The members room as the rest of the agent sees it: look up, forget, keep in step. Built by `of`, in one place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.clock import Clock
 from agent.config import Settings
@@ -65,6 +65,11 @@ class Members:
         )
         self.sightings = MemberSightings(database, vault)
         self._follower.enrolled = self._lookup.forget_unknown
+
+    @property
+    def counts(self) -> tuple[int, Mapping[str, int]]:
+        """How many members are held, and look-ups since the start by the source of their answer."""
+        return self._snapshots.count, self._lookup.answered
 
     async def start(self) -> None:
         """Follow the outbox from now on."""

@@ -476,3 +476,12 @@ async def test_with_the_store_gone_flash_is_asked_all_the_same(old_till, flash, 
     await old_till.call("GET", "/readyz")
     found = await look(old_till, externalId=ADA)
     assert (found["source"], found["points"]["balance"]) == ("flash", 1814)
+
+
+async def test_look_ups_are_counted_by_the_source_of_their_answer(till):
+    for _ in range(2):
+        await look(till, externalId=ADA)
+    await look(till, 404, externalId="nobody")
+    metrics = (await till.call("GET", "/metrics", scope="operator")).json
+    for line in ("flash_agent_members 1.0", 'look_ups_total{source="flash"} 1.0', '{source="refused"} 1.0'):
+        assert line in metrics
