@@ -23,7 +23,7 @@ from agent.delivery import Contact, Fate, Kind, Outcome
 from agent.errors import Refusal
 from agent.flash import readings
 from agent.flash.client import FlashClient
-from agent.model import BasketVoid, Customer
+from agent.model import BasketVoid, Customer, member_subjects
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation, Redeemed, basket_key
 from agent.outbox.redemptions import Exposure, Redemptions
@@ -280,7 +280,7 @@ class Redeeming:
         return Exposure(
             day=request.get("businessDate") or self._clock.now().astimezone().date().isoformat(),
             till=self._settings.store.till_id,
-            member=f"member:{seen.member_id}",
+            member=member_subjects(seen.member_id, None, None)[0],
             value=readings.coupon_value(seen.coupon),
             max_per_day=limits.max_per_day,
             max_per_member=limits.max_per_member,

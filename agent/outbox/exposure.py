@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agent.outbox.state import Status
+from agent.outbox.state import UNSETTLED, Status
 from agent.storage import Database
 
+FORGOTTEN = "forgotten"
 MEMBER_CHARS = 12  # of a keyed hash: enough to tell a day's members apart, and no way back to them
 
 _DAY = """
-SELECT operation.id, operation.status, redemption.till, lower(hex(redemption.member)), redemption.value, redemption.lost
+SELECT operation.id, operation.status, redemption.till, COALESCE(lower(hex(redemption.member)), ''),
+  redemption.value, redemption.lost
 FROM redemption CROSS JOIN operation USING (seq)
 WHERE redemption.day IS NOT NULL AND redemption.day = ? ORDER BY seq
 """
@@ -58,7 +60,7 @@ class ExposureLedger:
                 operation_id=operation_id,
                 status=Status(status),
                 till=till,
-                member=member[:MEMBER_CHARS],
+                member=member[:MEMBER_CHARS] or FORGOTTEN,
                 value=None if value is None else Decimal(value),
                 lost=bool(lost),
             )
@@ -75,7 +77,7 @@ def add_up(entries: Iterable[Entry]) -> Sum:
         value=_worth(found),
         unvalued=sum(entry.value is None for entry in found),
         confirmed=sum(entry.status is Status.SUCCEEDED for entry in found),
-        open=sum(entry.status is not Status.SUCCEEDED and not entry.lost for entry in found),
+        open=sum(entry.status in UNSETTLED and not entry.lost for entry in found),
         lost=len(lost),
         lost_value=_worth(lost),
     )

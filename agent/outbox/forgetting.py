@@ -33,6 +33,7 @@ WHERE sale.seq IN ({{seqs}}) AND sale.kind = 'sale' AND operation.kind = 'refund
 _STRIP = """
 UPDATE operation SET content = NULL, outcome = NULL, outcome_key_id = NULL, subjects = '[]' WHERE seq IN ({seqs})
 """
+_LEDGER = "UPDATE redemption SET member = NULL WHERE member IN ({subjects})"  # the sums stay, nobody's name is on them
 _OWE = "INSERT OR IGNORE INTO forgotten (seq) VALUES {rows}"
 
 
@@ -47,6 +48,7 @@ async def forget(database: Database, subjects: Sequence[bytes]) -> Erased:
     """Erase what names the member whom any of the hashes of subjects stands for."""
     ((last,),) = await database.fetch("SELECT COALESCE(max(seq), 0) FROM operation")
     stripped = owed = 0
+    await database.fetch(_LEDGER.format(subjects=placeholders(len(subjects))), subjects)
     for first in range(1, last + 1, _SLICE):
         async with database.transaction() as transaction:
             found = await _found(transaction, first, subjects)

@@ -65,7 +65,7 @@ SELECT 1
 FROM operation AS mine
 CROSS JOIN operation AS other INDEXED BY operation_key ON other.scope = mine.scope
 CROSS JOIN redemption ON redemption.seq = other.seq
-WHERE mine.seq = ? AND other.seq <> mine.seq AND other.status <> 'discarded'
+WHERE mine.seq = ? AND other.seq <> mine.seq
   AND (redemption.honor = 1 OR redemption.credit IS NOT NULL OR redemption.phase <> 'settled')
 LIMIT 1
 """

@@ -265,6 +265,7 @@ class Store:
             dependents = [self._rows.operation(row) for row in rows]
             doomed = [later for later in dependents if later.kind is Kind.REFUND and later.maybe_sent == 0]
             await self._rows.discard(transaction, [operation, *doomed], by, reason, to_ms(self._clock.now()))
+            await transaction.fetch("UPDATE redemption SET phase = 'settled' WHERE seq = ?", [operation.seq])
         gone = [operation, *doomed]
         self.changes.tell([Change(each.seq, each.id, each.kind, Status.DISCARDED, operation=each) for each in gone])
         effects = [

@@ -82,6 +82,8 @@ async def test_one_that_flash_refuses_later_is_the_stores_loss(till, flash):
     assert discarded.json["status"] == "discarded"
     assert "coupons-honored-offline-lost" not in await till.conditions()
     assert (await exposure(till, businessDate="2026-11-25"))["total"]["lost"] == 1
+    flash.stop()
+    assert told(await redeem(till, "T-2")) == NOT_SENT  # the store loses it once
 
 
 async def test_an_unknown_one_is_honored_and_asked_for_under_the_same_key(till, flash):
@@ -222,6 +224,20 @@ async def test_a_register_that_hangs_up_got_no_discount(till, flash):
     flash.clear()
     await until(is_decided)
     assert (await exposure(till))["total"]["count"] == 0
+
+
+async def test_the_ledger_keeps_its_sums_and_forgets_the_member(till, flash):
+    flash.stop()
+    answer = await redeem(till)
+    known = (await exposure(till))["members"][0]["member"]
+    assert known != "forgotten"
+    forgot = await till.call("POST", "/v1/members/forget", {"externalId": "POS-CUST-5512"}, scope="operator")
+    assert forgot.status == 200
+    sheet = await exposure(till)
+    assert [(each["member"], each["count"]) for each in sheet["members"]] == [("forgotten", 1)]
+    flash.start()
+    assert (await till.settled(answer.json["id"]))["status"] == "succeeded"
+    assert burns(flash) == 1
 
 
 async def test_the_sheet_and_the_status_agree(till, flash):

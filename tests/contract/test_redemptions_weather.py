@@ -169,6 +169,9 @@ async def test_a_pending_redemption_is_not_discarded_and_a_failed_one_may_be(til
     path = f"/v1/operations/{operation_id}/discard"
     answer = await till.call("POST", path, {"reason": "known"}, scope="operator")
     assert answer.status == (409 if pending else 200)
+    if not pending:
+        assert "redemptions-unconfirmed" not in await till.conditions()
+        assert told(await redeem(till, "T-2"))[2] == "flash"  # the coupon is free to be asked about again
 
 
 async def test_answers_and_credits_outlive_the_retention(tmp_path, flash):
