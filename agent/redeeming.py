@@ -12,10 +12,11 @@ import asyncio
 import contextlib
 import random
 import weakref
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent import logs
+from agent.cases import Case, Cases, Post
 from agent.clock import Clock
 from agent.config import Settings
 from agent.coupons import Limits, Sightings, why_not_offline
@@ -25,7 +26,7 @@ from agent.flash import readings
 from agent.flash.client import FlashClient
 from agent.model import BasketVoid, Customer, member_subjects
 from agent.outbox.line import Line
-from agent.outbox.operation import Operation, Redeemed, basket_key
+from agent.outbox.operation import Operation, basket_key, redeemed_of
 from agent.outbox.redemptions import Exposure, Redemptions
 from agent.outbox.relay import Relay
 from agent.outbox.state import Status
@@ -35,30 +36,6 @@ RETRY_PAUSE_S = (0.05, 0.25)
 STORE_PAUSE_S = 0.5
 STOP_GRACE_S = 3.0
 _UNSENT = Outcome(Fate.RETRY, Contact.ANSWERED, "not-sent", unsent=True)
-
-
-@dataclass(eq=False, slots=True)
-class Post:
-    """One register's request that waits; times are monotonic seconds."""
-
-    until: float
-    is_gone: Callable[[], bool]
-    waits: bool = True
-
-
-@dataclass(eq=False, slots=True)
-class Case:
-    """One redemption that somebody deals with. `posts` and what is decided are touched under `lock` alone."""
-
-    seq: int
-    coupon_id: str
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    posts: set[Post] = field(default_factory=set)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-    work: asyncio.Task[None] | None = None
-    users: int = 0
-    undelivered: int = 0  # yeses on their way to a register
-    delivered: bool = True  # one reached a register, as far as this agent can know
 
 
 class Redeeming:
@@ -82,7 +59,7 @@ class Redeeming:
         self._clock = clock
         self._settings = settings
         self._sightings = sightings
-        self._cases: dict[int, Case] = {}
+        self.cases = Cases()
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -91,7 +68,7 @@ class Redeeming:
 
     async def stop(self) -> None:
         """Let what is in flight finish for a moment; what is cut off is unconfirmed at the next start."""
-        tasks = [*self._tasks, *(case.work for case in self._cases.values() if case.work is not None)]
+        tasks = [*self._tasks, *(case.work for case in self.cases if case.work is not None)]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
             for task in pending:
@@ -101,20 +78,20 @@ class Redeeming:
     def release_waiters(self) -> None:
         """Answer everybody who waits now, with what is known."""
         self._stopping = True
-        for case in self._cases.values():
+        for case in self.cases:
             case.released.set()
 
     # ---- a register asks ------------------------------------------------------------------------------------------
 
     async def redeem(self, operation: Operation, wait_s: float, is_gone: Callable[[], bool]) -> "Told":
         """The answer to one POST, within its wait; tell it afterwards whether the answer could be written."""
-        async with self.dealing(operation) as case:
+        async with self.cases.dealing(operation) as case:
             post = Post(self._clock.monotonic() + wait_s, is_gone)
             case.posts.add(post)
             try:
                 async with case.lock:
                     operation = await self._begin(case, operation)
-                if operation.status is Status.PENDING and not _of(operation).honor:
+                if operation.status is Status.PENDING and not redeemed_of(operation).honor:
                     self._set_going(case, operation)
                     await self._wait(case, post)
                 async with case.lock:
@@ -125,18 +102,18 @@ class Redeeming:
                 self.left_open()
 
     async def _begin(self, case: Case, operation: Operation) -> Operation:
-        before = _of(await self.redemptions.get(operation.seq)).honor
+        before = redeemed_of(await self.redemptions.get(operation.seq)).honor
         operation = await self.redemptions.begin(operation, self.basket_of(operation))
-        if _of(operation).honor and not before:
+        if redeemed_of(operation).honor and not before:
             case.delivered = False  # a credit was used for this very request
         return operation
 
     def _set_going(self, case: Case, operation: Operation) -> None:
-        if _of(operation).phase == "posting" and case.work is None:
+        if redeemed_of(operation).phase == "posting" and case.work is None:
             case.released.clear()
             case.users += 1
             case.work = asyncio.create_task(self._post(case, operation))
-        elif _of(operation).phase == "unknown":
+        elif redeemed_of(operation).phase == "unknown":
             if self._line.is_open:
                 case.released.clear()
                 self.left_open()
@@ -154,17 +131,21 @@ class Redeeming:
         """What this POST is told as it stops waiting; the last one to stop decides what becomes of the redemption."""
         post.waits = False
         operation = await self._begin(case, operation)
-        if operation.status is Status.PENDING and _of(operation).phase == "posting" and not self._somebody_waits(case):
+        if (
+            operation.status is Status.PENDING
+            and redeemed_of(operation).phase == "posting"
+            and not self._somebody_waits(case)
+        ):
             operation = await self._give_up(case, operation, offline=True)
         return operation
 
     async def _give_up(self, case: Case, operation: Operation, *, offline: bool) -> Operation:
         exposure = await self._exposure(operation) if offline else None
         operation = await self.redemptions.give_up(operation, self.basket_of(operation), exposure)
-        if _of(operation).honor:
+        if redeemed_of(operation).honor:
             case.delivered = False
         case.released.set()
-        if _of(operation).phase != "settled":
+        if redeemed_of(operation).phase != "settled":
             self._tell_others(case)
             self.left_open()
             self.relay.wake()
@@ -172,14 +153,12 @@ class Redeeming:
 
     def _tell_others(self, case: Case) -> None:
         """Others of this coupon, which wait for their turn, need not wait any longer."""
-        for other in list(self._cases.values()):
+        for other in self.cases:
             if other is not case and other.coupon_id == case.coupon_id:
                 other.released.set()
 
     def _somebody_waits(self, case: Case) -> bool:
-        """Whether a POST waits that can still be answered."""
-        now = self._clock.monotonic()
-        return not self._stopping and any(post.waits and now < post.until and not post.is_gone() for post in case.posts)
+        return not self._stopping and case.is_waited_for(self._clock.monotonic())
 
     # ---- posting --------------------------------------------------------------------------------------------------
 
@@ -191,7 +170,7 @@ class Redeeming:
                     operation = await self.redemptions.get(operation.seq)
                     if self._somebody_waits(case):
                         operation = await self._begin(case, operation)
-                while operation.status is Status.PENDING and _of(operation).phase == "posting":
+                while operation.status is Status.PENDING and redeemed_of(operation).phase == "posting":
                     if not await self._line_is_open(case, operation) or not await self._attempt(case, operation):
                         break
                     operation = await self.redemptions.get(operation.seq)
@@ -202,7 +181,7 @@ class Redeeming:
         finally:
             case.released.set()
             case.work = None
-            self._done_with(case)
+            self.cases.done_with(case)
             self.left_open()
 
     async def _line_is_open(self, case: Case, operation: Operation) -> bool:
@@ -243,11 +222,11 @@ class Redeeming:
             try:
                 async with case.lock:
                     waiting = self._somebody_waits(case)
-                    before = _of(await self.redemptions.get(operation.seq)).honor
+                    before = redeemed_of(await self.redemptions.get(operation.seq)).honor
                     operation = await self.redemptions.conclude(
                         operation, outcome, waiting=waiting, sent=sent and not again
                     )
-                    honored = _of(operation).honor and operation.status is Status.SUCCEEDED
+                    honored = redeemed_of(operation).honor and operation.status is Status.SUCCEEDED
                     if honored and not before:
                         case.delivered = False
                     elif again and honored and not waiting and not case.delivered:
@@ -289,7 +268,7 @@ class Redeeming:
     # ---- the answer, and what follows -----------------------------------------------------------------------------
 
     def _told(self, case: Case, operation: Operation) -> "Told":
-        if not _of(operation).honor:
+        if not redeemed_of(operation).honor:
             return Told(operation)
         case.users += 1
         case.undelivered += 1
@@ -300,7 +279,7 @@ class Redeeming:
         case.undelivered -= 1
         case.delivered = case.delivered or written
         if case.delivered:
-            self._done_with(case)
+            self.cases.done_with(case)
             return
         task = asyncio.create_task(self._take_back(case, operation))
         self._tasks.add(task)
@@ -309,10 +288,10 @@ class Redeeming:
     async def _take_back(self, case: Case, operation: Operation) -> None:
         """No yes reached a register, unless another POST of this redemption brings one."""
         try:
-            while self._nobody_was_told(case):
+            while case.nobody_was_told():
                 try:
                     async with case.lock:
-                        if self._somebody_waits(case) or not self._nobody_was_told(case):
+                        if self._somebody_waits(case) or not case.nobody_was_told():
                             return
                         await self.redemptions.forfeit(operation)
                         case.delivered = True  # a later answer says no
@@ -320,17 +299,13 @@ class Redeeming:
                     self._log.warning("redemption waits for the store", code=error.code)
                     await self._clock.sleep(STORE_PAUSE_S)
         finally:
-            self._done_with(case)
+            self.cases.done_with(case)
             self.left_open()
-
-    @staticmethod
-    def _nobody_was_told(case: Case) -> bool:
-        return not case.delivered and case.undelivered == 0
 
     async def void(self, void: BasketVoid) -> str | None:
         """Void a basket; returns the state of the credit that it leaves."""
         basket = self._basket(void.coupon_id, void.business_date, void.transaction_id)
-        affected = [case for case in self._cases.values() if case.coupon_id == void.coupon_id]
+        affected = [case for case in self.cases if case.coupon_id == void.coupon_id]
         async with contextlib.AsyncExitStack() as stack:
             for case in sorted(affected, key=lambda case: case.seq):
                 await stack.enter_async_context(case.lock)
@@ -341,31 +316,6 @@ class Redeeming:
                     case.delivered = True
         self.left_open()
         return credit
-
-    # ---- cases ----------------------------------------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def dealing(self, operation: Operation) -> AsyncIterator[Case]:
-        """The case of a redemption, there while anybody deals with it."""
-        case = self._cases.get(operation.seq)
-        if case is None:
-            request = operation.content.request if operation.content else {}
-            case = self._cases[operation.seq] = Case(operation.seq, request.get("couponId", ""))
-        case.users += 1
-        try:
-            yield case
-        finally:
-            self._done_with(case)
-
-    def _done_with(self, case: Case) -> None:
-        case.users -= 1
-        if case.users == 0 and self._cases.get(case.seq) is case:
-            del self._cases[case.seq]
-
-    def is_posting(self, seq: int) -> bool:
-        """Whether a register waits for it, or an attempt for one is under way."""
-        case = self._cases.get(seq)
-        return case is not None and (case.work is not None or any(post.waits for post in case.posts))
 
     def basket_of(self, operation: Operation) -> str:
         """The basket of a redemption; of one whose content is gone nothing is known but that it is settled."""
@@ -395,7 +345,3 @@ def subjects_of(operation: Operation) -> list[str]:
     """The member subjects of a redemption's customer; empty where the register named none."""
     customer = operation.content.request.get("customer") if operation.content else None
     return Customer.model_validate(customer).subjects() if customer else []
-
-
-def _of(operation: Operation) -> Redeemed:
-    return operation.redeemed or Redeemed("posting", honor=False, basis="unconfirmed", credit=None)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 
 from agent import logs
+from agent.cases import Case
 from agent.clock import Clock, to_ms
 from agent.coupons import Sightings, Standing, standing
 from agent.delivery import Contact, Fate, Kind, Outcome
@@ -22,10 +23,10 @@ from agent.flash.client import FlashClient
 from agent.flash.reads import Reads
 from agent.health import Health
 from agent.outbox.line import Line
-from agent.outbox.operation import Operation, Redeemed
+from agent.outbox.operation import Operation, redeemed_of
 from agent.outbox.retry import operation_wait_s
 from agent.outbox.state import Status
-from agent.redeeming import Case, Redeeming, subjects_of
+from agent.redeeming import Redeeming, subjects_of
 
 _CLOCK_STEP_MS = 5 * 60_000  # a clock may have been set back so far between two starts without meaning anything
 _LATER = {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED}
@@ -112,14 +113,16 @@ class Unconfirmed:
         delays: list[float] = []
         self._anything_left = False
         for seq in await self._redemptions.unsettled():
-            if self._redeeming.is_posting(seq):
+            if self._redeeming.cases.is_posting(seq):
                 continue
             operation = await self._redemptions.get(seq)
-            if _phase(operation) == "posting":  # its register is gone, with a former run or without its answer
+            if (
+                redeemed_of(operation).phase == "posting"
+            ):  # its register is gone, with a former run or without its answer
                 if seq not in self._of_a_former_run and not self._is_forgotten(operation):
                     delays.append(_FORGOTTEN_S)
                     continue
-                async with self._redeeming.dealing(operation) as case, case.lock:
+                async with self._redeeming.cases.dealing(operation) as case, case.lock:
                     operation = await self._redemptions.give_up(operation, self._redeeming.basket_of(operation))
             if operation.status is not Status.PENDING:
                 continue
@@ -145,7 +148,7 @@ class Unconfirmed:
             return self._line.next_change_s(now)
         if not self._redeeming.relay.has_place:
             return 0.05
-        async with self._redeeming.dealing(operation) as case:
+        async with self._redeeming.cases.dealing(operation) as case:
             operation = await self._take_up(case, operation)
         if operation.status is not Status.PENDING:
             self._tries.pop(operation.seq, None)
@@ -179,7 +182,7 @@ class Unconfirmed:
     ) -> Operation:
         if not operation.content:
             return await self._fail(case, operation, "The stored operation can no longer be read.")
-        owed = _phase(operation) == "owed"
+        owed = redeemed_of(operation).phase == "owed"
         too_old = operation.maybe_sent > 0 and self._key_is_too_old(operation)
         if owed and not too_old:
             return await self._post(case, operation)
@@ -253,7 +256,3 @@ class Unconfirmed:
             ("coupons-honored-offline-lost", counts["lost"]),
         ):
             self._health.set(code, active=count > 0, detail=f"There are {count}.")
-
-
-def _phase(operation: Operation) -> str:
-    return (operation.redeemed or Redeemed("posting", honor=False, basis="unconfirmed", credit=None)).phase

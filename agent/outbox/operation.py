@@ -202,6 +202,11 @@ def key_of_generation(key: str, generation: int) -> str:
     return key if generation == 1 else f"{key}.{generation}"
 
 
+def redeemed_of(operation: Operation) -> Redeemed:
+    """What a redemption is; of one that no register has been answered for yet nothing is known."""
+    return operation.redeemed or Redeemed("posting", honor=False, basis="unconfirmed", credit=None)
+
+
 def coupon_scope(coupon_id: str) -> str:
     """The natural key's scope of all redemptions of a coupon."""
     return f"coupon:{coupon_id}"

@@ -11,21 +11,20 @@ coupon takes over (`used`) or an operator closes. Both are never there together:
 Called by the conductor (`redeeming.py`), which holds one lock a redemption; fails as the store does.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
-from agent.clock import Clock, to_ms
+from agent.clock import to_ms
 from agent.delivery import Fate, Kind, Outcome
 from agent.errors import ConflictError
-from agent.outbox.changes import Change, Changes
-from agent.outbox.operation import Operation, Redeemed, Verdict
-from agent.outbox.rows import READ, Rows
+from agent.outbox.changes import Change
+from agent.outbox.operation import Operation, Verdict, redeemed_of
+from agent.outbox.redemption_rows import Moved, RedemptionRows, change_of
 from agent.outbox.state import Status
-from agent.storage import Database, Sealer, Transaction
+from agent.storage import Transaction
 
 UNCONFIRMED = "unconfirmed"
 HONORED_OFFLINE = "honored-offline"
@@ -35,7 +34,6 @@ _OTHER_OPEN = Verdict(
     code=UNCONFIRMED, detail="An earlier redemption of this coupon is not confirmed yet; nothing was sent for this one."
 )
 
-_ONE = f"SELECT {READ} FROM operation WHERE seq = ?"  # noqa: S608
 _ENTER = """
 INSERT OR IGNORE INTO redemption (seq, basket, phase)
 SELECT seq, ?, 'posting' FROM operation WHERE seq = ? AND status = 'pending'
@@ -74,21 +72,6 @@ _CLAIM = (
     "UPDATE operation SET maybe_sent = maybe_sent + 1, attempts = attempts + 1 WHERE seq = ? AND status = 'pending'"
 )
 _ASKED = "UPDATE redemption SET first_asked_at = COALESCE(first_asked_at, ?1), last_asked_at = ?1 WHERE seq = ?2"
-_SETTLE = """
-UPDATE operation
-SET status = ?, outcome = ?, outcome_key_id = ?, settled_at = ?, next_attempt_at = NULL
-WHERE seq = ?
-"""
-_UNSETTLED = """
-SELECT operation.seq FROM operation LEFT JOIN redemption ON redemption.seq = operation.seq
-WHERE operation.status = 'pending' AND operation.status IN ('pending', 'failed') AND operation.kind = 'redemption'
-ORDER BY operation.seq
-"""
-_OPEN_COUNTS = """
-SELECT count(*) FILTER (WHERE phase = 'unknown' AND status IN ('pending', 'failed')),
-  count(*) FILTER (WHERE lost = 1 AND status = 'failed')
-FROM redemption CROSS JOIN operation USING (seq) WHERE phase <> 'settled'
-"""
 _ATTEMPTS = "SELECT seq FROM redemption WHERE basket = ? ORDER BY seq"
 
 
@@ -104,22 +87,8 @@ class Exposure:
     max_per_member: int
 
 
-@dataclass(slots=True)
-class _Moved:
-    """What a transaction changed, told when it is committed."""
-
-    changes: list[Change] = field(default_factory=list)
-
-
-class Redemptions:
+class Redemptions(RedemptionRows):
     """The redemptions of one outbox."""
-
-    def __init__(self, database: Database, sealer: Sealer, clock: Clock, rows: Rows, changes: Changes) -> None:
-        self._database = database
-        self._sealer = sealer
-        self._clock = clock
-        self._rows = rows
-        self._changes = changes
 
     # ---- a register asks ------------------------------------------------------------------------------------------
 
@@ -128,16 +97,16 @@ class Redemptions:
 
         A voided basket is refused, an open credit of the coupon is used, an unclear earlier one is not outrun.
         """
-        moved = _Moved()
+        moved = Moved()
         async with self._database.transaction() as transaction:
             await transaction.fetch(_ENTER, [self._sealer.hash(basket), operation.seq])
             current = await self._read(transaction, operation.seq)
-            if current.status is Status.PENDING and _of(current).phase == "posting":
+            if current.status is Status.PENDING and redeemed_of(current).phase == "posting":
                 await self._decide_at_once(transaction, current, moved)
             current = await self._read(transaction, operation.seq)
         return self._told(moved, current)
 
-    async def _decide_at_once(self, transaction: Transaction, operation: Operation, moved: _Moved) -> None:
+    async def _decide_at_once(self, transaction: Transaction, operation: Operation, moved: Moved) -> None:
         seq = operation.seq
         if await transaction.fetch(_IS_VOIDED, [seq]):
             if operation.maybe_sent == 0:
@@ -155,11 +124,11 @@ class Redemptions:
 
     async def give_up(self, operation: Operation, basket: str, exposure: Exposure | None = None) -> Operation:
         """Nobody waits any more, or waiting is in vain: honored offline where that is allowed, else not."""
-        moved = _Moved()
+        moved = Moved()
         async with self._database.transaction() as transaction:
             await transaction.fetch(_ENTER, [self._sealer.hash(basket), operation.seq])
             current = await self._read(transaction, operation.seq)
-            if current.status is Status.PENDING and _of(current).phase == "posting":
+            if current.status is Status.PENDING and redeemed_of(current).phase == "posting":
                 if exposure is not None and await self._has_room(transaction, operation.seq, exposure):
                     await self._set(
                         transaction,
@@ -191,27 +160,27 @@ class Redemptions:
 
     async def forfeit(self, operation: Operation) -> Operation:
         """The register never got its yes: a burn becomes a credit, an offline honour is taken back."""
-        moved = _Moved()
+        moved = Moved()
         async with self._database.transaction() as transaction:
             current = await self._read(transaction, operation.seq)
-            if _of(current).honor:
+            if redeemed_of(current).honor:
                 await self._take_back(transaction, current, moved, _NOT_SENT, unsent="not-sent", unclear=UNCONFIRMED)
             current = await self._read(transaction, operation.seq)
-            moved.changes.append(_change(current))
+            moved.changes.append(change_of(current))
         return self._told(moved, current)
 
     async def _take_back(
         self,
         transaction: Transaction,
         operation: Operation,
-        moved: _Moved,
+        moved: Moved,
         verdict: Verdict,
         *,
         unsent: str,
         unclear: str,
     ) -> None:
         """Give no discount: `unsent` and `unclear` are the basis where nothing was sent, or perhaps something."""
-        seq, was = operation.seq, _of(operation)
+        seq, was = operation.seq, redeemed_of(operation)
         gone: dict[str, Any] = {"honor": 0, "day": None, "lost": 0}
         if operation.status is Status.SUCCEEDED:
             basis = unclear if unclear == "voided" else was.basis
@@ -247,7 +216,7 @@ class Redemptions:
 
     async def conclude(self, operation: Operation, outcome: Outcome, *, waiting: bool, sent: bool = True) -> Operation:
         """Write what Flash said. `waiting`: an unvoided POST waits, which a yes honors; `sent`: an attempt is over."""
-        moved = _Moved()
+        moved = Moved()
         async with self._database.transaction() as transaction:
             if sent and outcome.unsent:
                 await transaction.fetch(
@@ -260,9 +229,9 @@ class Redemptions:
         return self._told(moved, current)
 
     async def _take_word(
-        self, transaction: Transaction, operation: Operation, outcome: Outcome, moved: _Moved, *, waiting: bool
+        self, transaction: Transaction, operation: Operation, outcome: Outcome, moved: Moved, *, waiting: bool
     ) -> None:
-        seq, was = operation.seq, _of(operation)
+        seq, was = operation.seq, redeemed_of(operation)
         verdict = Verdict(dict(outcome.result), outcome.code, outcome.detail, outcome.http_status, outcome.definitive)
         basis = was.basis if was.honor or was.basis == "voided" else "flash"
         match outcome.fate:
@@ -293,7 +262,7 @@ class Redemptions:
 
     async def void(self, basket: str, reason: str | None) -> tuple[list[int], str | None]:
         """Mark a basket, for ever; returns the redemptions in it and the state of a credit, if there is one."""
-        moved = _Moved()
+        moved = Moved()
         key = self._sealer.hash(basket)
         verdict = replace(_VOIDED, detail=f"The basket was voided: {reason}") if reason else _VOIDED
         async with self._database.transaction() as transaction:
@@ -308,8 +277,8 @@ class Redemptions:
                 if operation.status is not Status.DISCARDED:
                     await self._take_back(transaction, operation, moved, verdict, unsent="voided", unclear="voided")
                 after = await self._read(transaction, seq)
-                moved.changes.append(_change(after))
-                states.append(_of(after).credit)
+                moved.changes.append(change_of(after))
+                states.append(redeemed_of(after).credit)
         self._changes.tell(moved.changes)
         return seqs, next((state for state in ("open", "used", "closed") if state in states), None)
 
@@ -317,7 +286,7 @@ class Redemptions:
 
     async def close(self, operation_id: str, *, burned: bool | None, by: str, reason: str) -> Operation:
         """Close an open credit; or say of a failed redemption whether it was burned (then it leaves a credit)."""
-        moved = _Moved()
+        moved = Moved()
         async with self._database.transaction() as transaction:
             operation = await self._rows.get(transaction, operation_id)
             await self._rows.add_redeemed(transaction, [operation])
@@ -326,7 +295,7 @@ class Redemptions:
             if was is not None and was.credit == "open" and burned is not False:
                 await self._keep_verdict(transaction, operation, verdict)
                 await self._set(transaction, operation.seq, credit="closed")
-                moved.changes.append(_change(operation))
+                moved.changes.append(change_of(operation))
             elif was is not None and operation.status is Status.FAILED and burned is not None:
                 await self._settle(
                     transaction, operation, Status.SUCCEEDED if burned else Status.DECLINED, verdict, moved
@@ -346,58 +315,3 @@ class Redemptions:
                 )
             current = await self._read(transaction, operation.seq)
         return self._told(moved, current)
-
-    # ---- reading ---------------------------------------------------------------------------------------------------
-
-    async def unsettled(self) -> list[int]:
-        """The pending redemptions, whatever their phase."""
-        return [seq for (seq,) in await self._database.fetch(_UNSETTLED)]
-
-    async def get(self, seq: int) -> Operation:
-        """One redemption as it is now."""
-        return await self._read(self._database, seq)
-
-    async def counts(self) -> Mapping[str, int]:
-        """How many are unclear, credits that are open, and lost ones (honored offline) that nobody has looked at."""
-        ((unclear, lost),) = await self._database.fetch(_OPEN_COUNTS)
-        ((owing,),) = await self._database.fetch("SELECT count(*) FROM redemption WHERE credit = 'open'")
-        return {"unconfirmed": unclear, "creditsOpen": owing, "lost": lost}
-
-    # ---- writing ---------------------------------------------------------------------------------------------------
-
-    async def _read(self, reader: Transaction | Database, seq: int) -> Operation:
-        (row,) = await reader.fetch(_ONE, [seq])
-        operation = self._rows.operation(row)
-        await self._rows.add_redeemed(reader, [operation])
-        return operation
-
-    async def _settle(
-        self, transaction: Transaction, operation: Operation, status: Status, verdict: Verdict, moved: _Moved
-    ) -> None:
-        sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
-        await transaction.fetch(_SETTLE, [status.value, sealed, key_id, to_ms(self._clock.now()), operation.seq])
-        moved.changes.append(Change(operation.seq, operation.id, operation.kind, status, verdict.result, operation))
-
-    async def _keep_verdict(self, transaction: Transaction, operation: Operation, verdict: Verdict) -> None:
-        sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
-        await transaction.fetch(
-            "UPDATE operation SET outcome = ?, outcome_key_id = ? WHERE seq = ?", [sealed, key_id, operation.seq]
-        )
-
-    @staticmethod
-    async def _set(transaction: Transaction, seq: int, **columns: Any) -> None:
-        names = ", ".join(f"{name} = ?" for name in columns)
-        await transaction.fetch(f"UPDATE redemption SET {names} WHERE seq = ?", [*columns.values(), seq])  # noqa: S608
-
-    def _told(self, moved: _Moved, operation: Operation) -> Operation:
-        if self._changes and moved.changes:
-            self._changes.tell(moved.changes)
-        return operation
-
-
-def _of(operation: Operation) -> Redeemed:
-    return operation.redeemed or Redeemed("posting", honor=False, basis=UNCONFIRMED, credit=None)
-
-
-def _change(operation: Operation) -> Change:
-    return Change(operation.seq, operation.id, operation.kind, operation.status, operation=operation)
