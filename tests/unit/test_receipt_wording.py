@@ -318,6 +318,7 @@ def test_many_regions_do_not_fill_the_memory():
 def test_babel_is_loaded_by_the_first_number_alone():
     script = """
 import sys
+import agent.app
 from agent.receipt.wording import Wordings
 wordings = Wordings("de", "EUR")
 for language in ("de", "fr;q=0.5, ja", "zh"):
