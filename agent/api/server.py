@@ -11,13 +11,13 @@ from aiohttp.http import RawRequestMessage
 from agent import logs
 from agent.api import guard as guards
 from agent.api.answers import Answer, Departures
+from agent.api.connections import Connections
 from agent.api.guard import Guard, Scope
 from agent.api.handlers import Call, answer
 from agent.api.loopback import BACKLOG
 from agent.api.paths import Endpoint, Found, Paths
 from agent.api.problems import response_to
 from agent.api.routes import ROUTES, Route
-from agent.api.streaming import Connections
 from agent.errors import (
     BadRequestError,
     MethodError,

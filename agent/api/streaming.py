@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -32,15 +30,3 @@ def keep_small(transport: asyncio.Transport) -> None:
     transport.set_write_buffer_limits(high=BUFFER_BYTES)
     if connection := transport.get_extra_info("socket"):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-
-
-class Connections(web.Server):
-    """aiohttp's server, which says when a connection is gone: a handler that waits for news would not notice."""
-
-    def __init__(self, *arguments: Any, lost: Callable[[object], None], **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._lost = lost
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        self._lost(handler)

@@ -16,7 +16,7 @@ from agent.outbox.state import Status
 from agent.outbox.store import Store
 from agent.storage import Database, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
-from tests.support.agents import running, settings, strict_flash, until
+from tests.support.agents import exchange, running, settings, strict_flash, until
 
 
 def enrollment(number: int) -> Draft:
@@ -166,3 +166,27 @@ async def test_one_refused_member_takes_no_line_down(tmp_path):
             assert (await register.sell("1", wait=5)).json["status"] == "succeeded"
             assert (await register.status())["connectivity"] == "online"
             assert "flash-offline" not in await register.conditions()
+
+
+@pytest.mark.parametrize(
+    ("line", "header"),
+    [
+        ("GET /v1/members?email=cänary@example.com HTTP/1.1", ""),
+        ("GET /v1/members?email=canary' OR 1=1 HTTP/1.1", ""),
+        ("GET /v1/status HTTP/1.1", "X-Canary: canary\x00"),
+        ("GET /v1/status HTTP/1.1", f"X-Canary: {'canary' * 2000}"),
+        ("GET /v1/status HTTP/1.1", "Transfer-Encoding: chunked, chunked"),
+        ("GET /v1/status HTTP/1.1", "Content-Length: canary"),
+        ("canary", ""),
+    ],
+)
+async def test_what_cannot_be_parsed_is_a_problem_that_repeats_nothing(tmp_path, line, header):
+    async with running(tmp_path) as register:
+        port = register.agent.port
+        head = [line, f"Host: 127.0.0.1:{port}", *([header] if header else []), "", ""]
+        answer = await exchange(port, "\r\n".join(head).encode("latin-1"))
+        assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+        assert (answer.json["code"], answer.json["stored"]) == ("malformed-http", False)
+        assert answer.headers["cache-control"] == "no-store"
+        assert b"anary" not in answer.body
+        assert (await register.sell()).status == 202
