@@ -32,7 +32,8 @@ from agent.members.vault import Vault
 from agent.outbox.projected import Pending, Projected
 from agent.outbox.store import Store
 
-REFRESH_AFTER_MS = 1000  # a snapshot this young is not asked for anew behind an answer
+REFRESH_AFTER_MS = 1000  # so old a snapshot is before it is asked for anew behind an answer
+BEHIND_AT_ONCE = 3
 MAX_UNKNOWN = 1024
 _CLOCK_SLACK_MS = 2000  # Flash tells the time to the second
 _RETRY_AFTER_S = 5
@@ -88,6 +89,7 @@ class Lookup:
         self._clock = clock
         self._options = options
         self._flying: dict[bytes | int, _Flying] = {}
+        self._later: dict[int, asyncio.TimerHandle] = {}  # members who are soon asked for anew
         self._unknown: dict[bytes, float] = {}
         self._log = logs.get()
         self.under_way = 0
@@ -95,6 +97,7 @@ class Lookup:
 
     async def stop(self) -> None:
         """End what is under way; nothing is lost that cannot be asked again."""
+        self._cancel_later()
         tasks = [flying.task for flying in self._flying.values() if flying.task is not None]
         for task in tasks:
             task.cancel()
@@ -107,8 +110,14 @@ class Lookup:
 
     def abandon(self, subjects: Collection[bytes]) -> None:
         """What is being asked about these members is not to be kept."""
+        self._cancel_later()
         for flying in self._flying.values():
             flying.abandoned |= set(subjects)
+
+    def _cancel_later(self) -> None:
+        for timer in self._later.values():
+            timer.cancel()
+        self._later.clear()
 
     async def by(self, key: Key) -> Look:
         """Look a member up; raises NotFoundError or MemberUnknownError."""
@@ -133,8 +142,7 @@ class Lookup:
 
     async def _look(self, key: Key, wanted: bytes, before: Snapshot | None, deadline: float) -> Look:
         if before is not None and (age_ms := self._age_ms(before)) is not None:
-            if age_ms > REFRESH_AFTER_MS:
-                self._set_off(key, wanted, before)
+            self._refresh_behind(key, wanted, before, age_ms)
             return _fresh(before)
         unknown = self._clock.monotonic() < self._unknown.get(wanted, 0.0)
         in_vain = self._gate.is_closed or self._gate.is_dead
@@ -189,6 +197,20 @@ class Lookup:
             flying = self._flying[name] = _Flying(Flight(self._reads, self._client, self._gate, self._clock))
             flying.task = asyncio.create_task(self._fly(flying, name, key, before), name="look-up")
         return flying
+
+    def _refresh_behind(self, key: Key, wanted: bytes, before: Snapshot, age_ms: int) -> None:
+        """Ask anew with nobody waiting: at once, or as soon as the snapshot is old enough to be worth it."""
+
+        def set_off() -> None:
+            self._later.pop(before.seq, None)
+            if len(self._flying) < BEHIND_AT_ONCE:  # in a rush those come first for whom somebody waits
+                self._set_off(key, wanted, before)
+
+        if age_ms >= REFRESH_AFTER_MS:
+            set_off()
+        elif before.seq not in self._later:
+            delay_s = min(REFRESH_AFTER_MS, REFRESH_AFTER_MS - age_ms) / 1000
+            self._later[before.seq] = self._clock.call_later(delay_s, set_off)
 
     async def _fly(self, flying: _Flying, name: bytes | int, key: Key, before: Snapshot | None) -> None:
         try:

@@ -133,7 +133,9 @@ def measure(bench: Bench) -> None:
         servers.upstream(directory, members=count) as upstream,
         servers.agent(directory, upstream_port=upstream.port, settings=settings) as agent,
     ):
-        operator = _Till(agent, (directory / "data" / "operator.token").read_text().strip())
+        token_file = directory / "data" / "operator.token"
+        agent.child.wait_for_file(token_file)
+        operator = _Till(agent, token_file.read_text().strip())
         till = _Till(agent, agent.token)
         till.look_up(0)  # loads what a look-up needs
         time.sleep(_SETTLE_S)

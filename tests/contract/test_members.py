@@ -124,6 +124,13 @@ async def test_a_fresh_snapshot_answers_at_once_and_is_refreshed_behind(till, fl
     assert len(flash.requests) > asked
 
 
+async def test_one_answer_from_a_fresh_snapshot_is_enough_to_have_it_refreshed(till, flash):
+    await look(till, externalId=ADA)
+    asked = len(flash.requests)
+    assert (await look(till, externalId=ADA))["source"] == "cache"
+    assert await asyncio.to_thread(flash.wait_for, lambda flash: len(flash.requests) == asked + 4)
+
+
 async def test_offline_the_snapshot_answers_and_says_how_old_it_is(old_till, flash):
     first = await look(old_till, externalId=ADA)
     flash.stop()

@@ -137,6 +137,16 @@ async def test_an_answer_under_way_does_not_bring_a_member_back(tmp_path, flash)
         flash.start()
 
 
+async def test_a_refresh_that_was_to_come_does_not_bring_a_member_back(tmp_path, flash):
+    chosen_fresh = settings(flash.base_url, members={"lookup_budget_ms": 3000})
+    async with running(tmp_path, chosen_fresh) as till:
+        await look(till, memberId="mem_canary")
+        assert (await look(till, memberId="mem_canary"))["source"] == "cache"
+        asked = len(flash.requests)
+        assert (await forget(till, memberId="mem_canary"))["snapshots"] == 1
+        assert not await asyncio.to_thread(flash.wait_for, lambda flash: len(flash.requests) > asked, 1.5)
+
+
 async def test_forgetting_wants_a_key_and_an_operator(tmp_path, flash):
     async with running(tmp_path, chosen(flash)) as till:
         path = "/v1/members/forget"
