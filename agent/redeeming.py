@@ -32,6 +32,7 @@ from agent.outbox.relay import Relay
 from agent.outbox.state import Status
 
 PROBE_WAIT_S = 1.0
+DECIDING_S = 0.03  # of a wait, for the commits that its end takes
 RETRY_PAUSE_S = (0.05, 0.25)
 STORE_PAUSE_S = 0.5
 STOP_GRACE_S = 3.0
@@ -86,7 +87,7 @@ class Redeeming:
     async def redeem(self, operation: Operation, wait_s: float, is_gone: Callable[[], bool]) -> "Told":
         """The answer to one POST, within its wait; tell it afterwards whether the answer could be written."""
         async with self.cases.dealing(operation) as case:
-            post = Post(self._clock.monotonic() + wait_s, is_gone)
+            post = Post(self._clock.monotonic() + max(0.0, wait_s - DECIDING_S), is_gone)
             case.posts.add(post)
             try:
                 async with case.lock:
@@ -102,9 +103,11 @@ class Redeeming:
                 self.left_open()
 
     async def _begin(self, case: Case, operation: Operation) -> Operation:
-        before = redeemed_of(await self.redemptions.get(operation.seq)).honor
-        operation = await self.redemptions.begin(operation, self.basket_of(operation))
-        if redeemed_of(operation).honor and not before:
+        current = await self.redemptions.get(operation.seq)
+        if current.status is not Status.PENDING or redeemed_of(current).phase != "posting":
+            return current
+        operation = await self.redemptions.begin(current, self.basket_of(current))
+        if redeemed_of(operation).honor:
             case.delivered = False  # a credit was used for this very request
         return operation
 

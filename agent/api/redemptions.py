@@ -1,5 +1,6 @@
 """The handlers of redemptions: an answer that says yes is watched until it is written."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ async def post_redemption(call: Call) -> web.Response:
 
     It waits 3 seconds unless Prefer says otherwise, and is sent only while a register waits.
     """
+    clock = asyncio.get_running_loop()
+    began = clock.time()
     preference = prefer.parse(call.request.headers.getall("Prefer", []), DEFAULT_WAIT_S)
     key = request_key(call, Kind.REDEMPTION)
     accepted = await call.service.intake.redemption(Request(await read_object(call.request), key, preference.strict))
@@ -42,7 +45,8 @@ async def post_redemption(call: Call) -> web.Response:
         transport = call.request.transport
         return transport is None or transport.is_closing()
 
-    told = await call.service.redeeming.redeem(accepted.operation, preference.wait_s, is_gone)
+    left_s = preference.wait_s - (clock.time() - began)
+    told = await call.service.redeeming.redeem(accepted.operation, left_s, is_gone)
     operation = told.operation
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
     wording = wording_for(call, headers)
