@@ -148,6 +148,26 @@ async def test_no_cut_gives_two_discounts_or_burns_behind_anybodys_back(tmp_path
         assert len({seen.request.key for seen in posts(flash) if (seen.status, seen.delivery) == (200, "whole")}) <= 1
 
 
+@pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 8, 16, 32])
+async def test_killed_around_the_answer_one_basket_gets_the_discount(tmp_path, flash, delay_ms) -> None:
+    """Before the commit, between it and the answer, or after: whoever sends again, one basket is honored once."""
+    async with counter(tmp_path, flash, "decline") as register:
+        asking = asyncio.create_task(register.redeem("T-1"))
+        await until(lambda: asyncio.to_thread(flash.wait_for, burns, 0.05))
+        await asyncio.sleep(delay_ms / 1000)  # where the kill falls is what varies
+        register.agent.kill()
+        first = await asking
+        await asyncio.to_thread(register.agent.start)
+        await until(register.nothing_is_pending, 20)
+        again = await register.redeem("T-1")
+        if first is not None:
+            assert again["honor"] is first["honor"] is True
+        later = await register.redeem("T-2")
+        assert sorted([again["honor"], later["honor"]]) == [False, True]
+        assert burns(flash) == 1
+        assert flash.violations == []
+
+
 def _offline(register: Counter) -> list[dict]:
     return [
         {"transactionId": basket}
