@@ -38,6 +38,7 @@ ASIDE_S = 0.2
 ASIDE_LIMIT_S = 10.0  # a busy store's members are followed too
 DUE_AT_ONCE = 50
 CALLS_A_MEMBER = 4
+TIDY_EVERY_S = 86_400.0  # where the feed is followed only when told to
 FIRST_RUN_S = 10.0  # where the whole store is to be held, and may not be yet
 _DAY_MS = 86_400_000
 
@@ -114,14 +115,16 @@ class Sync:
 
     def schedule(self) -> None:
         """See to it that the next run is timed, where there is something to follow."""
-        wanted = self._options.sync_minutes and (self._snapshots.count or self._options.hold_all)
-        if wanted and self._timer is None:
-            self._timer = self._clock.call_later(self._options.sync_minutes * 60, self._due)
+        minutes = self._options.sync_minutes
+        if self._timer is None and (self._snapshots.count or (self._options.hold_all and minutes)):
+            self._timer = self._clock.call_later(minutes * 60 or TIDY_EVERY_S, self._due)
 
     def _due(self) -> None:
         self._timer = None
-        if not self._gate.is_dead and not self._gate.is_closed:
+        if self._options.sync_minutes and not self._gate.is_dead and not self._gate.is_closed:
             self.run()
+        elif self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._tidy(), name="members-tidy")
         self.schedule()
 
     def run(self) -> Progress:
@@ -130,6 +133,13 @@ class Sync:
             self.progress = Progress("running", started_at=rfc3339(to_ms(self._clock.now())))
             self._task = asyncio.create_task(self._run(), name="members-sync")
         return self.progress
+
+    async def _tidy(self) -> None:
+        """Where nothing can be followed, what is too old or too much goes all the same."""
+        try:
+            await self._prune()
+        except Refusal as error:
+            self._log.warning("members wait for the store", code=error.code)
 
     async def watermark(self) -> str | None:
         """Up to which change the feed was followed, as Flash wrote it."""

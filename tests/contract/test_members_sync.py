@@ -190,6 +190,28 @@ async def test_the_old_are_let_go_by_flashs_clock_alone(tmp_path, flash):
         assert (await state(till))["members"] == 0
 
 
+class Swift(Clock):
+    """A clock on which every pause of a minute or more is over at once."""
+
+    def call_later(self, delay_s, call):
+        return super().call_later(0.05 if delay_s >= 60 else delay_s, call)
+
+
+@pytest.mark.parametrize("minutes", [0, 15])
+async def test_the_size_is_bounded_although_nothing_is_followed(tmp_path, flash, minutes):
+    for number in range(30):
+        flash.add_member(externalId=f"C-{number}")
+    async with running(tmp_path, chosen(flash, max_members=10, sync_minutes=minutes), Swift()) as till:
+        for number in range(30):
+            await look(till, externalId=f"C-{number}")
+
+        async def few():
+            return (await state(till))["members"] <= 10
+
+        await until(few)
+        assert bool(feed_reads(flash)) is (minutes > 0)
+
+
 async def test_a_member_whom_flash_no_longer_has_is_let_go(tmp_path, flash):
     ada = flash.add_member(externalId=ADA)
     async with running(tmp_path, chosen(flash)) as till:
