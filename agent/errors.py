@@ -11,6 +11,7 @@
         ├── ForeignOriginError      403  a web page that is not on the allow-list
         ├── NotFoundError           404  no such operation or path
         ├── MethodError             405
+        ├── SlowBodyError           408  the body does not come
         ├── ConflictError           409  order-conflict, refund-conflict, idempotency-conflict, illegal-transition
         ├── GoneError               410  a day past its retention
         ├── TooLargeError           413
@@ -116,6 +117,10 @@ class NotFoundError(Refusal):
 
 class MethodError(Refusal):
     code, status, title = "method-not-allowed", 405, "The path does not take this method"
+
+
+class SlowBodyError(Refusal):
+    code, status, title, retryable = "body-timeout", 408, "The body does not come", True
 
 
 class ConflictError(Refusal):

@@ -1,5 +1,6 @@
 """The handlers: thin, one a call. They translate HTTP to the rooms below and back, and decide nothing."""
 
+import asyncio
 import base64
 import codecs
 import re
@@ -18,7 +19,15 @@ from agent.api.guard import Caller, Scope
 from agent.api.streaming import EventStream, keep_small
 from agent.common_sale import CommonSale
 from agent.delivery import Kind
-from agent.errors import BadRequestError, Fault, InvalidError, NotFoundError, Refusal, StorageUnavailableError
+from agent.errors import (
+    BadRequestError,
+    Fault,
+    InvalidError,
+    NotFoundError,
+    Refusal,
+    SlowBodyError,
+    StorageUnavailableError,
+)
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
 from agent.intake import Request
 from agent.model import Date, Discard, Document, DrillOrder, faults_of
@@ -30,6 +39,7 @@ from agent.service import Service
 
 D = TypeVar("D", bound=Document)
 _REQUEST_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+BODY_LIMIT_S = 10.0  # on the loopback a body takes milliseconds; who sends none must not hold memory for ever
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _DATE: TypeAdapter[str] = TypeAdapter(Date)
 
@@ -72,7 +82,11 @@ async def _read(request: web.BaseRequest) -> bytes:
         if len(body) <= request.client_max_size:
             return body
         raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
-    return await request.read()
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            return await request.read()
+    except TimeoutError:
+        raise SlowBodyError(f"The body did not come whole within {BODY_LIMIT_S:.0f} s.") from None
 
 
 def request_key(call: Call, kind: Kind) -> str | None:

@@ -22,6 +22,7 @@ _TITLES = {
     403: "The token's scope is too narrow, or the web page is not allowed",
     404: "There is no such thing",
     405: "The path does not take this method",
+    408: "The body does not come",
     409: "It contradicts what the agent has",
     410: "It is past its retention",
     413: "The body is too large",

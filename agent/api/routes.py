@@ -47,7 +47,7 @@ _LANGUAGE = Parameter("Accept-Language", "header", "The language of `receipt`: e
 _HEADERS = (_PREFER, _KEY, _LANGUAGE)
 _LAST_EVENT = Parameter("Last-Event-ID", "header", "The id of the last event that was heard: what came since is told.")
 _ACCEPT = {200: documents.OperationView, 202: documents.OperationView}
-_ACCEPT_PROBLEMS = (400, 409, 413, 415, 422, 503, 507)
+_ACCEPT_PROBLEMS = (400, 408, 409, 413, 415, 422, 503, 507)
 _MEMBER_KEYS = (
     Parameter("memberId", "query", "Flash's id."),
     Parameter("externalId", "query", "The store's own id of the member."),
@@ -76,7 +76,7 @@ ROUTES: tuple[Route, ...] = (
         handlers.start_drill,
         {200: documents.DrillView},
         DrillOrder,
-        problems=(400, 413, 415, 422),
+        problems=(400, 408, 413, 415, 422),
     ),
     Route(
         "/v1/enrollments",
@@ -126,7 +126,7 @@ ROUTES: tuple[Route, ...] = (
         member_handlers.forget_member,
         {200: documents.ForgottenView},
         MemberKeys,
-        problems=(400, 413, 415, 422, 503, 507),
+        problems=(400, 408, 413, 415, 422, 503, 507),
     ),
     Route(
         "/v1/members/{memberId}",
@@ -163,7 +163,7 @@ ROUTES: tuple[Route, ...] = (
         {200: documents.RedemptionView},
         Close,
         (_ID,),
-        (400, 404, 409, 413, 415, 422, 503, 507),
+        (400, 404, 408, 409, 413, 415, 422, 503, 507),
     ),
     Route(
         "/v1/operations/{id}/discard",
@@ -173,7 +173,7 @@ ROUTES: tuple[Route, ...] = (
         {200: documents.DiscardView},
         Discard,
         (_ID, _LANGUAGE),
-        (400, 404, 409, 413, 415, 422, 503, 507),
+        (400, 404, 408, 409, 413, 415, 422, 503, 507),
     ),
     Route(
         "/v1/operations/{id}/retry",
@@ -201,7 +201,7 @@ ROUTES: tuple[Route, ...] = (
         redemptions.void_basket,
         {200: documents.BasketVoidView},
         BasketVoid,
-        problems=(400, 413, 415, 422, 503, 507),
+        problems=(400, 408, 413, 415, 422, 503, 507),
     ),
     Route("/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, _HEADERS, _ACCEPT_PROBLEMS),

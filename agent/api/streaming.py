@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from agent.events import Stream
 
@@ -17,12 +18,42 @@ class EventStream(web.StreamResponse):
         # X-Accel-Buffering: a reverse proxy of the store's own must not hold events back.
         super().__init__(headers={hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"})
         self.content_type = "text/event-stream"
+        self.force_close()  # nothing more is read from this connection
         self._stream = stream
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """The head; from here on the connection only tells whether the listener is there."""
+        if request.transport is not None:
+            request.transport.set_protocol(_Deaf(request.protocol))
+            request.transport.resume_reading()
+        return await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """The body: all events, as they come."""
         await self._stream.run(self.write)
         await super().write_eof(data)
+
+
+class _Deaf(asyncio.Protocol):
+    """In place of aiohttp's protocol, which stops reading when much is sent behind the request.
+
+    Then it would not notice that the listener has gone, and the place of the stream would stay taken.
+    """
+
+    def __init__(self, behind: web.RequestHandler) -> None:
+        self._behind = behind
+
+    def pause_writing(self) -> None:
+        """The listener does not read."""
+        self._behind.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._behind.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone."""
+        self._behind.connection_lost(exc)
 
 
 def keep_small(transport: asyncio.Transport) -> None:

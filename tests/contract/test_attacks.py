@@ -6,6 +6,7 @@ import time
 import pytest
 
 from agent import jsons
+from agent.api.handlers import BODY_LIMIT_S
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import StorageUnavailableError
@@ -16,7 +17,7 @@ from agent.outbox.state import Status
 from agent.outbox.store import Store
 from agent.storage import Database, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
-from tests.support.agents import exchange, running, settings, strict_flash, until
+from tests.support.agents import exchange, read_answer, running, settings, strict_flash, until
 
 
 def enrollment(number: int) -> Draft:
@@ -190,3 +191,16 @@ async def test_what_cannot_be_parsed_is_a_problem_that_repeats_nothing(tmp_path,
         assert answer.headers["cache-control"] == "no-store"
         assert b"anary" not in answer.body
         assert (await register.sell()).status == 202
+
+
+async def test_a_body_that_does_not_come_is_given_up_and_nothing_is_stored(tmp_path):
+    async with running(tmp_path) as register:
+        port, token = register.agent.port, register.headers()["Authorization"]
+        head = f"POST /v1/sales HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: {token}\r\n"
+        sent = f"{head}Content-Type: application/json\r\nContent-Length: 200000\r\n\r\n" + " " * 100_000
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent.encode())
+        answer = await asyncio.wait_for(read_answer(reader), BODY_LIMIT_S + 5)
+        assert (answer.status, answer.json["code"], answer.json["stored"]) == (408, "body-timeout", False)
+        writer.transport.abort()
+        assert (await register.call("GET", "/v1/operations")).json["operations"] == []

@@ -120,6 +120,27 @@ async def test_listeners_that_come_and_go_leave_nothing_behind(till):
     await until(all_places_are_free, 5)
 
 
+@pytest.mark.parametrize("behind", ["requests", "body"])
+async def test_a_listener_that_sends_on_and_goes_leaves_its_place(till, behind):
+    """What is sent behind the request is not read, but that the listener has gone is noticed."""
+    port = till.agent.port
+    head = f"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token(till)}\r\n"
+    more = f"{head}\r\n" * 2000 if behind == "requests" else "x" * 500_000
+    head += "\r\n" if behind == "requests" else "Content-Length: 1000000\r\n\r\n"
+    for _ in range(REGISTER_STREAMS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write((head + more).encode())
+        assert b" 200 " in await asyncio.wait_for(reader.readline(), 10)
+        await asyncio.wait_for(writer.drain(), 10)
+        writer.close()
+
+    async def there_is_room():
+        async with listening(port, token(till)) as stream:
+            return stream.status == 200
+
+    await until(there_is_room, 5)  # at once, and not at the next heartbeat
+
+
 async def test_line_and_conditions_are_told_while_the_data_key_is_missing(till, tmp_path):
     (tmp_path / "data.key").rename(tmp_path / "elsewhere")
     await till.agent.stop()
