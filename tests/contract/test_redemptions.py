@@ -256,3 +256,46 @@ async def test_any_other_scan_is_one_path_segment(till, flash, coupon_id):
     coupon(flash, coupon_id)
     assert told(await redeem(till, "T-1", coupon_id)) == ("succeeded", True, "flash", None)
     assert flash.violations == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"attempt": 0}, "attempt"),
+        ({"attempt": 1001}, "attempt"),
+        ({"attempt": "2"}, "attempt"),
+        ({"attempt": True}, "attempt"),
+        ({"attempt": 1.5}, "attempt"),
+        ({"transactionId": ""}, "transactionId"),
+        ({"transactionId": ".."}, "transactionId"),
+        ({"businessDate": "25.11.2026"}, "businessDate"),
+        ({"customer": {}}, "customer"),
+    ],
+    ids=str,
+)
+async def test_each_fault_is_named_and_nothing_is_stored(till, flash, fields, fault):
+    answer = await redeem(till, **fields)
+    assert (answer.status, answer.json["stored"]) == (422, False)
+    assert [each["field"] for each in answer.json["errors"]] == [fault]
+    assert (await till.call("GET", "/v1/operations")).json["operations"] == []
+
+
+async def test_a_void_is_of_one_basket_of_one_day(till, flash):
+    day = {"businessDate": "2026-11-25"}
+    assert told(await redeem(till, **day)) == ("succeeded", True, "flash", None)
+    for other in ({}, {"businessDate": "2026-11-26"}):
+        assert (await void(till, **other)).json["credit"] is None
+    assert told(await redeem(till, **day)) == ("succeeded", True, "flash", None)
+    assert (await void(till, **day)).json["credit"] == "open"
+    assert told(await redeem(till, **day)) == ("succeeded", False, "voided", "open")
+
+
+async def test_an_idempotency_key_is_of_one_redemption(till, flash):
+    coupon(flash, "C-6")
+    body = {"couponId": COUPON, "transactionId": "T-1"}
+    first = await till.call("POST", "/v1/redemptions", body, Idempotency_Key="k1")
+    again = await till.call("POST", "/v1/redemptions", body, Idempotency_Key="k1")
+    assert (told(again), again.json["replayed"]) == (told(first), True)
+    other = await till.call("POST", "/v1/redemptions", {**body, "couponId": "C-6"}, Idempotency_Key="k1")
+    assert (other.status, other.json["code"]) == (409, "idempotency-conflict")
+    assert burns(flash, "C-6") == 0
