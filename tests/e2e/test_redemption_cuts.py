@@ -64,8 +64,11 @@ def flash() -> Iterator[StrictFlash]:
 
 
 @contextlib.asynccontextmanager
-async def counter(tmp_path: Path, flash: StrictFlash, policy: str):
-    settings = {"FLASH_AGENT_COUPONS__OFFLINE": policy, "FLASH_AGENT_FLASH__ATTEMPT_TIMEOUT_S": "1.0"}
+async def counter(tmp_path: Path, flash: StrictFlash, policy: str, attempt_timeout_s: float = 1.0):
+    settings = {
+        "FLASH_AGENT_COUPONS__OFFLINE": policy,
+        "FLASH_AGENT_FLASH__ATTEMPT_TIMEOUT_S": f"{attempt_timeout_s}",
+    }
     with agent_process(tmp_path, flash.base_url, **settings) as agent:
         async with aiohttp.ClientSession() as session:
             register = Counter(agent, session)
@@ -166,6 +169,20 @@ async def test_killed_around_the_answer_one_basket_gets_the_discount(tmp_path, f
         assert sorted([again["honor"], later["honor"]]) == [False, True]
         assert burns(flash) == 1
         assert flash.violations == []
+
+
+async def test_a_post_that_is_still_on_its_way_is_waited_for_before_the_list_is_believed(tmp_path, flash) -> None:
+    """Killed while Flash works: for as long as an attempt may take, an active coupon says nothing."""
+    async with counter(tmp_path, flash, "decline", attempt_timeout_s=4.0) as register:
+        flash.fault("latency", ms=2500, path="/redeem$", times=1)
+        asking = asyncio.create_task(register.redeem("T-1"))
+        await kill_while(register, flash, asking, posts)
+        assert burns(flash) == 0
+        await until(register.nothing_is_pending, 20)
+        (operation,) = await register.operations()
+        assert (operation["status"], operation["honor"], operation["credit"]) == ("succeeded", False, "open")
+        assert (await register.redeem("T-2"))["basis"] == "earlier-redemption"
+        assert burns(flash) == 1
 
 
 def _offline(register: Counter) -> list[dict]:
