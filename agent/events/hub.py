@@ -173,8 +173,11 @@ class Events:
             return page
 
     def frames(self, page: Page, numbering: Numbering) -> list[tuple[Cursor, bytes]]:
-        """A page's events, encoded, each with the place behind it."""
-        return [
-            (place, frame("operation", numbering.spell(place), self._show(operation)))
-            for place, operation in page.operations
-        ]
+        """A page's events, encoded, each with the place behind it; one that cannot be shown holds up no other."""
+        told = []
+        for place, operation in page.operations:
+            try:
+                told.append((place, frame("operation", numbering.spell(place), self._show(operation))))
+            except Exception:  # noqa: BLE001 - as above
+                self._log.exception("an event cannot be told", operation=operation.id)
+        return told

@@ -27,6 +27,8 @@ WORDING = Wordings("en", "USD").default
 
 
 def shown(operation):
+    if operation.content.request["externalOrderId"] == "unspeakable":
+        raise ValueError("a fault of ours")
     return operation_event(operation, WORDING)
 
 
@@ -121,6 +123,14 @@ async def test_line_and_conditions_are_told_when_the_store_cannot_be_read(outbox
         await reader.until(lambda text: b'"raised":["disk-low"]' in text)
         outbox_.health.set("disk-low", active=False)
         await reader.until(lambda text: b'"cleared":["disk-low"]' in text)
+
+
+async def test_an_operation_that_cannot_be_shown_holds_up_no_other(outbox_, capsys):
+    async with reading(await outbox_.open()) as reader:
+        await outbox_.sell("unspeakable")
+        await outbox_.sell("o2")
+        await reader.until(lambda text: b'"o2"' in text)
+    assert "an event cannot be told" in capsys.readouterr().err
 
 
 async def test_a_reader_that_takes_nothing_is_cut_off(outbox_):
