@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from agent.clock import Clock
-from tests.support.agents import running, settings, strict_flash, until
+from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
 from tests.support.redeeming import burns, coupon, posts, redeem, redeem_and_hang_up, told, void
 
 OFFLINE = ("pending", True, "offline-policy", None)
@@ -193,11 +193,16 @@ async def test_an_old_snapshot_does_not_count(tmp_path, flash, hours, expected):
         assert told(await redeem(till)) == expected
 
 
-async def test_held_nothing_is_honored(tmp_path, flash):
+@pytest.mark.parametrize("hold", ["key", "endpoint"])
+async def test_held_nothing_is_honored(tmp_path, flash, hold):
     async with running(tmp_path, limited(flash)) as till:
         await look_up(till)
-        flash.fault("status", status=403, body={"error": {"code": "FORBIDDEN"}}, path="/redeem$")
-        assert told(await redeem(till)) == NOT_SENT
+        if hold == "key":
+            flash.revoke(WRITE_KEY)
+        else:
+            flash.deny(WRITE_KEY, "POST /coupons/{id}/redeem")
+        for number in range(2):
+            assert told(await redeem(till, f"T-{number}")) == NOT_SENT
 
 
 async def test_voided_before_it_was_sent_it_never_is(till, flash):

@@ -234,11 +234,26 @@ async def test_no_personal_data_in_the_clear(tmp_path, flash):
                 assert b"CANARY-9" not in content, file
 
 
+class SlowDisk(Clock):
+    """A clock by which the next claim, which notes its time, takes the whole of a wait."""
+
+    is_slow = False
+    passed_s = 0.0
+
+    def steady_ms(self):
+        self.passed_s += 10.0 if self.is_slow else 0.0
+        return super().steady_ms()
+
+    def monotonic(self):
+        return super().monotonic() + self.passed_s
+
+
 class Counter:
     """The conductor with its rooms, without the API: whether an answer was written is said by the test."""
 
-    def __init__(self, redeeming, intake):
+    def __init__(self, redeeming, intake, clock):
         self.redeeming = redeeming
+        self.clock = clock
         self._intake = intake
 
     async def redeem(self, basket="T-1", attempt=1, *, gone=False):
@@ -253,7 +268,7 @@ class Counter:
 
 @pytest.fixture
 async def counter(tmp_path, flash):
-    clock, known = Clock(), settings(flash.base_url)
+    clock, known = SlowDisk(), settings(flash.base_url)
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", MIGRATIONS)
@@ -272,7 +287,7 @@ async def counter(tmp_path, flash):
         settings=known,
         sightings=NoSightings(),
     )
-    yield Counter(redeeming, Intake(store, sealer, known))
+    yield Counter(redeeming, Intake(store, sealer, known), clock)
     await redeeming.stop()
     await client.close()
     await store.stop()
@@ -343,3 +358,21 @@ async def test_a_register_that_hangs_up_and_sends_again_is_honored(till, flash):
     await redeem_and_hang_up(till, flash, when=posts)
     assert told(await redeem(till, wait=5)) == ("succeeded", True, "flash", None)
     assert burns(flash) == 1
+
+
+async def test_a_commit_that_took_the_wait_sends_nothing(counter, flash):
+    counter.clock.is_slow = True
+    told_ = await counter.redeem()
+    assert told_.operation.redeemed.basis == "not-sent"
+    assert told_.operation.maybe_sent == 0
+    assert posts(flash) == []
+
+
+async def test_a_post_that_comes_after_the_void_waits_and_gets_no_yes(till, flash):
+    flash.fault("latency", ms=400, path="/redeem$", times=1)
+    asking = asyncio.create_task(redeem(till, wait=5))
+    await until(lambda: asyncio.to_thread(flash.wait_for, posts, 0.05))
+    await void(till)
+    again = await redeem(till, wait=5)
+    assert told(again) == ("succeeded", False, "voided", "open")
+    assert (await asking).json["honor"] is False
