@@ -51,6 +51,17 @@ def wait_until_drained(upstream: Server, agent: Server, prefix: str, count: int,
     raise agent.child.failure(f"{seen['orders']} of {count} sales arrived in {limit_s:g} s; the agent said:")
 
 
+def watch(upstream: Server, prefix: str, count: int, *, seconds: float) -> Drained | None:
+    """What has arrived upstream after so many seconds, or once everything has; None: nothing has."""
+    stop_at = time.monotonic() + seconds
+    while True:
+        seen = drive.get_json(upstream, f"/_bench/seen/{prefix}")
+        if seen["orders"] == count or time.monotonic() > stop_at:
+            names = ("orders", "began_at", "first_at", "last_at", "requests", "most_at_once")
+            return Drained(**{name: seen[name] for name in names}) if seen["orders"] else None
+        time.sleep(_PAUSE_S)
+
+
 def wait_until_settled(agent: Server, *, limit_s: float = 10.0) -> None:
     """Wait until the agent says that nothing is pending."""
     give_up_at = time.monotonic() + limit_s

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -215,3 +216,11 @@ def test_where_it_cannot_be_put_nothing_is_left(tmp_path):
     with pytest.raises(OSError, match="taken"):
         write_durably(tmp_path / "taken", b"one")
     assert [file.name for file in tmp_path.iterdir()] == ["taken"]
+
+
+def test_no_nonce_comes_twice_whoever_seals():
+    sealer = Sealer(DataKeys({1: os.urandom(32)}, 1, os.urandom(32)))
+    with ThreadPoolExecutor(4) as threads:
+        sealed = list(threads.map(lambda _: sealer.seal(b"x", "op_1", "content"), range(4000)))
+    assert len({value[:12] for value in sealed}) == len(sealed)
+    assert {sealer.open(value, "op_1", "content", 1) for value in sealed} == {b"x"}
