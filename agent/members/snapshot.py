@@ -61,7 +61,8 @@ class News:
 
     `profile` has the id, and with `whole` all of PROFILE that Flash has; without, what was known beside it stays.
     `began_ms` is when the asking began, by the steady clock: what a settled operation brought since is newer. `met`: at
-    this till. `looked`: everything was asked for. `due`: it changed, and its parts are to be asked for.
+    this till. `looked`: everything was asked for. `due`: it changed, and its parts are to be asked for. `if_held`: kept
+    only where this till still remembers the member, who may have asked to be forgotten meanwhile.
     """
 
     profile: Fields
@@ -73,6 +74,7 @@ class News:
     met: bool = True
     looked: bool = True
     due: bool = False
+    if_held: bool = False
 
     @property
     def member_id(self) -> str:

@@ -99,6 +99,11 @@ class Snapshots:
     async def _save(self, transaction: Transaction, news: Sequence[News]) -> int:
         subjects = {each.member_id: self._hashes(each.profile) for each in news}
         known = await self._known(transaction, [digest for own in subjects.values() for digest in own])
+        news = [
+            each for each in news if not each.if_held or not known.owners.keys().isdisjoint(subjects[each.member_id])
+        ]
+        if not news:
+            return 0
         ((last,),) = await transaction.fetch("SELECT COALESCE(max(seq), 0) FROM member")
         rows: list[list[Any]] = []
         keys: dict[bytes, int] = {}

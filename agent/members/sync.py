@@ -246,7 +246,8 @@ class Sync:
             if is_met or (self._options.hold_all and room > 0):
                 room -= not is_met
                 profile, parts = profile_of(row), readings.parts_in_row(row)
-                news.append(News(profile, parts, at_ms, began_ms, known, met=False, looked=False, due=is_met))
+                flags = {"met": False, "looked": False, "due": is_met, "if_held": is_met}
+                news.append(News(profile, parts, at_ms, began_ms, known, **flags))
         return news
 
     # ---- those who changed -------------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ class Sync:
         if flight.not_found:
             await self._snapshots.remove([snapshot.seq])
         elif (news := flight.news) is not None:
-            await self._snapshots.save([replace(news, met=False)])
+            await self._snapshots.save([replace(news, met=False, if_held=True)])
         elif self._gate.is_dead or self._gate.is_closed:
             raise _StoppedError("flash-unavailable", "Flash did not answer; the next run goes on from here.")
         else:

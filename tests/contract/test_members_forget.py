@@ -147,6 +147,28 @@ async def test_a_refresh_that_was_to_come_does_not_bring_a_member_back(tmp_path,
         assert not await asyncio.to_thread(flash.wait_for, lambda flash: len(flash.requests) > asked, 1.5)
 
 
+async def test_following_what_changed_does_not_bring_a_member_back(tmp_path, flash):
+    async with running(tmp_path, chosen(flash)) as till:
+        await look(till, memberId="mem_canary")
+        flash.state.seed("member", "t1", {**flash.state.tenant("t1").members["mem_canary"], "points": 8})
+        flash.fault("latency", ms=600, method="GET", path="/points$")
+        begun = len(flash.requests)
+        assert (await till.call("POST", "/v1/sync", scope="operator")).status == 200
+
+        def asks_again(flash):
+            return any(seen.request.path.endswith("/points") for seen in list(flash.requests)[begun:])
+
+        assert await asyncio.to_thread(flash.wait_for, asks_again, 20)
+        assert (await forget(till, memberId="mem_canary"))["snapshots"] == 1
+
+        async def is_over():
+            return (await till.call("GET", "/v1/sync")).json["state"] == "idle"
+
+        await until(is_over, 20)
+        assert (await till.call("GET", "/v1/sync")).json["members"] == 0
+    assert raw_values(tmp_path) == []
+
+
 async def test_forgetting_wants_a_key_and_an_operator(tmp_path, flash):
     async with running(tmp_path, chosen(flash)) as till:
         path = "/v1/members/forget"
