@@ -24,6 +24,7 @@ from agent.flash.reads import Reads
 from agent.health import Health
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation, redeemed_of
+from agent.outbox.redemptions import NOT_BURNED
 from agent.outbox.retry import operation_wait_s
 from agent.outbox.state import Status
 from agent.redeeming import Redeeming, subjects_of
@@ -196,7 +197,7 @@ class Unconfirmed:
             return await self._fail(case, operation, "Flash's list does not tell whether this coupon was burned.")
         if found is Standing.ACTIVE and not owed:
             detail = "Flash still lists the coupon as active: nothing was burned."
-            word = Outcome(Fate.DECLINED, Contact.ANSWERED, "not-burned", detail)
+            word = Outcome(Fate.DECLINED, Contact.ANSWERED, NOT_BURNED, detail)
             return await self._redeeming.conclude(case, operation, word, sent=False)
         if found is Standing.GONE and too_old:
             return await self._fail(case, operation, "The coupon is used; too long ago to ask Flash by whom.")

@@ -28,11 +28,13 @@ from agent.storage import Transaction
 
 UNCONFIRMED = "unconfirmed"
 HONORED_OFFLINE = "honored-offline"
+NOT_BURNED = "not-burned"
 _NOT_SENT = Verdict(code="not-sent", detail="Flash could not be asked in time; nothing was sent and nothing is burned.")
 _VOIDED = Verdict(code="voided", detail="The basket was voided.")
 _OTHER_OPEN = Verdict(
     code=UNCONFIRMED, detail="An earlier redemption of this coupon is not confirmed yet; nothing was sent for this one."
 )
+_NOT_REFUSED = frozenset({NOT_BURNED, _NOT_SENT.code})  # declined, and nothing is known against the coupon
 
 _ENTER = """
 INSERT OR IGNORE INTO redemption (seq, basket, phase)
@@ -66,6 +68,14 @@ CROSS JOIN redemption ON redemption.seq = other.seq
 WHERE mine.seq = ? AND other.seq <> mine.seq
   AND (redemption.honor = 1 OR redemption.credit IS NOT NULL OR redemption.phase <> 'settled')
 LIMIT 1
+"""
+# Others of this coupon that were sent and declined: by Flash, perhaps, and then it is not honored without Flash's word.
+_SENT_IN_VAIN = """
+SELECT other.seq
+FROM operation AS mine
+CROSS JOIN operation AS other INDEXED BY operation_key ON other.scope = mine.scope
+CROSS JOIN redemption ON redemption.seq = other.seq
+WHERE mine.seq = ? AND other.status = 'declined' AND redemption.first_asked_at IS NOT NULL
 """
 _EXPOSED = "SELECT count(*), COALESCE(sum(member IS ?2), 0) FROM redemption WHERE day IS NOT NULL AND day = ?1"
 _CLAIM = (
@@ -156,7 +166,15 @@ class Redemptions(RedemptionRows):
             in_all < exposure.max_per_day
             and of_member < exposure.max_per_member
             and not await transaction.fetch(_USED_HERE, [seq])
+            and not await self._was_refused(transaction, seq)
         )
+
+    async def _was_refused(self, transaction: Transaction, seq: int) -> bool:
+        """Whether Flash refused this coupon here before, whatever an older look at the member's list showed."""
+        for (other,) in await transaction.fetch(_SENT_IN_VAIN, [seq]):
+            if (await self._read(transaction, other)).verdict.code not in _NOT_REFUSED:
+                return True
+        return False
 
     async def forfeit(self, operation: Operation) -> Operation:
         """The register never got its yes: a burn becomes a credit, an offline honour is taken back."""

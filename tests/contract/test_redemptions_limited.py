@@ -104,6 +104,30 @@ async def test_online_flash_is_asked(till, flash):
     assert (await exposure(till))["total"]["count"] == 0
 
 
+async def test_what_flash_refused_is_not_honored_offline_by_an_older_look(till, flash):
+    flash.state._apply({"kind": "redeem", "tenant": "t1", "row": {"id": "C-5"}, "points": 0}, ledger=False)
+    assert told(await redeem(till)) == ("declined", False, "flash", None)  # another till burned it since the look-up
+    flash.stop()
+    assert told(await redeem(till, attempt=2)) == NOT_SENT
+    assert told(await redeem(till, "T-2")) == NOT_SENT
+    assert told(await redeem(till, "T-2", "C-6")) == OFFLINE
+
+
+async def test_what_was_not_burned_by_a_lost_request_may_be_honored_offline(tmp_path, flash):
+    async with running(tmp_path, limited(flash, max_per_member=5, max_snapshot_age_h=0.0000001)) as till:
+        await look_up(till)
+        flash.fault("hang", path="/redeem$")
+        answer = await redeem(till, wait=0.5)
+        assert told(answer) == ("pending", False, "unconfirmed", None)
+        flash.clear()
+        settled = await till.settled(answer.json["id"], 20)
+        assert (settled["status"], settled["error"]["code"]) == ("declined", "not-burned")
+    async with running(tmp_path, limited(flash)) as till:
+        await look_up(till)
+        flash.stop()
+        assert told(await redeem(till, "T-2")) == OFFLINE
+
+
 async def test_a_coupon_of_another_member_or_never_seen_is_not_honored_offline(till, flash):
     flash.stop()
     assert told(await redeem(till, customer={"externalId": "other"})) == NOT_SENT
