@@ -33,6 +33,8 @@ def measure(bench: Bench) -> None:
         _fill(large_directory, many)
         small = stack.enter_context(servers.agent(small_directory))
         large = stack.enter_context(servers.agent(large_directory))
+        for agent in (small, large):
+            drive.get_json(agent, "/v1/status")  # as above
 
         def load(agent: Server) -> Bursts:
             return {1: drive.post(bench, agent, Posting(1, plan.burst_1_s, warm_up_s=plan.warm_up_s))}
