@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
         member_handlers.find_member,
         {200: documents.MemberView},
         parameters=_MEMBER_KEYS,
-        problems=(404, 422, 503),
+        problems=(400, 404, 422, 503),
     ),
     Route(
         "/v1/members/forget",
@@ -135,7 +135,7 @@ ROUTES: tuple[Route, ...] = (
         member_handlers.get_member,
         {200: documents.MemberView},
         parameters=(Parameter("memberId", "path", "Flash's id."),),
-        problems=(404, 422, 503),
+        problems=(400, 404, 422, 503),
     ),
     Route(
         "/v1/operations",

@@ -22,7 +22,7 @@ LOOK_AGAIN_S = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--json`, `--count`, `--data-dir`."""
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
-    parser.add_argument("--count", type=_count, metavar="N", help="end after N events")
+    parser.add_argument("--count", type=options.count, metavar="N", help="end after N events")
     options.add_place(parser)
 
 
@@ -99,9 +99,3 @@ def _told(event: dict[str, Any]) -> str:
             return text.printable(" ".join(changes) or "nothing")
         case _:
             return text.printable(data.get("detail", ""))
-
-
-def _count(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or int(given) < 1:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a number from 1")
-    return int(given)

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
 from agent.cli import options, text
@@ -13,7 +12,7 @@ _HEADER = ("", "COUNT", "VALUE", "CONFIRMED", "OPEN", "LOST", "LOSS")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--date`, `--json`, `--data-dir`."""
-    parser.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the business date (default: today)")
+    parser.add_argument("--date", type=options.day, metavar="YYYY-MM-DD", help="the business date (default: today)")
     parser.add_argument("--json", action="store_true", help="print the answer of GET /v1/exposure")
     options.add_place(parser)
 
@@ -49,10 +48,3 @@ def _lines(sheet: dict[str, Any]) -> Iterator[str]:
     for each in sheet["redemptions"]:
         if each["lost"]:
             yield f"lost: {each['id']}"
-
-
-def _date(given: str) -> str:
-    try:
-        return date.fromisoformat(given).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a date such as 2026-03-14") from None

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import options, text
+from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from agent.cli.client import AgentClient
@@ -23,10 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "forget",
         help="erase what this till holds of a member",
         description="Erase what this till holds of a member. Operations that Flash has not confirmed are still sent, "
-        "and erased when they are settled. Flash is not told.",
+        "and erased when they are settled. Flash is not told. Give every key of the member that you know.",
     )
-    for action in (show, forget):
-        which = action.add_mutually_exclusive_group(required=True)
+    for which in (show.add_mutually_exclusive_group(required=True), forget):
         which.add_argument("--member-id", metavar="ID", help="Flash's id")
         which.add_argument("--external-id", metavar="ID", help="the store's own id of the member")
         which.add_argument("--email", metavar="ADDRESS")
@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     from agent import config
     from agent.cli.client import AgentClient
 
+    if arguments.action == "forget" and not _key(arguments):
+        raise ConfigError("Say whom to forget: --member-id, --external-id, --email; as many of them as you know.")
     client = AgentClient(config.data_dir(arguments.data_dir), "register" if arguments.action == "show" else "operator")
     return {"show": _show, "forget": _forget, "sync": _sync}[arguments.action](client, arguments)
 

@@ -3,7 +3,6 @@
 import argparse
 import re
 from collections.abc import Iterator
-from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +51,10 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", choices=[status.value for status in Status])
     parser.add_argument("--kind", choices=[kind.value for kind in Kind])
     parser.add_argument("--order", metavar="NUMBER", help="the order number as the register sent it; refunds of it too")
-    parser.add_argument("--date", type=_day, metavar="YYYY-MM-DD", help="the business date")
-    parser.add_argument("--limit", type=_count, default=DEFAULT_LIMIT, help=f"how many (default: {DEFAULT_LIMIT})")
+    parser.add_argument("--date", type=options.day, metavar="YYYY-MM-DD", help="the business date")
+    parser.add_argument(
+        "--limit", type=options.count, default=DEFAULT_LIMIT, help=f"how many (default: {DEFAULT_LIMIT})"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON array of the operations")
     options.add_place(parser)
 
@@ -179,18 +180,5 @@ def _close(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 def _operation_id(given: str) -> str:
     if not re.fullmatch(r"op_[0-9a-f]{32}", given):
-        raise argparse.ArgumentTypeError(f"{given!r} is not an operation's id (op_ and 26 characters)")
+        raise argparse.ArgumentTypeError(f"{given!r} is not an operation's id (op_ and 32 hex digits)")
     return given
-
-
-def _day(given: str) -> str:
-    try:
-        return date.fromisoformat(given).isoformat()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a date such as 2026-03-14") from None
-
-
-def _count(given: str) -> int:
-    if not given.isascii() or not given.isdigit() or int(given) < 1:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a number from 1")
-    return int(given)

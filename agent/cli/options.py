@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+from datetime import date
 from pathlib import Path
 
 from agent.errors import ConfigError
@@ -26,6 +27,23 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return number
+
+
+def day(text: str) -> str:
+    """A date as ISO 8601 has it."""
+    try:
+        if len(text) == len("2026-03-14"):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-03-14")
+
+
+def count(text: str) -> int:
+    """A number from 1."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
 
 
 def read_small_file(path: Path, what: str) -> str:

@@ -20,7 +20,7 @@ _STATUSES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--date`, `--json`, `--data-dir`."""
-    parser.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the business date (default: today)")
+    parser.add_argument("--date", type=options.day, metavar="YYYY-MM-DD", help="the business date (default: today)")
     parser.add_argument("--json", action="store_true", help="print the answer of GET /v1/summary")
     options.add_place(parser)
 
@@ -135,12 +135,3 @@ def _notes(summary: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _number(value: int | None) -> str:
     return text.NOTHING if value is None else f"{value:,}"
-
-
-def _date(given: str) -> str:
-    try:
-        if len(given) == 10:
-            return date.fromisoformat(given).isoformat()
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{given!r} is not a date, such as 2026-11-22")

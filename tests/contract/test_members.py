@@ -72,7 +72,16 @@ async def test_one_answer_holds_member_points_tier_and_coupons(till, flash):
 
 @pytest.mark.parametrize(
     "query",
-    ["", "memberId=a&email=b@example.com", "memberId=..", "memberId=.", "externalId=%00", "email=nobody", "memberId="],
+    [
+        "",
+        "memberId=a&email=b@example.com",
+        "memberId=..",
+        "memberId=.",
+        "externalId=%00",
+        "email=nobody",
+        "memberId=",
+        "email=a@b.c&email=b@b.c",
+    ],
 )
 async def test_a_query_that_names_nobody_or_several_is_refused(till, flash, query):
     before = len(flash.requests)
@@ -89,6 +98,15 @@ async def test_an_id_in_the_path_is_one_segment(till, flash, spelling):
         assert response.status == 422
     strange = await till.call("GET", "/v1/members/a%2Fb%3Fc")
     assert strange.json["code"] == "member-not-found"
+
+
+@pytest.mark.parametrize("address", ["?externalId=%FF", "?memberId=%ED%A0%80", "/m%FE"])
+async def test_scanned_bytes_that_are_no_text_are_asked_of_nobody(till, flash, address):
+    before = len(flash.requests)
+    url = URL(f"{till.base_url}/v1/members{address}", encoded=True)
+    async with till.session.get(url, headers=till.headers()) as response:
+        assert (response.status, (await response.json(content_type=None))["code"]) == (400, "invalid-utf8")
+    assert len(flash.requests) == before
 
 
 async def test_an_unknown_member_is_404_only_when_flash_said_so(till, flash):

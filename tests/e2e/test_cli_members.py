@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.support.agents import AgentProcess
-from tests.support.commands import flash_agent, of
+from tests.support.commands import flash_agent, of, sell
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,16 @@ def test_a_member_is_shown_followed_and_forgotten(agent: AgentProcess) -> None:
 
 def test_one_key_is_wanted() -> None:
     assert flash_agent("members", "show").returncode == 2
-    assert flash_agent("members", "forget", "--email", "a@b.c", "--member-id", "x").returncode == 2
+    assert flash_agent("members", "show", "--email", "a@b.c", "--member-id", "x").returncode == 2
+    refused = flash_agent("members", "forget")
+    assert (refused.returncode, "Say whom to forget" in refused.stderr) == (2, True)
+
+
+def test_forgetting_takes_every_key_that_is_known(agent: AgentProcess) -> None:
+    for order, customer in (("o-1", {"externalId": "C-77"}), ("o-2", {"email": "seven@example.com"})):
+        assert sell(agent, order, 3, wait=20, customer=customer)["status"] == "succeeded"
+    gone = of(agent, "members", "forget", "--external-id", "C-77", "--email", "seven@example.com")
+    assert (gone.returncode, gone.stdout) == (0, "Erased: snapshots 0, operations 2.\n")
 
 
 def test_it_loads_no_http_library(agent: AgentProcess) -> None:
