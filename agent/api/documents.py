@@ -17,6 +17,7 @@ _SHOWN = frozenset({
     "externalOrderId", "refundId", "totalAmount", "amount", "currency", "storeId", "businessDate", "transactionId",
     "occurredAt", "reason", "orderRef", "ifKnown", "marketingConsent", "couponId", "attempt",
 })  # fmt: skip
+_NAMES_NOBODY = frozenset({"id", "points", "createdAt", "updatedAt"})  # of a member
 
 
 class Answered(BaseModel):
@@ -337,12 +338,20 @@ class ProblemView(Answered):
 
 
 def operation_event(operation: Operation, wording: Wording) -> dict[str, Any]:
-    """As operation_json, for whoever listens.
+    """As operation_listed, for whoever listens.
 
     `honor` is given in the answer to a POST alone, and so is what a redemption's receipt says of it.
     """
-    document = operation_json(operation, wording)
+    document = operation_listed(operation, wording)
     return document if document.pop("honor", None) is None else {**document, "receipt": []}
+
+
+def operation_listed(operation: Operation, wording: Wording) -> dict[str, Any]:
+    """As operation_json, where many are shown: Flash's answer to an enrollment tells name, e-mail and telephone."""
+    document = operation_json(operation, wording)
+    if operation.kind is Kind.ENROLLMENT:
+        document["result"] = {name: value for name, value in document["result"].items() if name in _NAMES_NOBODY}
+    return document
 
 
 def operation_json(

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent import jsons
 from agent.api import prefer
 from agent.api.answers import Answer
-from agent.api.documents import operation_json
+from agent.api.documents import operation_json, operation_listed
 from agent.api.guard import Caller, Scope
 from agent.api.streaming import EventStream, keep_small
 from agent.common_sale import CommonSale
@@ -164,7 +164,10 @@ async def get_operation(call: Call) -> web.Response:
 
 
 async def list_operations(call: Call) -> web.Response:
-    """A page of operations, newest first."""
+    """A page of operations, newest first.
+
+    An enrollment's `result` shows here what names nobody; ask for the one operation to see the member.
+    """
     query = call.request.query
     wanted = Filter(
         status=_one_of(query.get("status"), "status", [status.value for status in Status]),
@@ -178,7 +181,7 @@ async def list_operations(call: Call) -> web.Response:
     )
     headers: dict[str, str] = {}
     wording = wording_for(call, headers)
-    shown = [operation_json(operation, wording) for operation in operations]
+    shown = [operation_listed(operation, wording) for operation in operations]
     page = {"operations": shown, "nextCursor": None if before is None else _spell_cursor(before)}
     return answer(page, headers=headers)
 

@@ -18,6 +18,7 @@ from agent.outbox.store import Store
 from agent.storage import Database, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
 from tests.support.agents import exchange, read_answer, running, settings, strict_flash, until
+from tests.support.listening import listening
 
 
 def enrollment(number: int) -> Draft:
@@ -204,3 +205,23 @@ async def test_a_body_that_does_not_come_is_given_up_and_nothing_is_stored(tmp_p
         assert (answer.status, answer.json["code"], answer.json["stored"]) == (408, "body-timeout", False)
         writer.transport.abort()
         assert (await register.call("GET", "/v1/operations")).json["operations"] == []
+
+
+async def test_a_list_and_a_listener_are_told_of_an_enrollment_but_not_who_joined(tmp_path):
+    """Flash echoes the member in its answer; that is for whoever asks for this one enrollment."""
+    person = {"email": "canary@leak.example", "fullName": "Canary Bird", "phone": "+15550199", "externalId": "CANARY-7"}
+    with strict_flash() as flash:
+        async with running(tmp_path, settings(flash.base_url)) as register:
+            token = register.headers()["Authorization"].removeprefix("Bearer ")
+            async with listening(register.agent.port, token) as stream:
+                made = (await register.call("POST", "/v1/enrollments", person, Prefer="wait=5")).json
+                heard = await stream.until(
+                    lambda heard: any(
+                        each.event == "operation" and each.data["status"] == "succeeded" for each in heard
+                    )
+                )
+            page = (await register.call("GET", "/v1/operations?kind=enrollment")).json
+            assert page["operations"][0]["result"]["id"] == heard[-1].data["result"]["id"] == made["result"]["id"]
+            told = str([page, [each.data for each in heard]]).casefold()
+            assert not [value for value in person.values() if value.casefold() in told]
+            assert (await register.operation(made["id"]))["result"]["fullName"] == "Canary Bird"
