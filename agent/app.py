@@ -112,7 +112,9 @@ class Agent:
             settings, database, sealer, store, flash, gate=gate, clock=clock, busy=lambda: relay.cashiers_are_about
         )
         sightings = known_members.sightings
-        redeeming, unconfirmed = self._counter(store, relay, line, flash, sightings)
+        redeeming, unconfirmed = self._counter(
+            relay, store=store, line=line, flash=flash, sightings=sightings, gate=gate
+        )
         service = Service(
             settings=settings,
             clock=clock,
@@ -174,7 +176,7 @@ class Agent:
         return guard
 
     def _counter(
-        self, store: Store, relay: Relay, line: Line, flash: FlashClient, sightings: Sightings
+        self, relay: Relay, *, store: Store, line: Line, flash: FlashClient, sightings: Sightings, gate: Gate
     ) -> tuple[Redeeming, Unconfirmed]:
         """Redemptions: those that registers wait for, and what their waits' ends left open."""
         settings, clock = self._settings, self._clock
@@ -194,6 +196,7 @@ class Agent:
             clock=clock,
             health=self._health,
             sightings=sightings,
+            gate=gate,
             key_age_h=settings.coupons.key_age_h,
         )
         redeeming.left_open = unconfirmed.wake

@@ -22,6 +22,7 @@ from agent.flash import readings
 from agent.flash.client import FlashClient
 from agent.flash.reads import Reads
 from agent.health import Health
+from agent.members.gate import Gate
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation, redeemed_of
 from agent.outbox.redemptions import NOT_BURNED
@@ -30,7 +31,7 @@ from agent.outbox.state import Status
 from agent.redeeming import Redeeming, subjects_of
 
 _CLOCK_STEP_MS = 5 * 60_000  # a clock may have been set back so far between two starts without meaning anything
-_LATER = {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED}
+_LATER = {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED, Contact.KEY_REFUSED}
 _STORE_PAUSE_S = 1.0
 _FORGOTTEN_S = 60.0
 
@@ -47,6 +48,7 @@ class Unconfirmed:
         clock: Clock,
         health: Health,
         sightings: Sightings,
+        gate: Gate,
         key_age_h: float,
     ) -> None:
         self._redeeming = redeeming
@@ -57,6 +59,7 @@ class Unconfirmed:
         self._clock = clock
         self._health = health
         self._sightings = sightings
+        self._gate = gate
         self._key_age_ms = key_age_h * 3_600_000
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -157,7 +160,8 @@ class Unconfirmed:
             self._under_way_until.pop(operation.seq, None)
             return None
         tries = self._tries[operation.seq] = self._tries.get(operation.seq, 0) + 1
-        pause_s = operation_wait_s(tries, None)
+        reads = redeemed_of(operation).phase != "owed"
+        pause_s = operation_wait_s(tries, self._gate.closed_for_s if reads else None)
         self._not_before[operation.seq] = self._clock.monotonic() + pause_s
         return pause_s
 
@@ -187,10 +191,12 @@ class Unconfirmed:
         too_old = operation.maybe_sent > 0 and self._key_is_too_old(operation)
         if owed and not too_old:
             return await self._post(case, operation)
+        if self._gate.is_closed:
+            return operation
         found = await self._read(operation)
         if isinstance(found, Outcome):
+            self._gate.learn([found])
             if found.contact in _LATER:
-                self._line.report("", found)
                 return operation
             return await self._fail(case, operation, f"The member's coupons cannot be read: {found.detail}")
         if found is Standing.UNCLEAR:

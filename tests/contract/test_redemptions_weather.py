@@ -22,6 +22,7 @@ from agent.storage import Database, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
 from tests.support.agents import running, settings, strict_flash, until
 from tests.support.redeeming import COUPON, MEMBER, burns, coupon, posts, redeem, redeem_and_hang_up, told, void
+from tests.support.strict_flash import READ_KEY
 
 
 @pytest.fixture
@@ -109,6 +110,33 @@ async def test_coupons_that_cannot_be_read_call_a_person(till, flash, fault, opt
     flash.start()
     assert (await till.settled(operation_id))["status"] == "failed"
     assert (await till.sell(wait=5)).json["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("options", [{"status": 401}, {"status": 429, "retry_after": 30}])
+async def test_a_read_key_of_its_own_that_is_refused_holds_the_read_and_no_sale(tmp_path, flash, options):
+    keyed = settings(flash.base_url, flash={"attempt_timeout_s": 0.5, "read_key": READ_KEY})
+    async with running(tmp_path, keyed) as till:
+        operation_id = await leave_unknown(till, flash)
+        flash.fault("status", method="GET", path="/members", **options)
+        asked = len(flash.requests)
+        flash.start()
+
+        def refused(flash):
+            return any("/members" in seen.request.target for seen in list(flash.requests)[asked:])
+
+        assert await asyncio.to_thread(flash.wait_for, refused, 20)
+        assert (await till.sell(wait=10)).json["status"] == "succeeded"
+        assert (await till.operation(operation_id))["status"] == "pending"
+
+
+async def test_a_key_for_both_that_is_refused_needs_nobody_once_it_is_taken_again(tmp_path, flash):
+    keyed = settings(flash.base_url, flash={"attempt_timeout_s": 0.5}, relay={"hold_probe_s": 1.0})
+    async with running(tmp_path, keyed) as till:
+        operation_id = await leave_unknown(till, flash)
+        flash.fault("status", status=401, path="/members", times=1)
+        flash.start()
+        settled = await till.settled(operation_id, 30)
+        assert (settled["status"], settled["credit"]) == ("succeeded", "open")
 
 
 @pytest.mark.parametrize("fault", ["truncated-json", "hang", "torn-answer", "captive-portal", "empty-200"])
