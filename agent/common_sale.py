@@ -12,17 +12,16 @@ from typing import Any
 import msgspec
 
 from agent import jsons
-from agent.model import (
-    WithAmount,
+from agent.fields import (
     check_currency,
     check_email,
     check_id,
     check_metadata,
-    member_subjects,
     read_amount,
     read_date,
     read_moment,
 )
+from agent.model import WithAmount, member_subjects
 
 
 class CommonCustomer(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

@@ -18,8 +18,9 @@ from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
 from agent.errors import Fault, InvalidError
+from agent.fields import MAX_ID_CHARS, plain
 from agent.flash import wire
-from agent.model import MAX_ID_CHARS, Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of, plain
+from agent.model import Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, coupon_scope, order_scope
 from agent.outbox.store import Store
 from agent.storage import Sealer

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.delivery import Kind
-from agent.model import minor_units
+from agent.fields import minor_units
 from agent.outbox.day import DayRedemption
 from agent.outbox.operation import Operation
 from agent.outbox.rows import DAMAGED

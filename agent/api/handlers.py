@@ -29,8 +29,9 @@ from agent.errors import (
     StorageUnavailableError,
 )
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
+from agent.fields import Date
 from agent.intake import Request
-from agent.model import Date, Discard, Document, DrillOrder, faults_of
+from agent.model import Discard, Document, DrillOrder, faults_of
 from agent.outbox.operation import Accepted, Operation
 from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status

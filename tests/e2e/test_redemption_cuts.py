@@ -173,8 +173,8 @@ async def test_killed_around_the_answer_one_basket_gets_the_discount(tmp_path, f
 
 async def test_a_post_that_is_still_on_its_way_is_waited_for_before_the_list_is_believed(tmp_path, flash) -> None:
     """Killed while Flash works: for as long as an attempt may take, an active coupon says nothing."""
-    async with counter(tmp_path, flash, "decline", attempt_timeout_s=4.0) as register:
-        flash.fault("latency", ms=2500, path="/redeem$", times=1)
+    async with counter(tmp_path, flash, "decline", attempt_timeout_s=6.0) as register:
+        flash.fault("latency", ms=4500, path="/redeem$", times=1)
         asking = asyncio.create_task(register.redeem("T-1"))
         await kill_while(register, flash, asking, posts)
         assert burns(flash) == 0

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent import jsons
-from agent.model import Customer, Discard, Enrollment, Refund, Sale, faults_of, minor_units, plain
+from agent.fields import minor_units, plain
+from agent.model import Customer, Discard, Enrollment, Refund, Sale, faults_of
 
 LEFT_OUT = object()
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from agent import jsons
 from agent.errors import Fault
-from agent.model import Customer, Discard, Document, DrillOrder, Enrollment, OrderRef, Refund, Sale, faults_of, plain
+from agent.fields import plain
+from agent.model import Customer, Discard, Document, DrillOrder, Enrollment, OrderRef, Refund, Sale, faults_of
 
 MODELS = [Sale, Refund, Enrollment, Discard, Customer, OrderRef]
 CONTEXT = {"currency": "USD"}
