@@ -19,6 +19,8 @@ _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, 
 MEMBERS_PATH = "/members"  # documented; GET /members/{id} and the shapes below are assumed
 CHANGES_PAGE = 200
 MAX_BALANCE = 10**15
+MAX_VALUE = 10**12
+_VALUE_DECIMALS = 6
 _COUPON_ACTIVE = frozenset({"active"})
 
 
@@ -89,10 +91,16 @@ def coupon_expires_at_ms(coupon: Mapping[str, Any]) -> int | None:
 
 
 def coupon_value(coupon: Mapping[str, Any]) -> Decimal | None:
-    """The money off of a coupon whose `terms` are `{"type": "amount", "value": 5}`; None for any other."""
+    """The money off of a coupon whose `terms` are `{"type": "amount", "value": 5}`; None for any other.
+
+    What is no sum of money (negative, beyond MAX_VALUE, with more than six decimals) is as good as not said.
+    """
     terms = coupon.get("terms")
     value = terms.get("value") if isinstance(terms, dict) and terms.get("type") == "amount" else None
-    return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value < MAX_VALUE:
+        return None
+    money = Decimal(value)
+    return money if money == round(money, _VALUE_DECIMALS) else None
 
 
 def next_cursor(page: Mapping[str, Any]) -> str | None:

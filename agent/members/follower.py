@@ -23,6 +23,7 @@ from agent.outbox.state import Status
 from agent.outbox.store import Store
 
 _AT_ONCE = 200
+_TOLD_BY_FLASH = {Status.SUCCEEDED, Status.DECLINED}
 MAX_QUEUED = 20_000  # beyond it balances are let go: the next look-up asks
 
 
@@ -59,7 +60,7 @@ class Follower:
         for change in changes:
             if change.kind is Kind.ENROLLMENT and change.operation is not None:
                 self._enrolled.append(change)
-            elif change.status is Status.SUCCEEDED and self._snapshots.count and _concerns_members(change):
+            elif change.status in _TOLD_BY_FLASH and self._snapshots.count and _concerns_members(change):
                 self._earned.append(change)
         del self._earned[:-MAX_QUEUED]
         if (self._enrolled or self._earned) and (self._task is None or self._task.done()):
@@ -97,7 +98,7 @@ class Follower:
             await self._snapshots.save(news)
 
     async def _used(self, change: Change) -> None:
-        """A coupon was burned: a snapshot that shows it active is fresh no longer."""
+        """A coupon was burned, or refused: a snapshot that shows it active is fresh no longer."""
         content = change.operation.content if change.operation else None
         if change.kind is Kind.REDEMPTION and content is not None:
             await self._snapshots.outdate(self._vault.coupon_hash(content.request["couponId"]))

@@ -50,3 +50,16 @@ async def test_a_burned_coupon_is_not_shown_from_a_fresh_snapshot(tmp_path, flas
         assert (await redeem(till, "CPN-1", externalId=ADA))["honor"] is True
         (coupon,) = (await till.call("GET", path)).json["coupons"]
         assert coupon["status"] == "redeemed"
+
+
+async def test_a_refused_coupon_is_not_shown_from_a_fresh_snapshot(tmp_path, flash):
+    async with running(tmp_path, settings(flash.base_url, members={"lookup_budget_ms": 3000})) as till:
+        path = f"/v1/members?externalId={ADA}"
+        (coupon,) = (await till.call("GET", path)).json["coupons"]
+        assert coupon["status"] == "active"
+        used = {"kind": "redeem", "tenant": "t1", "row": {"id": "CPN-1"}, "points": 0}
+        flash.state._apply(used, ledger=False)  # at another till
+        flash.set(strict_redeem=False)
+        assert (await redeem(till, "CPN-1", externalId=ADA))["status"] == "declined"
+        (coupon,) = (await till.call("GET", path)).json["coupons"]
+        assert coupon["status"] == "redeemed"

@@ -49,3 +49,5 @@ def test_an_expiry_that_cannot_be_read_is_long_ago():
 def test_the_value_of_a_coupon_is_its_amount_off():
     assert readings.coupon_value({"terms": {"type": "amount", "value": Decimal("5.50")}}) == Decimal("5.50")
     assert readings.coupon_value({"terms": {"type": "percent", "value": 10}}) is None
+    for strange in (-1, 10**12, Decimal("1E+999999"), Decimal("1E-999999"), Decimal("1.0000001"), True, "5"):
+        assert readings.coupon_value({"terms": {"type": "amount", "value": strange}}) is None
