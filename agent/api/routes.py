@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from agent.api import day_documents, documents, handlers, member_handlers, redemptions
+from agent.api import day_documents, documents, handlers, member_documents, member_handlers, redemptions
 from agent.api.guard import Scope
 from agent.api.handlers import Call
 from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, MemberKeys, Redemption, Refund, Sale
@@ -115,7 +115,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         Scope.REGISTER,
         member_handlers.find_member,
-        {200: documents.MemberView},
+        {200: member_documents.MemberView},
         parameters=_MEMBER_KEYS,
         problems=(400, 404, 422, 503),
     ),
@@ -124,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         Scope.OPERATOR,
         member_handlers.forget_member,
-        {200: documents.ForgottenView},
+        {200: member_documents.ForgottenView},
         MemberKeys,
         problems=(400, 408, 413, 415, 422, 503, 507),
     ),
@@ -133,7 +133,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         Scope.REGISTER,
         member_handlers.get_member,
-        {200: documents.MemberView},
+        {200: member_documents.MemberView},
         parameters=(Parameter("memberId", "path", "Flash's id."),),
         problems=(400, 404, 422, 503),
     ),
@@ -215,6 +215,15 @@ ROUTES: tuple[Route, ...] = (
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD."),),
         problems=(410, 422, 503),
     ),
-    Route("/v1/sync", "GET", Scope.REGISTER, member_handlers.get_sync, {200: documents.SyncView}, problems=(503,)),
-    Route("/v1/sync", "POST", Scope.OPERATOR, member_handlers.start_sync, {200: documents.SyncView}, problems=(503,)),
+    Route(
+        "/v1/sync", "GET", Scope.REGISTER, member_handlers.get_sync, {200: member_documents.SyncView}, problems=(503,)
+    ),
+    Route(
+        "/v1/sync",
+        "POST",
+        Scope.OPERATOR,
+        member_handlers.start_sync,
+        {200: member_documents.SyncView},
+        problems=(503,),
+    ),
 )
