@@ -35,7 +35,8 @@ _ANEW = {
 # What stands beside the operations.
 _MARKS = "seq, basket, phase, honor, basis, credit, first_asked_at, last_asked_at"
 _LEDGER = "day, till, member, value, lost"
-_BESIDE = {"redemption": f"{_MARKS}, {_LEDGER}".split(", "), "voided_basket": ["basket", "voided_at"]}
+_REDEMPTION = f"{_MARKS}, {_LEDGER}".split(", ")
+_VOIDED = ["basket", "voided_at"]
 
 
 async def salvage(database: Database, damaged: Path) -> int | None:
@@ -54,9 +55,9 @@ async def salvage(database: Database, damaged: Path) -> int | None:
                 if row[0] == EPOCH_FACT:
                     continue  # the log of changes is not taken over, so whoever read it must not go on as if it were
                 await transaction.fetch("INSERT OR IGNORE INTO fact (name, value) VALUES (?, ?)", row)
-            for table, columns in _BESIDE.items():
-                for row in await asyncio.to_thread(source.rows, table, columns):
-                    await transaction.fetch(_insert_beside(table, columns), row)
+            for row in await asyncio.to_thread(source.rows, "voided_basket", _VOIDED):
+                await transaction.fetch(_insert_beside("voided_basket", _VOIDED), row)
+            await _redemptions(transaction, source)
             await transaction.fetch("DELETE FROM redemption WHERE seq NOT IN (SELECT seq FROM operation)")
             for seq in await asyncio.to_thread(source.rows, "forgotten", ["seq"]):
                 await transaction.fetch(_STILL_FORGOTTEN, seq)
@@ -75,6 +76,15 @@ async def _operations(transaction: Transaction, source: DamagedDatabase, columns
     while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
         taken += await _insert(transaction, columns, chunk)
     return taken
+
+
+async def _redemptions(transaction: Transaction, source: DamagedDatabase) -> None:
+    """What redemptions are beyond their operations: a credit that is lost is a coupon burned for nothing."""
+    highest = await asyncio.to_thread(source.highest, "redemption", "seq")
+    rows: Iterator[Sequence[Any]] = source.numbered_rows("redemption", "seq", _REDEMPTION, highest)
+    while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
+        for row in chunk:
+            await transaction.fetch(_insert_beside("redemption", _REDEMPTION), row)
 
 
 async def _insert(transaction: Transaction, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:

@@ -204,3 +204,45 @@ async def test_a_full_disk_is_said_loses_nothing_and_is_recovered_from(tmp_path,
     async with running(data_dir) as register:
         assert set((await everything(register)).values()) == sold
         assert "database-quarantined" not in await register.conditions()
+
+
+def insert_credits(path, count):
+    """Redemptions that were burned and not honored, as the tables hold them."""
+    connection = sqlite3.connect(path)
+    with contextlib.closing(connection), connection:
+        for number in range(1, count + 1):
+            connection.execute(
+                "INSERT INTO operation"
+                " (seq, id, kind, status, scope, item, fingerprint, subjects, accepted_at, settled_at, key_id)"
+                " VALUES (?, ?, 'redemption', 'succeeded', ?, ?, x'', '[]', 1, 1, 1)",
+                [number, f"op_{number:032x}", number.to_bytes(16, "big"), bytes(16)],
+            )
+            connection.execute(
+                "INSERT INTO redemption (seq, basket, phase, basis, credit) VALUES (?, ?, 'settled', 'flash', 'open')",
+                [number, number.to_bytes(16, "big")],
+            )
+
+
+def first_leaf(path, table):
+    """The first leaf page of a table loses its meaning."""
+    connection = sqlite3.connect(path)
+    with contextlib.closing(connection):
+        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [table]).fetchall()
+    page = (root - 1) * PAGE
+    raw = path.read_bytes()
+    assert (
+        raw[page] == 0x05
+    )  # the root of a table with several pages: where its first cell is, and there its left child
+    cell = page + int.from_bytes(raw[page + 12 : page + 14], "big")
+    leaf = int.from_bytes(raw[cell : cell + 4], "big")
+    overwrite(path, (leaf - 1) * PAGE, b"\xff" * 64)
+
+
+async def test_credits_behind_the_damage_are_taken_over(tmp_path):
+    async with running(tmp_path):
+        pass
+    insert_credits(tmp_path / "agent.db", 600)
+    first_leaf(tmp_path / "agent.db", "redemption")
+    async with running(tmp_path) as register:
+        assert "database-quarantined" in await register.conditions()
+        assert (await register.status())["redemptions"]["creditsOpen"] > 300
