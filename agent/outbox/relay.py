@@ -14,20 +14,20 @@ Started and stopped by the composition root; fails by logging and putting back, 
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent import logs
-from agent.clock import Clock, to_ms
+from agent.clock import Clock
 from agent.delivery import BATCH_REFUSED, BATCHABLE, Contact, Fate, Kind, Outcome, Sender
 from agent.errors import Refusal
 from agent.outbox.line import Line
-from agent.outbox.operation import Operation, Settlement
+from agent.outbox.operation import Operation
 from agent.outbox.patience import Patience
-from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, operation_wait_s
+from agent.outbox.retry import OPERATION_CEILING_S
 from agent.outbox.rows import DAMAGED
+from agent.outbox.settling import Settling
 from agent.outbox.state import PREDECESSORS, Status
 from agent.outbox.store import Store
 from agent.outbox.waiting import Waiters
@@ -43,7 +43,6 @@ NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
 FIND_LINE_LOOK_S = 0.02
-REMEMBERED_SETTLEMENTS = 4096  # more than can be settled between an answer's reading and its waiting
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
 _SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT)
@@ -91,16 +90,15 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters = Waiters(line, clock)
         self._patience = Patience(store, line, clock)
+        self._settling = Settling(store, clock, order_wait_h=options.order_wait_h)
         self._maybe_ready = set(BACKLOG_KINDS)
         self._due_ms = 0.0
         self._in_flight = 0
         self._backlog_in_flight = 0
-        self._settled_lately: dict[int, None] = {}
         self._probing = False
         self._probe_with_operation = False
         self._backlog_sent_at = float("-inf")
         self._no_batches_until: dict[Kind, float] = {}
-        self.attempts: Counter[tuple[Kind, Fate]] = Counter()
 
     async def start(self) -> None:
         """Take up what a former run left, then begin."""
@@ -120,6 +118,11 @@ class Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def attempts(self) -> Mapping[tuple[Kind, Fate], int]:
+        """How many there were since the start, by kind and fate."""
+        return self._settling.attempts
 
     @property
     def cashiers_are_about(self) -> bool:
@@ -144,7 +147,7 @@ class Relay:
 
     async def _is_in_vain(self, operation: Operation) -> bool:
         """Whether it was settled before anybody waited, or waits behind a failure."""
-        if operation.seq in self._settled_lately:
+        if self._settling.was_settled(operation.seq):
             return (await self._store.get(operation.id)).status is not Status.PENDING
         return operation.blocked and await self._store.is_stuck(operation.seq)
 
@@ -190,7 +193,7 @@ class Relay:
         if outcome not in _SAYS_NOTHING_OF_THE_LINE:
             self._line.report(operation.kind, outcome, source=operation.id)
         await self._patience.note(outcome)
-        self.attempts[operation.kind, outcome.fate] += 1
+        self._settling.count(operation.kind, outcome.fate)
         return outcome
 
     @property
@@ -414,54 +417,16 @@ class Relay:
             await self._settle(operations, answer)
 
     async def _settle(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
-        now_ms, steady_ms = to_ms(self._clock.now()), self._clock.steady_ms()
-        settlements = [
-            decide(operation, outcome, now_ms, self._options.order_wait_h, steady_ms)
-            for operation, outcome in zip(operations, outcomes, strict=True)
-        ]
-        await self._write(settlements)
+        settlements = await self._settling.settle(operations, outcomes)
         for settlement, outcome in zip(settlements, outcomes, strict=True):
-            self._note(settlement, outcome)
+            if settlement.next_attempt_at is not None:
+                self._due_ms = min(self._due_ms, settlement.next_attempt_at)
             self._waiters.tell(settlement.operation, settlement.status, outcome)
         if any(settlement.status is Status.FAILED for settlement in settlements):
             await self._release_stuck()
         kind = operations[0].kind
         for follower in (kind, *FOLLOWERS[kind]):
             self.wake(follower)
-
-    async def _write(self, settlements: Sequence[Settlement]) -> None:
-        """Write outcomes; while the store is unavailable they are kept in hand."""
-        attempt = 0
-        while True:
-            try:
-                await self._store.settle(settlements)
-            except Refusal as error:
-                attempt += 1
-                self._log.warning("outcome waits for the store", code=error.code, count=len(settlements))
-                await self._clock.sleep(min(LINE_CEILING_S, operation_wait_s(attempt, None)))
-            except Exception:  # noqa: BLE001 - one outcome that cannot be written harms itself alone
-                self._log.exception("outcome cannot be written", count=len(settlements))
-                if len(settlements) == 1:
-                    await self._store.put_back(settlements[0].operation, OPERATION_CEILING_S)
-                    return
-                for settlement in settlements:
-                    await self._write([settlement])
-                return
-            else:
-                return
-
-    def _note(self, settlement: Settlement, outcome: Outcome) -> None:
-        operation = settlement.operation
-        self.attempts[operation.kind, outcome.fate] += 1
-        if settlement.next_attempt_at is not None:
-            self._due_ms = min(self._due_ms, settlement.next_attempt_at)
-        if settlement.status is not Status.PENDING:
-            self._settled_lately[operation.seq] = None
-            if len(self._settled_lately) > REMEMBERED_SETTLEMENTS:
-                del self._settled_lately[next(iter(self._settled_lately))]
-        if settlement.status is Status.FAILED:
-            code, status = settlement.verdict.code, outcome.http_status
-            self._log.error("failed", operation=operation.id, kind=operation.kind.value, code=code, http_status=status)
 
     async def _release_stuck(self) -> None:
         for waiter in self._waiters:
