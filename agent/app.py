@@ -205,7 +205,7 @@ class Agent:
     async def _open_storage(self) -> tuple[Database, Sealer]:
         database = Database(self._data_dir.database, self._data_dir.quarantine, self._health)
         self._stack.push_async_callback(database.close)
-        await database.open()
+        await database.open(was_used=self._data_dir.data_key.exists())
         await migrate(database, "outbox", outbox.MIGRATIONS)
         await migrate(database, "members", members.MIGRATIONS)
         await self._take_over_damaged(database)

@@ -145,7 +145,7 @@ _DECLARED = (
     Condition(
         "database-quarantined",
         Severity.CRITICAL,
-        "The database was damaged; it was set aside and what could be read was taken over.",
+        "The database was damaged or gone; what is left was set aside, and what could be read was taken over.",
         "Send the quarantine folder to support; delete it when the case is closed.",
     ),
     Condition(

@@ -31,6 +31,7 @@ IntegrityError = sqlite3.IntegrityError
 _BUSY_TIMEOUT_S = 2.0
 _RETRY_AFTER_S = 5
 _NEARLY_FULL_BYTES = 1024 * 1024
+_PAGE_BYTES = 4096
 _WAL_SIZE_LIMIT_BYTES = 8 * 1024 * 1024
 _PRAGMAS = (
     ("locking_mode=EXCLUSIVE", "exclusive"),  # before journal_mode: then there is no -shm file to go wrong
@@ -86,13 +87,20 @@ class Database:
         self._lock = asyncio.Lock()
         self._waiting = 0  # for the lock
         self._closed = False
+        self._log = path.with_name(path.name + "-wal")
         self._identity = (0, 0)
+        self._log_identity: tuple[int, int] | None = None  # there from the first write on
         self._gone = False
         self.wrote: Callable[[int], None] = lambda _rows: None
         self.on_reopen: Callable[[Transaction], Awaitable[None]] | None = None
 
-    async def open(self) -> None:
-        """Open, checking the file first; a damaged one is set aside, never reset in silence."""
+    async def open(self, *, was_used: bool = False) -> None:
+        """Open, checking the file first; a damaged one is set aside, never reset in silence.
+
+        `was_used`: there has been a database here, so that one that is gone or empty is damage too.
+        """
+        if was_used and not _size(self.path):
+            self._begin_without_file()
         try:
             self._connection = await self._connect()
             damage = await self._damage()
@@ -105,6 +113,14 @@ class Database:
             await self._disconnect()
             self._set_aside()
             self._connection = await self._connect()
+
+    def _begin_without_file(self) -> None:
+        """Let its log be read, which may hold everything: SQLite deletes that of an empty database."""
+        if self.wal_bytes() > 0:
+            self.path.write_bytes(bytes(_PAGE_BYTES))
+        else:
+            self.path.touch()
+            self._set_aside()
 
     async def close(self) -> None:
         """Finish what is running and close; SQLite checkpoints on the way out."""
@@ -202,15 +218,21 @@ class Database:
         self._written(1, stored=False)
 
     def _file_is_there(self) -> bool:
-        """What goes into a file that was deleted under us is gone at the next start: never say yes to it."""
+        """What goes into files that were deleted under us is gone at the next start: never say yes to it.
+
+        So is what goes into the log of a file that was emptied.
+        """
         try:
-            found = self.path.stat()
+            found, log = self.path.stat(), self._log.stat()
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._identity
+        identity = (log.st_dev, log.st_ino)
+        self._log_identity = self._log_identity or identity
+        whole = found.st_size > 0 and self._log_identity == identity
+        return whole and (found.st_dev, found.st_ino) == self._identity
 
     def _file_is_gone(self) -> StorageUnavailableError:
-        detail = f"The database file {self.path} was deleted or replaced while the agent ran."
+        detail = f"The database file {self.path} or its log was deleted, emptied or replaced while the agent ran."
         self._gone = True
         self._health.set("storage-unavailable", active=True, detail=detail)
         return StorageUnavailableError("The database file is gone.", stored=True, retry_after_s=_RETRY_AFTER_S)
@@ -241,10 +263,7 @@ class Database:
 
     def wal_bytes(self) -> int:
         """The size of the write-ahead log on disk."""
-        try:
-            return self.path.with_name(self.path.name + "-wal").stat().st_size
-        except OSError:
-            return 0
+        return _size(self._log)
 
     def free_bytes(self) -> int:
         """Free space on the database's disk."""
@@ -265,7 +284,7 @@ class Database:
                 await connection.close()
             raise
         found = self.path.stat()
-        self._identity = (found.st_dev, found.st_ino)
+        self._identity, self._log_identity = (found.st_dev, found.st_ino), None
         return connection
 
     async def _disconnect(self) -> None:
@@ -328,6 +347,13 @@ class Database:
         if _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             return f"The database {self.path} is locked by another program. End that program and start again."
         return f"The database {self.path} cannot be opened: {error}. Check the disk and the directory's permissions."
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _code(error: sqlite3.Error) -> int:

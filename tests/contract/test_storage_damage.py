@@ -131,6 +131,60 @@ async def test_a_lost_log_after_a_kill_costs_only_what_was_in_it(tmp_path, loss)
         assert (await register.sell("new")).status == 202
 
 
+@pytest.mark.parametrize("loss", ["deleted", "emptied"])
+async def test_a_database_that_is_gone_at_the_start_is_said(tmp_path, loss):
+    await fill(tmp_path, 5)
+    if loss == "deleted":
+        (tmp_path / "agent.db").unlink()
+    else:
+        os.truncate(tmp_path / "agent.db", 0)
+    for _ in range(2):
+        async with running(tmp_path) as register:
+            assert "database-quarantined" in await register.conditions()
+            assert (await register.sell("new")).status == 202
+    shutil.rmtree(tmp_path / "quarantine")
+    async with running(tmp_path) as register:
+        assert "database-quarantined" not in await register.conditions()
+        assert set(await everything(register)) == {"new"}
+
+
+async def test_the_log_of_a_database_that_is_gone_is_read(tmp_path):
+    with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
+        sold = await asyncio.to_thread(sell_by_process, process, 30)
+        process.kill()
+    (tmp_path / "agent.db").unlink()
+    async with running(tmp_path) as register:
+        assert await everything(register) == sold
+
+
+def unlink_log(data_dir):
+    (data_dir / "agent.db-wal").unlink()
+
+
+def replace_log(data_dir):
+    shutil.copy(data_dir / "agent.db-wal", data_dir / "copy")
+    (data_dir / "copy").replace(data_dir / "agent.db-wal")
+
+
+def empty(data_dir):
+    os.truncate(data_dir / "agent.db", 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not let go of a file that is open")
+@pytest.mark.parametrize("damage", [unlink_log, replace_log, empty])
+async def test_nothing_is_accepted_into_files_that_are_gone(tmp_path, damage):
+    async with running(tmp_path) as register:
+        assert (await register.sell("before")).status == 202
+        damage(tmp_path)
+        for order in ("after", "later"):
+            answer = await register.sell(order)
+            assert (answer.status, answer.json["code"], answer.json["stored"]) == (503, "storage-unavailable", True)
+        assert "storage-unavailable" in await register.conditions()
+    async with running(tmp_path) as register:  # a stop in order writes all of it into the file
+        assert {"before"} <= set(await everything(register))
+        assert (await register.sell("again")).status == 202
+
+
 async def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path):
     with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
         sold = await asyncio.to_thread(sell_by_process, process, 30)
