@@ -25,6 +25,10 @@ class Clock:
         """The wall clock, UTC-aware."""
         return datetime.now(UTC)
 
+    def today(self) -> str:
+        """The till's local date (ISO 8601)."""
+        return self.now().astimezone().date().isoformat()
+
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; never goes back."""
         return time.monotonic()

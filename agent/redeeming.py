@@ -260,7 +260,7 @@ class Redeeming:
         if seen is None or why_not_offline(seen, now_ms, clock_known=known, limits=limits):
             return None
         return Exposure(
-            day=request.get("businessDate") or self._clock.now().astimezone().date().isoformat(),
+            day=request.get("businessDate") or self._clock.today(),
             till=self._settings.store.till_id,
             member=member_subjects(seen.member_id, None, None)[0],
             value=readings.coupon_value(seen.coupon),

@@ -185,7 +185,7 @@ class Service:
         """The fields of StatusView."""
         self.observe_line()
         counts = await self.count()
-        today = self._today()
+        today = self._clock.today()
         age = None if counts.oldest_pending_at is None else (to_ms(self._clock.now()) - counts.oldest_pending_at) / 1000
         return {
             "version": __version__,
@@ -205,12 +205,9 @@ class Service:
             "exposure": {"businessDate": today, **figures(add_up(await self.store.exposure.day(today)))},
         }
 
-    def _today(self) -> str:
-        return self._clock.now().astimezone().date().isoformat()
-
     async def exposure(self, business_date: str | None) -> dict[str, Any]:
         """The fields of ExposureView, of a day (today's where none is named)."""
-        day = business_date or self._today()
+        day = business_date or self._clock.today()
         return sheet(day, await self.store.exposure.day(day), self._settings.coupons)
 
     async def summary(self, business_date: str) -> dict[str, Any]:
