@@ -53,7 +53,11 @@ RETURNING seq
 _FORGET_KEYS = "DELETE FROM request_key WHERE seq IN (SELECT value FROM json_each(?))"
 _REMOVE = """
 DELETE FROM operation
-WHERE seq IN (SELECT seq FROM operation WHERE content IS NULL AND settled_at < ? ORDER BY settled_at LIMIT ?)
+WHERE seq IN (
+  SELECT seq FROM operation
+  WHERE content IS NULL AND settled_at < ? AND seq NOT IN (SELECT seq FROM redemption WHERE credit = 'open')
+  ORDER BY settled_at LIMIT ?
+)
 RETURNING seq
 """
 # The newest is always kept: its number must not be given again.

@@ -1,6 +1,7 @@
 """Redemptions in bad weather: clocks, reads that fail, disks, retention, answers that nobody got."""
 
 import asyncio
+import contextlib
 import sqlite3
 from datetime import timedelta
 
@@ -21,7 +22,18 @@ from agent.redeeming import Redeeming
 from agent.storage import Database, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
 from tests.support.agents import running, settings, strict_flash, until
-from tests.support.redeeming import COUPON, MEMBER, burns, coupon, posts, redeem, redeem_and_hang_up, told, void
+from tests.support.redeeming import (
+    COUPON,
+    MEMBER,
+    burns,
+    coupon,
+    insert_credits,
+    posts,
+    redeem,
+    redeem_and_hang_up,
+    told,
+    void,
+)
 from tests.support.strict_flash import READ_KEY
 
 
@@ -404,3 +416,21 @@ async def test_a_post_that_comes_after_the_void_waits_and_gets_no_yes(till, flas
     again = await redeem(till, wait=5)
     assert told(again) == ("succeeded", False, "voided", "open")
     assert (await asking).json["honor"] is False
+
+
+async def test_a_credit_is_kept_for_as_long_as_it_is_open(tmp_path, flash):
+    """Even where its contents went before it became one: by a void of an old basket, say."""
+    async with running(tmp_path, chosen(flash)):
+        pass
+    insert_credits(tmp_path / "agent.db", 4)
+    connection = sqlite3.connect(tmp_path / "agent.db")
+    with contextlib.closing(connection), connection:
+        connection.execute("UPDATE redemption SET credit = 'used' WHERE seq = 4")
+    async with running(tmp_path, chosen(flash)) as till:
+        await till.sell(wait=10)  # tells Flash's time, without which nothing is removed
+
+        async def is_pruned():
+            return (await till.call("GET", f"/v1/operations/op_{4:032x}")).status == 404
+
+        await until(is_pruned, 20)
+        assert (await till.status())["redemptions"]["creditsOpen"] == 3

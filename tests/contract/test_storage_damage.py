@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from tests.support.agents import agent_process, running, settings, strict_flash
+from tests.support.redeeming import insert_credits
 
 COUNT = 200
 PAGE = 4096
@@ -258,23 +259,6 @@ async def test_a_full_disk_is_said_loses_nothing_and_is_recovered_from(tmp_path,
     async with running(data_dir) as register:
         assert set((await everything(register)).values()) == sold
         assert "database-quarantined" not in await register.conditions()
-
-
-def insert_credits(path, count):
-    """Redemptions that were burned and not honored, as the tables hold them."""
-    connection = sqlite3.connect(path)
-    with contextlib.closing(connection), connection:
-        for number in range(1, count + 1):
-            connection.execute(
-                "INSERT INTO operation"
-                " (seq, id, kind, status, scope, item, fingerprint, subjects, accepted_at, settled_at, key_id)"
-                " VALUES (?, ?, 'redemption', 'succeeded', ?, ?, x'', '[]', 1, 1, 1)",
-                [number, f"op_{number:032x}", number.to_bytes(16, "big"), bytes(16)],
-            )
-            connection.execute(
-                "INSERT INTO redemption (seq, basket, phase, basis, credit) VALUES (?, ?, 'settled', 'flash', 'open')",
-                [number, number.to_bytes(16, "big")],
-            )
 
 
 def first_leaf(path, table):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 
 from tests.support.agents import until
 
@@ -49,3 +50,20 @@ async def redeem_and_hang_up(register, flash, basket="T-1", coupon_id=COUPON, *,
 def told(answer):
     """The part of an answer that a cashier acts on."""
     return answer.json["status"], answer.json["honor"], answer.json["basis"], answer.json["credit"]
+
+
+def insert_credits(path, count):
+    """Redemptions that were burned and not honored, as the tables hold them."""
+    connection = sqlite3.connect(path)
+    with contextlib.closing(connection), connection:
+        for number in range(1, count + 1):
+            connection.execute(
+                "INSERT INTO operation"
+                " (seq, id, kind, status, scope, item, fingerprint, subjects, accepted_at, settled_at, key_id)"
+                " VALUES (?, ?, 'redemption', 'succeeded', ?, ?, x'', '[]', 1, 1, 1)",
+                [number, f"op_{number:032x}", number.to_bytes(16, "big"), bytes(16)],
+            )
+            connection.execute(
+                "INSERT INTO redemption (seq, basket, phase, basis, credit) VALUES (?, ?, 'settled', 'flash', 'open')",
+                [number, number.to_bytes(16, "big")],
+            )
