@@ -7,6 +7,8 @@ Each way to the event loop and into the thread again is a wait for the interpret
 Cancelling a caller does not stop a call that has begun.
 """
 
+import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,9 +29,19 @@ class Connection:
     @classmethod
     async def open(cls, path: Path, *, timeout_s: float, cached_statements: int) -> "Connection":
         """Connect, each statement committing by itself; raises sqlite3's errors."""
-        return cls(
-            await aiosqlite.connect(path, timeout=timeout_s, isolation_level=None, cached_statements=cached_statements)
-        )
+
+        async def connect() -> aiosqlite.Connection:
+            return await aiosqlite.connect(
+                path, timeout=timeout_s, isolation_level=None, cached_statements=cached_statements
+            )
+
+        opening = asyncio.ensure_future(connect())
+        try:
+            return cls(await asyncio.shield(opening))
+        except asyncio.CancelledError:  # aiosqlite would leave a thread that answers to a loop that has gone
+            with contextlib.suppress(sqlite3.Error):
+                await (await opening).close()
+            raise
 
     async def fetch(self, sql: str, parameters: Iterable[Any] = ()) -> list[Row]:
         """One statement and all its rows."""

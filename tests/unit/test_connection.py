@@ -33,6 +33,24 @@ async def test_a_visit_is_a_function_of_the_sqlite3_connection_in_the_thread_of_
     assert threads[0] is threads[1] is not threading.current_thread()
 
 
+def test_an_opening_that_is_cancelled_leaves_no_thread_that_answers_to_a_closed_loop(tmp_path, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(threading, "excepthook", complaints.append)
+
+    async def interrupted():
+        asyncio.current_task().cancel()
+        await Connection.open(tmp_path / "some.db", timeout_s=1.0, cached_statements=16)
+
+    before = set(threading.enumerate())
+    for _ in range(20):
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(interrupted())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert not complaints
+
+
 async def test_a_visit_raises_what_its_function_raises(connection):
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         await connection.visit(lambda inner: inner.execute("SELECT 1 FROM nowhere"))
