@@ -38,7 +38,9 @@ _WITHOUT_POINTS = {bookings.ENROLLMENT: "new member", bookings.COUPON: "burned"}
 
 
 def _sale(order: str, amount: int, customer: str) -> dict[str, Any]:
-    return {"externalOrderId": order, "totalAmount": amount, "customer": {"externalId": customer}}
+    """A sale; the story's baskets have the numbers of their orders."""
+    basket = {"externalOrderId": order, "transactionId": order}
+    return {**basket, "totalAmount": amount, "customer": {"externalId": customer}}
 
 
 class Story:

@@ -91,6 +91,7 @@ def test_it_serves_until_interrupted_and_the_printed_call_works(tmp_path: Path) 
         assert (status, operation["status"], operation["result"]["awarded"]) == (200, "succeeded", 3)
         (data_dir,) = re.findall(r"--data-dir (\S+)", demo.said)
         assert "online" in flash_agent("status", "--data-dir", data_dir).stdout
+        assert "sale never came" not in flash_agent("summary", "--data-dir", data_dir).stdout
         assert demo.end(signal.SIGINT) == 0
     assert not list(tmp_path.iterdir()), "the data directory is gone"
 
