@@ -64,13 +64,19 @@ async def read_object(request: web.BaseRequest) -> dict[str, Any]:
     return _object_in(await _read(request))
 
 
+def _place_in(error: ValueError) -> str:
+    """Where the parser stopped, and nothing of what it read."""
+    found = re.search(r"byte \d+", str(error))
+    return f" ({found[0]})" if found else ""
+
+
 def _object_in(body: bytes) -> dict[str, Any]:
     try:
         document = jsons.loads(body.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:
         raise BadRequestError(f"The body is not valid UTF-8 (byte {error.start}).", code="invalid-utf8") from None
-    except ValueError:
-        raise BadRequestError("The body is not valid JSON.", code="malformed-json") from None
+    except ValueError as error:
+        raise BadRequestError(f"The body is not valid JSON{_place_in(error)}.", code="malformed-json") from None
     if not isinstance(document, dict):
         raise InvalidError("The body must be a JSON object.", faults=[Fault("", "must be a JSON object")])
     return document

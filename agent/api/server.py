@@ -135,7 +135,7 @@ class Server:
 
     def _no_endpoint(self, request: web.BaseRequest, found: Found, origin: str | None) -> web.Response:
         if not found.methods:
-            raise NotFoundError("There is no such path; see /openapi.json.")
+            raise NotFoundError("There is no such path; see /docs, or /openapi.json.")
         if request.method == "OPTIONS":
             return guards.preflight(origin, found.methods)
         response = response_to(MethodError(f"This path takes {', '.join(sorted(found.methods))}."))

@@ -119,6 +119,11 @@ async def test_a_byte_order_mark_is_passed_over(register):
     assert answer.status == 202
 
 
+async def test_malformed_json_is_refused_with_its_place_and_nothing_of_it(register):
+    answer = await register.call("POST", "/v1/sales", raw=b'{"externalOrderId": "SECRET",}')
+    assert answer.json["detail"] == "The body is not valid JSON (byte 29)."
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b'{"a" 1}', b"{'a': 1}", BODY + b"x", b"\xef\xbb\xbf"])
 async def test_malformed_json_is_refused(register, raw):
     answer = await register.call("POST", "/v1/sales", raw=raw)
