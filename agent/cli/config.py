@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions, `--config` and `--language`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "load the configuration, print what it comes to, warn of what is unwise"
-    options.add_config(actions.add_parser("check", help=text, description=f"{text[0].upper()}{text[1:]}."))
+    check = actions.add_parser("check", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    options.add_config(check)
+    options.add_place(check)
     text = "show every line of a receipt as the settings word it"
     receipts = actions.add_parser("receipts", help=text, description=f"{text[0].upper()}{text[1:]}.")
     receipts.add_argument("--language", metavar="TAG", help="such as fr or de-AT (default: the store's)")
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     named = arguments.config or os.environ.get(f"{config.ENV_PREFIX}CONFIG")
     path = Path(named) if named else config.default_config_path()
     print(f"configuration file  {path}{'' if path.exists() else ' (there is none; defaults and environment)'}")
-    print(f"data directory      {config.data_dir()}")
+    print(f"data directory      {config.data_dir(arguments.data_dir)}")
     for line in _effective(settings):
         print(line)
     warnings = list(_warnings(settings))

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import options
+from agent.cli import options, text
 
 if TYPE_CHECKING:
     from agent.app import Agent
@@ -79,6 +79,7 @@ async def _serve(agent: "Agent") -> None:
     token = shlex.quote(str(agent.data_dir.token_path("register")))
     print(f"\nBoth go on serving; the API is described at {address}/docs. Ring up a sale yourself:\n")
     print(f"  {_CURL.format(address=address, token=token, customer=ADA)}\n")
-    print(f"Ask how the agent is: flash-agent status --data-dir {shlex.quote(str(agent.data_dir.path))}")
+    place = shlex.quote(str(agent.data_dir.path))
+    print(f"Ask how the agent is: {text.own_name()} status --data-dir {place}")
     print("Stop with Ctrl-C.", flush=True)
     await process.until_told_to_stop()

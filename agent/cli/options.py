@@ -10,7 +10,9 @@ from agent.errors import ConfigError
 def add_place(parser: argparse.ArgumentParser) -> None:
     """`--data-dir`."""
     parser.add_argument(
-        "--data-dir", metavar="DIR", help="the data directory (default: FLASH_AGENT_DATA_DIR, else site-wide)"
+        "--data-dir",
+        metavar="DIR",
+        help="the data directory (default: FLASH_AGENT_DATA_DIR, else the site's or your own: see config check)",
     )
 
 

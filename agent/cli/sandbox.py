@@ -86,6 +86,7 @@ def _environment(sandbox: "Sandbox") -> str:
         ("STORE__STORE_ID", sandbox.store_id),
     )
     named = [f"FLASH_AGENT_{name}={value}" for name, value in settings]
+    command = f"{text.own_name()} run --data-dir sandbox-till"  # what is tried out stays apart from the store's own
     if sys.platform == "win32":
-        return " & ".join([*(f'set "{each}"' for each in named), "flash-agent run"])
-    return " ".join([*named, "flash-agent run"])
+        return " & ".join([*(f'set "{each}"' for each in named), command])
+    return " ".join([*named, command])

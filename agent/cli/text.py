@@ -1,11 +1,15 @@
 """Text for terminals: aligned tables, ages and sizes.
 
 What comes from elsewhere (an order number, Flash's words, a register's metadata) passes `printable`, so that nothing in
-it can steer the terminal. Pure.
+it can steer the terminal.
 """
 
+import shlex
+import shutil
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 NOTHING = "-"
@@ -17,6 +21,14 @@ def printable(value: Any) -> str:
     if value is None:
         return NOTHING
     return "".join(character if character.isprintable() else "?" for character in str(value))
+
+
+def own_name() -> str:
+    """What to type to call this program again: its path as it was called, where the plain name would not find it."""
+    called = sys.argv[0]
+    if Path(called).stem != "flash-agent" or shutil.which("flash-agent") == called:
+        return "flash-agent"
+    return shlex.quote(called)
 
 
 def table(rows: Sequence[Sequence[Any]], *, right: Collection[int] = ()) -> Iterator[str]:

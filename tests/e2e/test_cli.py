@@ -137,8 +137,11 @@ def test_config_check_shows_what_holds_and_never_a_key(tmp_path: Path) -> None:
         f'read_key_file = "{key.as_posix()}"\n[store]\nstore_id = "st_1"\ntill_id = "till-2"\n'
         '[orders]\nid_template = "{store_id}-{till_id}-{business_date}-{external_order_id}"\n'
     )
-    result = flash_agent("config", "check", "--config", file, FLASH_AGENT_STORE__TILL_ID="till-3")
+    place = tmp_path / "elsewhere"
+    result = flash_agent("config", "check", "--config", file, "--data-dir", place, FLASH_AGENT_STORE__TILL_ID="till-3")
     assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(rf"^data directory +{re.escape(str(place))}$", result.stdout, re.MULTILINE)
+    assert not place.exists()
     assert re.search(r"^write_key +=  ?set$", result.stdout, re.MULTILINE)
     assert re.search(r"^read_key +=  ?set \(read_key_file\)$", result.stdout, re.MULTILINE)
     assert re.search(r'^till_id +=  ?"till-3"$', result.stdout, re.MULTILINE), "the environment is above the file"
@@ -229,4 +232,5 @@ def test_the_sandbox_serves_until_told_to_stop(number: int) -> None:
         status, found = call("GET", url, key)
         assert (status, found["data"][0]["id"]) == (200, "mem_ada")
         assert "cpn_ada_10off" in sandbox.said
+        assert "run --data-dir sandbox-till" in sandbox.said
         assert sandbox.end(number) == 0
