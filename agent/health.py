@@ -38,7 +38,7 @@ _DECLARED = (
         "flash-offline",
         Severity.WARNING,
         "Flash cannot be reached; sales are kept and sent later.",
-        "Check the store's internet connection. Nothing is lost meanwhile.",
+        "Check the store's internet connection, unless a drill runs. Nothing is lost meanwhile.",
     ),
     Condition(
         "outage-drill",
