@@ -318,13 +318,16 @@ def load(config: str | None = None, flags: Mapping[str, Mapping[str, Any]] | Non
     named = config or os.environ.get(f"{ENV_PREFIX}CONFIG")
     path = Path(named) if named else default_config_path()
     table = _read_table(path, must_exist=named is not None)
-    faults = [*_unknown(table, path), *_unknown_environment(), *_malformed_lists()]
-    if faults:
-        raise ConfigError("\n".join(faults))
+    unknown, unreadable = list(_unknown(table, path)), [*_unknown_environment(), *_malformed_lists()]
+    if unreadable:
+        raise ConfigError("\n".join([*unknown, *unreadable]))
     try:
         settings = Settings(**table)
     except ValidationError as error:
-        raise ConfigError("\n".join(_spell(item, path) for item in error.errors(include_input=False))) from None
+        items = [item for item in error.errors(include_input=False) if not unknown or item["type"] != "extra_forbidden"]
+        raise ConfigError("\n".join([*unknown, *(_spell(item, path) for item in items)])) from None
+    if unknown:
+        raise ConfigError("\n".join(unknown))
     settings = _with_flags(settings, flags or {})
     settings.key("write")
     settings.key("read")

@@ -170,6 +170,16 @@ def test_config_check_names_the_fault(tmp_path: Path) -> None:
     assert "unknown setting [orders] id_templat. Did you mean 'id_template'?" in result.stderr
 
 
+def test_config_check_names_unknown_and_malformed_settings_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('[orders]\nid_templat = "x"\n[api]\nport = "abc"\n')
+    result = flash_agent("config", "check", "--config", file)
+    assert (result.returncode, result.stdout) == (2, "")
+    for words in ("[orders] id_templat.", "[api] port"):
+        assert sum(words in line for line in result.stderr.splitlines()) == 1, result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
 def test_config_shows_the_lines_of_receipts_and_refuses_faulty_ones(tmp_path: Path) -> None:
     file, own = tmp_path / "agent.toml", tmp_path / "own.toml"
     file.write_text(f'[store]\nlanguage = "de"\ncurrency = "EUR"\n[receipt]\ntemplates_file = "{own.as_posix()}"\n')
