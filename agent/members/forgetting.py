@@ -45,8 +45,9 @@ class Forgetting:
             if snapshot is not None:
                 subjects |= {self._vault.hash(each) for each in subjects_of(snapshot.profile)}
         self._lookup.abandon(sorted(subjects))
-        snapshots = await self._snapshots.forget(sorted(subjects))
+        # In this order: an enrollment that is confirmed meanwhile is stripped first, or its snapshot is there to erase.
         erased = await outbox.forget(self._database, sorted(subjects))
+        snapshots = await self._snapshots.forget(sorted(subjects))
         await self._database.checkpoint(truncate=True)
         self._log.info("a member was forgotten", count=snapshots + erased.stripped)
         return Forgotten(snapshots, erased.stripped, erased.owed)

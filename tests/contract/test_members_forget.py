@@ -169,6 +169,30 @@ async def test_following_what_changed_does_not_bring_a_member_back(tmp_path, fla
     assert raw_values(tmp_path) == []
 
 
+async def test_a_confirmation_that_comes_meanwhile_does_not_bring_a_member_back(tmp_path, flash):
+    async with running(tmp_path, chosen(flash)) as till:
+
+        async def forget_once_it_is_there(key):
+            gone = {"operations": 0, "operationsPending": 0}
+            while gone["operations"] + gone["operationsPending"] == 0:
+                gone = await forget(till, externalId=key)
+
+        for number in range(30):
+            person = {"externalId": f"ext-{number}", "email": f"e{number}@example.com"}
+            await asyncio.gather(
+                till.call("POST", "/v1/enrollments", person, Prefer="wait=10"),
+                forget_once_it_is_there(person["externalId"]),
+            )
+
+        async def is_settled():
+            return (await till.status())["pending"] == 0
+
+        await until(is_settled, 20)
+        await look(till, memberId="mem_canary")  # whoever looks up waits for what is on its way to the snapshots
+        assert (await till.call("GET", "/v1/sync")).json["members"] == 1
+    assert len(raw_values(tmp_path)) <= 5  # of the one who was looked up
+
+
 async def test_forgetting_wants_a_key_and_an_operator(tmp_path, flash):
     async with running(tmp_path, chosen(flash)) as till:
         path = "/v1/members/forget"
