@@ -94,6 +94,8 @@ async def _read(request: web.BaseRequest) -> bytes:
             return await request.read()
     except TimeoutError:
         raise SlowBodyError(f"The body did not come whole within {BODY_LIMIT_S:.0f} s.") from None
+    except RuntimeError:  # aiohttp's word for a connection that was lost before the reading began
+        raise ConnectionResetError("The register has hung up.") from None
 
 
 def request_key(call: Call, kind: Kind) -> str | None:

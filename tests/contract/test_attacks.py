@@ -4,9 +4,12 @@ import asyncio
 import time
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
 
 from agent import jsons
-from agent.api.handlers import BODY_LIMIT_S
+from agent.api.handlers import BODY_LIMIT_S, read_object
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import StorageUnavailableError
@@ -225,3 +228,13 @@ async def test_a_list_and_a_listener_are_told_of_an_enrollment_but_not_who_joine
             told = str([page, [each.data for each in heard]]).casefold()
             assert not [value for value in person.values() if value.casefold() in told]
             assert (await register.operation(made["id"]))["result"]["fullName"] == "Canary Bird"
+
+
+async def test_a_register_that_hung_up_before_its_body_came_is_no_fault_of_the_agents():
+    """Or each one would be an error in the log, with a traceback."""
+    gone = BaseProtocol(asyncio.get_running_loop())
+    body = StreamReader(gone, 2**16, loop=asyncio.get_running_loop())
+    body.feed_data(b'{"externalOrderId": ')
+    assert await body.readany()
+    with pytest.raises(ConnectionError):
+        await read_object(make_mocked_request("POST", "/v1/sales", payload=body))
