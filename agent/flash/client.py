@@ -28,7 +28,7 @@ _DRILL = Outcome(
 
 
 class FlashClient:
-    """A Sender to Flash v2. `clock_skew_s` is Flash's time less ours, as last seen; None before the first contact."""
+    """A Sender to Flash v2."""
 
     def __init__(
         self, address: FlashAddress, clock: Clock, *, write_key: SecretStr | None, read_key: SecretStr | None = None
@@ -39,7 +39,6 @@ class FlashClient:
         self._read_key = read_key or write_key
         self._transport: Transport | None = None
         self.is_cut_off: Callable[[], bool] = lambda: False  # an outage drill: nothing may leave
-        self.clock_skew_s: float | None = None
         self._ahead_ms: int | None = None
 
     @property
@@ -58,6 +57,12 @@ class FlashClient:
         Counted on from the last contact by the steady clock, so that a till's clock that jumps changes nothing.
         """
         return self._clock.steady_ms() + (self._ahead_ms or 0), self._ahead_ms is not None
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """Flash's time less what the till's clock shows now; None before the first contact."""
+        flash_ms, known = self.time_ms()
+        return round((flash_ms - to_ms(self._clock.now())) / 1000, 1) if known else None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -166,7 +171,6 @@ class FlashClient:
             return
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         self._ahead_ms = to_ms(moment) - self._clock.steady_ms()
-        self.clock_skew_s = round((moment - self._clock.now()).total_seconds(), 1)
 
 
 def _is_store(store: Any, store_id: str) -> bool:

@@ -218,6 +218,28 @@ async def test_a_till_whose_clock_is_years_off_forgets_nothing(tmp_path, days):
             assert (await register.operation(done.json["id"]))["request"]
 
 
+class Jumping(Clock):
+    """The real clock, until somebody sets it."""
+
+    jump = timedelta(0)
+
+    def now(self):
+        return super().now() + self.jump
+
+
+async def test_a_clock_that_jumps_while_the_agent_runs_is_known_to_be_wrong_before_anything_is_forgotten(tmp_path):
+    clock = Jumping()
+    with strict_flash() as flash:
+        async with running(tmp_path, settings(flash.base_url), clock) as register:
+            clock.jump = timedelta(days=500)
+            await register.sell("one", wait=10)
+            clock.jump = timedelta(0)
+            assert abs((await register.status())["clockSkewSeconds"]) < 5
+            clock.jump = timedelta(days=500)
+            assert -500 * 86_400 - 5 < (await register.status())["clockSkewSeconds"] < -500 * 86_400 + 5
+            assert "clock-skewed" in await register.conditions()
+
+
 async def tidied(data_dir):
     """Housekeeping has been through since: it empties the log at its end."""
 
