@@ -1,9 +1,9 @@
-"""Fills the database of a stopped agent with pending sales, a hundred times faster than through its API.
+"""Fills the database of a stopped agent with settled sales, a hundred times faster than through its API.
 
 The rows have the shape and the size of what the agent stores for a sale of ``sales.py``, written by the agent's own
 columns, indexes and triggers in large transactions. What the agent hashes or seals is random here, which is the same
-to SQLite; nobody opens it, for the agent is offline. Without a log or an fsync until the end:
-a fill that is cut off leaves nothing to be used.
+to SQLite; the rows are settled, or the relay would find that they do not open, and be busy with that. Without a log or
+an fsync until the end: a fill that is cut off leaves nothing to be used.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def _rows(first: int, count: int) -> Iterator[tuple[Any, ...]]:
         accepted_at = began_ms + seq
         yield (
             seq, operation_id, "sale", os.urandom(_HASH_BYTES), b"", fingerprint, subjects, accepted_at,
-            None, _BASKET, "2026-11-20", None, _KEY_ID, os.urandom(_SEALED_BYTES),
+            None, _BASKET, "2026-11-20", None, _KEY_ID, os.urandom(_SEALED_BYTES), "succeeded", accepted_at,
         )  # fmt: skip
 
 
 def fill(database: Path, count: int) -> None:
-    """Add so many pending sales; raises sqlite3.Error, for example while an agent has the database."""
+    """Add so many settled sales; raises sqlite3.Error, for example while an agent has the database."""
     assert ORDER_ID_LENGTH == 24, "measure _SEALED_BYTES again"
-    columns = f"seq, {_COLUMNS}"
+    columns = f"seq, {_COLUMNS}, status, settled_at"
     sql = f"INSERT INTO operation ({columns}) VALUES ({', '.join('?' * len(columns.split(',')))})"
     connection = sqlite3.connect(database, isolation_level=None)
     try:
