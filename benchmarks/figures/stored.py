@@ -22,7 +22,7 @@ def _fill(directory: Path, count: int) -> None:
 
 
 def measure(bench: Bench) -> None:
-    """p50 with one client, two agents side by side; all stored sales are pending, the worst case."""
+    """p50 with one client, two agents side by side; all stored sales are settled."""
     if not servers.agent_is_there():
         bench.figures.append(Figure(STORED, None, "no agent"))
         return
