@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: demo test lint types contracts wheel bench lock clean
+.PHONY: demo test prove lint types contracts wheel bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -22,6 +22,9 @@ demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once en
 
 test: $(VENV)/.dev  ## every test, against the tree
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+prove: $(VENV)/.dev  ## every promise, attacked; ARGS="--long --only kills" for one in its long form
+	$(BIN)/python -m tests.prove $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,8 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.agents import WRITE_KEY, AgentProcess, agent_process
+from tests.support.agents import WRITE_KEY, agent_process
 from tests.support.strict_flash import StrictFlash
+from tests.support.tills import Till
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 MEMBER = {"externalId": "POS-CUST-5512", "email": "ada@example.com"}
@@ -19,63 +20,6 @@ def strict_flash() -> StrictFlash:
     flash = StrictFlash(members=[MEMBER])
     flash.add_key(WRITE_KEY, "t1", scope="write")
     return flash
-
-
-class Till:
-    """Posts to an agent process that may be killed under it; sends again until it has its 2xx, as registers do."""
-
-    def __init__(self, agent: AgentProcess, session: aiohttp.ClientSession) -> None:
-        self.agent = agent
-        self.session = session
-        self.accepted: dict[str, str] = {}
-        self.progress = asyncio.Event()
-
-    async def post(self, path: str, body: dict, wait: float = 0) -> tuple[int, dict]:
-        headers = {"Authorization": f"Bearer {self.agent.token}", "Prefer": f"wait={wait}"}
-        url = f"http://127.0.0.1:{self.agent.port}{path}"
-        async with self.session.post(url, json=body, headers=headers) as response:
-            return response.status, await response.json()
-
-    async def get(self, path: str) -> dict:
-        headers = {"Authorization": f"Bearer {self.agent.token}"}
-        async with self.session.get(f"http://127.0.0.1:{self.agent.port}{path}", headers=headers) as response:
-            return await response.json()
-
-    async def sell_until_accepted(self, order: str, again: asyncio.Event) -> None:
-        body = {"externalOrderId": order, "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 20}
-        while True:
-            try:
-                status, operation = await self.post("/v1/sales", body)
-            except (aiohttp.ClientError, OSError):
-                await again.wait()
-                continue
-            assert status in {200, 202}, operation
-            self.accepted[order] = operation["id"]
-            self.progress.set()
-            return
-
-    async def has_accepted(self, count: int) -> None:
-        while len(self.accepted) < count:
-            self.progress.clear()
-            await self.progress.wait()
-
-    async def operations(self, **query: str) -> list[dict]:
-        found: list[dict] = []
-        cursor = ""
-        while True:
-            terms = "&".join(f"{name}={value}" for name, value in query.items())
-            page = await self.get(f"/v1/operations?limit=200&{terms}{cursor}")
-            found += page["operations"]
-            if page["nextCursor"] is None:
-                return found
-            cursor = f"&cursor={page['nextCursor']}"
-
-    async def settled(self, flash: StrictFlash, seconds: float = 60) -> None:
-        """Wait until nothing is pending, looking again whenever Flash has heard something."""
-        async with asyncio.timeout(seconds):
-            while (await self.get("/v1/status"))["pending"]:
-                seen = len(flash.requests)
-                await asyncio.to_thread(flash.wait_for, lambda f, seen=seen: len(f.requests) != seen, seconds=1)
 
 
 async def test_a_thousand_sales_two_kills_and_lost_answers_each_land_once(tmp_path: Path) -> None:

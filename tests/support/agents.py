@@ -185,21 +185,25 @@ class AgentProcess:
             "FLASH_AGENT_RELAY__START_JITTER_S": "0",
             **environment,
         }
-        self.process: subprocess.Popen[str] | None = None
+        self.log = data_dir.with_name(f"{data_dir.name}.log")  # a file: a pipe that nobody reads would block the agent
+        self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
     def start(self) -> None:
         """Start and wait for the line that says where it listens."""
         command = [sys.executable, "-m", "agent", "run", "--data-dir", str(self.data_dir), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        said = []
-        for line in self.process.stderr:
-            said.append(line)
-            if line.startswith("flash-agent listens on "):
-                self.port = int(line.rsplit(":", 1)[1])
-                return
-        raise AssertionError(f"the agent did not start: {''.join(said)}")
+        with self.log.open("ab") as log, self.log.open("rb") as said:
+            said.seek(0, os.SEEK_END)
+            self.process = subprocess.Popen(command, env=self._environment, stderr=log)
+            while True:
+                over = self.process.poll() is not None
+                for line in iter(said.readline, b""):
+                    if line.startswith(b"flash-agent listens on ") and line.endswith(b"\n"):
+                        self.port = int(line.rsplit(b":", 1)[1])
+                        return
+                if over:
+                    raise AssertionError(f"the agent did not start: {self.log.read_text(errors='replace')[-4000:]}")
+                time.sleep(0.01)
 
     @property
     def token(self) -> str:
@@ -210,8 +214,6 @@ class AgentProcess:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            if self.process.stderr is not None:
-                self.process.stderr.close()
             self.process = None
 
 

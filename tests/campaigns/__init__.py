@@ -1,0 +1,10 @@
+"""The campaigns: each tries to break one promise many times, and says what it saw. `make prove` runs them all.
+
+A campaign is a `Campaign` of `tests.support.campaign`, registered in `ALL` below; it comes with controls, weakened
+copies of the product in which it must find the breach that it is there to find.
+"""
+
+from tests.campaigns import kills
+from tests.support.campaign import Campaign
+
+ALL: tuple[Campaign, ...] = (kills.CAMPAIGN,)
