@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent import logs, members, outbox
 from agent.api import documents
-from agent.api.guard import Guard, Scope
+from agent.api.guard import Guard
 from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
 from agent.clock import Clock
@@ -38,6 +38,7 @@ from agent.redeeming import Redeeming
 from agent.service import Service
 from agent.storage import Database, DataDir, NoSealer, Sealer, load_or_create_keys
 from agent.storage.migrations import migrate
+from agent.tokens import Scope, Tokens
 from agent.unconfirmed import Unconfirmed
 
 CHECK_FACT = "data-key-check"
@@ -77,7 +78,8 @@ class Agent:
         self._data_dir.take()
         self._stack.callback(self._data_dir.release)
         sockets = self._take_port()
-        tokens = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
+        own = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
+        tokens = Tokens(self._data_dir.client_tokens, own, clock, health)
         database, sealer = await self._open_storage()
         store = Store(database, sealer, clock)
         await store.start()
@@ -132,6 +134,7 @@ class Agent:
             redeeming=redeeming,
             unconfirmed=unconfirmed,
             members=known_members,
+            tokens=tokens,
         )
 
         def line_changed() -> None:
@@ -142,6 +145,7 @@ class Agent:
         health.changed = events.touch
         events.recount = service.count
         drill.ended = relay.wake
+        tokens.revoked = events.end_of
         if not locked:
             for part in (known_members, relay, unconfirmed):
                 await part.start()

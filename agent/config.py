@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import ConfigError
+from agent.fields import check_origin
 from agent.receipt import LANGUAGES
 from agent.receipt.negotiation import supported
 from agent.receipt.templates import read_own
@@ -63,12 +64,6 @@ def _check_ca_file(value: Path) -> Path:
     except (OSError, ssl.SSLError):
         raise ValueError("must be a readable file of certificates (PEM)") from None
     return value
-
-
-def _check_origin(value: str) -> str:
-    if not re.fullmatch(r"(https?|chrome-extension|moz-extension|app)://[A-Za-z0-9.\-\[\]:]+", value):
-        raise ValueError("must be an origin such as https://pos.example.com, without a path")
-    return value.lower()
 
 
 def _check_language(value: str) -> str:
@@ -131,7 +126,7 @@ class Api(_Section):
     """The localhost API."""
 
     port: int = Field(default=8455, ge=0, le=65535)
-    allowed_origins: tuple[Annotated[str, AfterValidator(_check_origin)], ...] = ()
+    allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
     open_metrics: bool = False
     max_body_bytes: int = Field(default=256 * 1024, ge=4096, le=16 * 1024 * 1024)
 

@@ -36,6 +36,8 @@ _MINOR_UNITS = {
 }
 _COMMON_AMOUNT = re.compile(r"\d{1,9}(\.\d{1,4})?", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
+_CLIENT_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_TAKEN_NAMES = {"register", "operator", "anonymous"}
 _NO_DATE = "must be a date, such as 2026-11-22"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
@@ -146,6 +148,24 @@ def bool_or_absent(value: Any) -> Any:
     return value
 
 
+def check_origin(value: str) -> str:
+    """As a browser writes it: lower case, without the scheme's own port."""
+    if not re.fullmatch(r"(https?|chrome-extension|moz-extension|app)://[A-Za-z0-9.\-\[\]:]+", value):
+        raise ValueError("must be an origin such as https://pos.example.com, without a path")
+    scheme, _, host = value.lower().partition("://")
+    own_port = {"https": ":443", "http": ":80"}.get(scheme)
+    return f"{scheme}://{host.removesuffix(own_port) if own_port else host}"
+
+
+def check_token_name(value: str) -> str:
+    """Fit for a path and a log, and not to be taken for an id or for a token of the data directory."""
+    if not re.fullmatch(_CLIENT_NAME, value, re.ASCII):
+        raise ValueError("must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+    if value.casefold() in _TAKEN_NAMES or value.casefold().startswith("tok_"):
+        raise ValueError("must not be register, operator or anonymous, nor begin with tok_")
+    return value
+
+
 def check_currency(value: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", value):
         raise ValueError("must be an ISO 4217 code, such as USD")
@@ -179,6 +199,12 @@ Email = Annotated[
 Text = Annotated[str, Field(strict=True, json_schema_extra={"maxLength": MAX_TEXT_CHARS}), AfterValidator(clean_text)]
 Amount = Annotated[Decimal, BeforeValidator(read_amount), WithJsonSchema(_AMOUNT_SCHEMA)]
 Currency = Annotated[str, Field(strict=True, examples=["USD"]), AfterValidator(check_currency)]
+Origin = Annotated[str, Field(strict=True, examples=["https://pos.example.com"]), AfterValidator(check_origin)]
+TokenName = Annotated[
+    str,
+    Field(strict=True, json_schema_extra={"pattern": f"^{_CLIENT_NAME}$"}, examples=["lane-3"]),
+    AfterValidator(check_token_name),
+]
 Date = Annotated[str, BeforeValidator(read_date), WithJsonSchema({"type": "string", "format": "date"})]
 Moment = Annotated[str, BeforeValidator(read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Metadata = Annotated[

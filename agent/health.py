@@ -149,6 +149,13 @@ _DECLARED = (
         "Send the quarantine folder to support; delete it when the case is closed.",
     ),
     Condition(
+        "tokens-unreadable",
+        Severity.CRITICAL,
+        "The list of the clients' tokens cannot be read: clients with a token of their own are refused.",
+        "Put the file back from a backup, or remove it, and restart the agent; then flash-agent token create for each "
+        "client that is missing. The register's and the operator's token of the data directory work meanwhile.",
+    ),
+    Condition(
         "loopback-partial",
         Severity.INFO,
         "The agent listens on one of the two loopback addresses only.",

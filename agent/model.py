@@ -7,7 +7,7 @@ error texts: they may be personal data.
 
 import functools
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,21 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from agent.errors import Fault
-from agent.fields import EXACT, Amount, Currency, Date, Email, Id, Metadata, Moment, Text, bool_or_absent, minor_units
+from agent.fields import (
+    EXACT,
+    Amount,
+    Currency,
+    Date,
+    Email,
+    Id,
+    Metadata,
+    Moment,
+    Origin,
+    Text,
+    TokenName,
+    bool_or_absent,
+    minor_units,
+)
 
 DEFAULT_DRILL_S = 600
 MAX_DRILL_S = 2 * 3600
@@ -289,6 +303,14 @@ class DrillOrder(Document):
     seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_DRILL_S)] = DEFAULT_DRILL_S
 
 
+class TokenOrder(Document):
+    """A token for one client: what it may do, and in whose pages alone it is good."""
+
+    name: TokenName
+    scope: Literal["register", "operator"] = "register"
+    origin: Origin | None = None
+
+
 # pydantic's own findings in our words; what is missing here keeps its words.
 _WORDS = {
     "missing": "is required",
@@ -297,6 +319,7 @@ _WORDS = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "bool_type": "must be true or false",
+    "literal_error": "must be {expected}",
     "int_type": "must be a whole number",
     "string_too_long": "must have at most {max_length} characters",
     "greater_than_equal": "must be at least {ge}",

@@ -30,6 +30,7 @@ from agent.receipt.wording import Wordings
 from agent.redeeming import Redeeming
 from agent.storage import Database
 from agent.summary import DaySummary, RedemptionSummary, local_day
+from agent.tokens import Tokens
 from agent.unconfirmed import Unconfirmed
 
 FEATURES = (
@@ -45,6 +46,7 @@ FEATURES = (
     "receipts",
     "events",
     "summary",
+    "tokens",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -73,6 +75,7 @@ class Service:
         redeeming: Redeeming,
         unconfirmed: Unconfirmed,
         members: Members,
+        tokens: Tokens,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -90,6 +93,7 @@ class Service:
         self.redeeming = redeeming
         self._unconfirmed = unconfirmed
         self.members = members
+        self.tokens = tokens
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING

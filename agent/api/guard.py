@@ -6,50 +6,24 @@ on the allow-list or our own; a bearer token for everything that is not public; 
 cannot send across origins without a preflight.
 """
 
-import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Collection
 
 from aiohttp import hdrs, web
 
 from agent.config import LOOPBACK_HOSTS
 from agent.errors import ForbiddenError, ForeignOriginError, MediaTypeError, UnauthorizedError, WrongHostError
+from agent.tokens import ANONYMOUS, Caller, Scope, Tokens
 
 PREFLIGHT_HEADERS = "Authorization, Content-Type, Prefer, Idempotency-Key, Last-Event-ID"
 EXPOSED_HEADERS = "Idempotency-Replayed, Retry-After"
 PREFLIGHT_AGE_S = "600"
 
 
-class Scope(StrEnum):
-    """What a token may do; `operator` includes `register`."""
-
-    PUBLIC = "public"
-    REGISTER = "register"
-    OPERATOR = "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: the token's name, and whether it is the operator's."""
-
-    name: str
-    scope: Scope
-
-    def may(self, needed: Scope) -> bool:
-        return needed is Scope.PUBLIC or self.scope is Scope.OPERATOR or needed is self.scope
-
-
-ANONYMOUS = Caller("anonymous", Scope.PUBLIC)
-
-
 class Guard:
-    """Judges requests; holds hashes of the tokens, never the tokens."""
+    """Judges requests."""
 
-    def __init__(self, tokens: Mapping[Scope, str], allowed_origins: Collection[str], port: int) -> None:
-        self._tokens = {_digest(token): Caller(scope.value, scope) for scope, token in tokens.items()}
-        # As nearly every register writes it: one look-up, and the header need not be taken apart.
-        self._headers = {_digest(f"Bearer {token}"): Caller(scope.value, scope) for scope, token in tokens.items()}
+    def __init__(self, tokens: Tokens, allowed_origins: Collection[str], port: int) -> None:
+        self._tokens = tokens
         self._port = port
         self._hosts = frozenset(f"{f'[{host}]' if ':' in host else host}:{port}" for host in LOOPBACK_HOSTS)
         self._origins = frozenset(allowed_origins) | {f"http://{host}" for host in self._hosts}
@@ -65,24 +39,36 @@ class Guard:
         origins = request.headers.getall(hdrs.ORIGIN, ())
         if not origins:
             return None
-        if len(origins) == 1 and origins[0].lower() in self._origins:
+        if len(origins) == 1 and ((origin := origins[0].lower()) in self._origins or origin in self._tokens.origins):
             return origins[0]
-        raise ForeignOriginError("Add this origin to [api] allowed_origins if it is the register's own page.")
+        raise ForeignOriginError(
+            "If this is the register's own page, add its origin to [api] allowed_origins, or give it a token: "
+            "flash-agent token create --origin."
+        )
 
     def caller(self, request: web.BaseRequest, needed: Scope) -> Caller:
         """Who calls; raises UnauthorizedError or ForbiddenError."""
         if needed is Scope.PUBLIC:
             return ANONYMOUS
         header = request.headers.get(hdrs.AUTHORIZATION, "")
-        found = self._headers.get(_digest(header))  # by digest: its timing tells nothing of the token
+        found = self._tokens.find(header[7:].lstrip() if header.startswith("Bearer ") else _token_in(header))
         if found is None:
-            scheme, _, token = header.partition(" ")
-            found = self._tokens.get(_digest(token.strip())) if scheme.lower() == "bearer" else None
-        if found is None:
-            raise UnauthorizedError("Send Authorization: Bearer with the token from the agent's data directory.")
+            raise UnauthorizedError("Send Authorization: Bearer with the client's token, or the data directory's.")
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None or found.origin is not None:
+            self._check_binding(found, origin)
         if not found.may(needed):
-            raise ForbiddenError(f"This call needs the {needed} token.")
+            raise ForbiddenError(f"This call needs a token of scope {needed}.")
         return found
+
+    def _check_binding(self, caller: Caller, origin: str | None) -> None:
+        """A token bound to an origin is good there alone, and an origin known by such tokens alone takes no others."""
+        came_from = origin.lower() if origin is not None else None
+        sound = came_from in self._origins if caller.origin is None else came_from == caller.origin
+        if not sound:
+            raise ForeignOriginError(
+                "This token is bound to another origin, or this origin to other tokens.", code="token-origin"
+            )
 
     @staticmethod
     def check_json(request: web.BaseRequest) -> None:
@@ -116,5 +102,7 @@ def open_to(origin: str | None, response: web.StreamResponse) -> None:
         response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+def _token_in(header: str) -> str:
+    """The token of an Authorization header in an unusual spelling; an empty text where there is none."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -15,7 +15,6 @@ from agent import jsons
 from agent.api import prefer
 from agent.api.answers import Answer
 from agent.api.documents import operation_json, operation_listed
-from agent.api.guard import Caller, Scope
 from agent.api.streaming import EventStream, keep_small
 from agent.common_sale import CommonSale
 from agent.delivery import Kind
@@ -37,6 +36,7 @@ from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
 from agent.receipt.wording import Wording
 from agent.service import Service
+from agent.tokens import Caller, Scope
 
 D = TypeVar("D", bound=Document)
 _REQUEST_KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -220,7 +220,8 @@ async def get_events(call: Call) -> web.StreamResponse:
     limit = MAX_STREAMS if call.caller.may(Scope.OPERATOR) else REGISTER_STREAMS
     last_id = call.request.headers.get("Last-Event-ID") or None
     keep_small(transport)
-    return EventStream(await call.service.events.open(call.request.protocol, transport.abort, limit, last_id))
+    connection, name = call.request.protocol, call.caller.name
+    return EventStream(await call.service.events.open(connection, transport.abort, limit, last_id, name))
 
 
 async def get_status(call: Call) -> web.Response:

@@ -8,14 +8,15 @@ from pydantic.json_schema import models_json_schema
 
 from agent import __version__
 from agent.api.documents import ProblemView
-from agent.api.guard import Scope
 from agent.api.problems import CONTENT_TYPE
 from agent.api.routes import ROUTES, Parameter, Route
+from agent.tokens import Scope
 
 _REF = "#/components/schemas/{model}"
 _GUARD_PROBLEMS = (403, 405, 421)
 _TITLES = {
     200: "Settled, or simply the answer",
+    201: "Made",
     202: "Accepted and durable; not settled yet",
     400: "The request cannot be read",
     401: "No valid local token",
@@ -59,8 +60,8 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {
-                "register": {"type": "http", "scheme": "bearer", "description": "register.token or operator.token"},
-                "operator": {"type": "http", "scheme": "bearer", "description": "operator.token"},
+                "register": {"type": "http", "scheme": "bearer", "description": "A token of either scope"},
+                "operator": {"type": "http", "scheme": "bearer", "description": "A token of scope operator"},
             },
         },
     }

@@ -9,10 +9,30 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import BaseModel
 
-from agent.api import day_documents, documents, handlers, member_documents, member_handlers, redemptions
-from agent.api.guard import Scope
+from agent.api import (
+    day_documents,
+    documents,
+    handlers,
+    member_documents,
+    member_handlers,
+    redemptions,
+    token_documents,
+    token_handlers,
+)
 from agent.api.handlers import Call
-from agent.model import BasketVoid, Close, Discard, DrillOrder, Enrollment, MemberKeys, Redemption, Refund, Sale
+from agent.model import (
+    BasketVoid,
+    Close,
+    Discard,
+    DrillOrder,
+    Enrollment,
+    MemberKeys,
+    Redemption,
+    Refund,
+    Sale,
+    TokenOrder,
+)
+from agent.tokens import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,5 +245,24 @@ ROUTES: tuple[Route, ...] = (
         member_handlers.start_sync,
         {200: member_documents.SyncView},
         problems=(503,),
+    ),
+    Route("/v1/tokens", "GET", Scope.OPERATOR, token_handlers.list_tokens, {200: token_documents.TokenList}),
+    Route(
+        "/v1/tokens",
+        "POST",
+        Scope.OPERATOR,
+        token_handlers.create_token,
+        {201: token_documents.NewTokenView},
+        TokenOrder,
+        problems=(400, 408, 409, 413, 415, 422, 503, 507),
+    ),
+    Route(
+        "/v1/tokens/{token}",
+        "DELETE",
+        Scope.OPERATOR,
+        token_handlers.revoke_token,
+        {200: token_documents.TokenView},
+        parameters=(Parameter("token", "path", "The token's name or id."),),
+        problems=(404, 503, 507),
     ),
 )

@@ -12,7 +12,7 @@ from agent import logs
 from agent.api import guard as guards
 from agent.api.answers import Answer, Departures
 from agent.api.connections import Connections
-from agent.api.guard import Guard, Scope
+from agent.api.guard import Guard
 from agent.api.handlers import Call, answer
 from agent.api.loopback import BACKLOG
 from agent.api.paths import Endpoint, Found, Paths
@@ -26,6 +26,7 @@ from agent.errors import (
     TooLargeError,
 )
 from agent.service import Service
+from agent.tokens import Scope
 
 KEEP_ALIVE_S = 150.0
 SHUTDOWN_S = 3.0

@@ -26,6 +26,7 @@ COMMANDS = {
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "config": "check the configuration",
     "key": "confirm a new Flash key",
+    "token": "give a client a token of its own, list or revoke them",
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -67,8 +67,12 @@ class Events:
     def __len__(self) -> int:
         return len(self._streams)
 
-    async def open(self, connection: object, abort: Callable[[], None], limit: int, last_id: str | None) -> Stream:
+    async def open(
+        self, connection: object, abort: Callable[[], None], limit: int, last_id: str | None, owner: str = ""
+    ) -> Stream:
         """A stream of what happens from now on, or since `last_id`, for a connection, which `abort` ends at once.
+
+        `owner` is whose token opened it.
 
         Raises TooManyStreamsError where `limit` streams are open.
         """
@@ -83,6 +87,7 @@ class Events:
             self._dirty.set()
             self._feeder = asyncio.create_task(self._feed(), name="events")
         stream = Stream(self, abort, lambda: self._forget(connection), last_id)
+        stream.owner = owner
         self._streams[connection] = stream
         try:
             await stream.begin()
@@ -96,6 +101,11 @@ class Events:
     def lost(self, connection: object) -> None:
         """A connection is gone; if a stream was on it, that ends."""
         if stream := self._streams.get(connection):
+            stream.end()
+
+    def end_of(self, owner: str) -> None:
+        """Nothing more is told to this client."""
+        for stream in [stream for stream in self._streams.values() if stream.owner == owner]:
             stream.end()
 
     def touch(self) -> None:

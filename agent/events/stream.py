@@ -81,6 +81,7 @@ class Stream:
         self._woken = asyncio.Event()
         self._sending = False
         self._ended = False
+        self.owner = ""
 
     def wake(self) -> None:
         """There may be something new."""

@@ -6,6 +6,16 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 from agent.storage.connection import Row
 from agent.storage.database import Database, IntegrityError, Transaction
 from agent.storage.datadir import DataDir
-from agent.storage.sealing import NoSealer, Sealer, load_or_create_keys
+from agent.storage.sealing import NoSealer, Sealer, load_or_create_keys, write_durably
 
-__all__ = ["DataDir", "Database", "IntegrityError", "NoSealer", "Row", "Sealer", "Transaction", "load_or_create_keys"]
+__all__ = [
+    "DataDir",
+    "Database",
+    "IntegrityError",
+    "NoSealer",
+    "Row",
+    "Sealer",
+    "Transaction",
+    "load_or_create_keys",
+    "write_durably",
+]

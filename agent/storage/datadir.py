@@ -3,6 +3,7 @@
     agent.db, agent.db-wal      the outbox and the members
     data.key                    what opens them
     register.token, operator.token   the local API's tokens
+    tokens.json                 hashes of the tokens that clients were given
     agent.lock                  held by the running agent for as long as it lives
     agent.json                  which agent that is: pid and port
     quarantine/                 damaged databases, set aside
@@ -30,6 +31,7 @@ class DataDir:
         self.database = path / "agent.db"
         self.data_key = path / "data.key"
         self.quarantine = path / "quarantine"
+        self.client_tokens = path / "tokens.json"
         self._about = path / "agent.json"
         self._lock = filelock.FileLock(path / "agent.lock", timeout=0, mode=0o600, thread_local=False)
 

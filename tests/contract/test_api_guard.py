@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from agent.api.guard import Scope
 from agent.api.routes import ROUTES
+from agent.tokens import Scope
 from tests.support.agents import exchange, running, settings
 
 SALE = {"externalOrderId": "90871", "customer": {"externalId": "C1"}, "totalAmount": 120}

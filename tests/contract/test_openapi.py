@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from agent.api.guard import Scope
 from agent.api.routes import ROUTES
+from agent.tokens import Scope
 from tests.support.agents import running, settings, strict_flash
 
 SALE = {"externalOrderId": "90871", "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 120}

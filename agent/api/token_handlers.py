@@ -1,0 +1,40 @@
+"""The handlers of tokens.
+
+A token that is bound to an origin makes, shows and revokes none: a page could step out of its origin with it.
+"""
+
+from aiohttp import web
+
+from agent.api.handlers import Call, answer, read_object, validated
+from agent.api.token_documents import token_json
+from agent.errors import ForbiddenError
+from agent.model import TokenOrder
+from agent.tokens import Scope
+
+
+async def list_tokens(call: Call) -> web.Response:
+    """The tokens that clients were given, without the tokens themselves."""
+    _check_unbound(call)
+    return answer({"tokens": [token_json(token) for token in call.service.tokens.all()]})
+
+
+async def create_token(call: Call) -> web.Response:
+    """Make a token for one client; the answer alone ever shows it.
+
+    With an origin it is good in a browser's pages of that origin alone, which may then call the agent.
+    """
+    _check_unbound(call)
+    order = validated(TokenOrder, await read_object(call.request), "The document has faults; no token was made.")
+    made, secret = await call.service.tokens.create(order.name, Scope(order.scope), order.origin, call.caller.name)
+    return answer({**token_json(made), "token": secret}, 201)
+
+
+async def revoke_token(call: Call) -> web.Response:
+    """Revoke a client's token: it is refused at once, and what its client listens to ends."""
+    _check_unbound(call)
+    return answer(token_json(await call.service.tokens.revoke(call.parameters["token"], call.caller.name)))
+
+
+def _check_unbound(call: Call) -> None:
+    if call.caller.origin is not None:
+        raise ForbiddenError("A token that is bound to an origin cannot manage tokens.")
