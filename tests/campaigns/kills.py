@@ -1,47 +1,69 @@
 """kill -9 at random moments under load, with answers lost meanwhile: what was acknowledged is there, once."""
 
 import asyncio
+import contextlib
 import random
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import aiohttp
 
 from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally
+from tests.support.forking import Forks
+from tests.support.mix import trade, unawarded
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
 from tests.support.weakened import Change
 from tests.support.witness import Witness
 
-KILLS = {Size.SHORT: 25, Size.LONG: 1000}
-REGISTERS = 8
+KILLS = {Size.SHORT: 40, Size.LONG: 1000}
+REGISTERS = 6
+LONGEST_LIFE_S = 0.25
+LOOK_EVERY = 10
+DRAIN_S = {Size.SHORT: 45, Size.LONG: 300}
 
 
 def run(size: Size, seed: int) -> Tally:
-    """Registers sell without pause while the agent is killed and started again."""
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_campaign(Path(folder), KILLS[size], random.Random(seed)))
+    """Registers trade without pause while the agent is killed and started again."""
+    with tempfile.TemporaryDirectory() as folder, Forks() as forks:
+        return asyncio.run(_campaign(Path(folder), forks, size, random.Random(seed)))
 
 
-async def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
+async def _campaign(folder: Path, forks: Forks, size: Size, chance: random.Random) -> Tally:
     tally = Tally()
-    witness = Witness(folder / "witness.jsonl")
-    with strict_flash() as flash, agent_process(folder / "data", flash.base_url) as agent:
+    with (
+        contextlib.closing(Witness(folder / "witness.jsonl")) as witness,
+        strict_flash() as flash,
+        agent_process(folder / "data", flash.base_url, launch=forks.launch) as agent,
+    ):
         flash.fault("lost-answer", every=7)
         async with aiohttp.ClientSession() as session:
             till = Till(agent, session, witness)
-            registers = [asyncio.create_task(_sell(till, f"r{number}")) for number in range(REGISTERS)]
-            for _ in range(kills):
-                await asyncio.sleep(chance.uniform(0.01, 0.4))  # the moment of the kill is what is random here
+            registers = [asyncio.create_task(trade(till, f"r{number}")) for number in range(REGISTERS)]
+            for _ in range(KILLS[size]):
+                await asyncio.sleep(chance.uniform(0, LONGEST_LIFE_S))  # the moment of the kill is what is random here
                 await asyncio.to_thread(_kill_and_start, agent)
                 tally.tries += 1
+                if await _is_broken(till, flash, witness, tally):
+                    break
             for register in registers:
                 register.cancel()
-            await asyncio.gather(*registers, return_exceptions=True)
-            await _judge(till, flash, witness, tally)
-    witness.close()
+            for ended in await asyncio.gather(*registers, return_exceptions=True):
+                if not isinstance(ended, asyncio.CancelledError):
+                    tally.breaches.append(f"a register was refused for good: {ended!r}")
+            await _judge(till, flash, witness, tally, DRAIN_S[size])
     return tally
+
+
+async def _is_broken(till: Till, flash: StrictFlash, witness: Witness, tally: Tally) -> bool:
+    """Whether there is no need to go on, as far as can be seen now and then."""
+    if tally.tries % LOOK_EVERY or tally.tries > LOOK_EVERY * 5:
+        return bool(flash.violations)
+    acknowledged = set(witness.acknowledged)
+    shown = {operation["id"] for operation in await till.operations()}
+    return bool(flash.violations or flash.doubles() or acknowledged - shown)
 
 
 def _kill_and_start(agent: AgentProcess) -> None:
@@ -49,26 +71,24 @@ def _kill_and_start(agent: AgentProcess) -> None:
     agent.start()
 
 
-async def _sell(till: Till, name: str) -> None:
-    number = 0
-    while True:
-        await till.sell_until_accepted(f"{name}-{number}")
-        number += 1
-
-
-async def _judge(till: Till, flash: StrictFlash, witness: Witness, tally: Tally) -> None:
+async def _judge(till: Till, flash: StrictFlash, witness: Witness, tally: Tally, drain_s: float) -> None:
     flash.clear()
-    try:
-        await till.settled(flash)
-    except TimeoutError:
-        tally.breaches.append("what was pending did not drain within its time once the line was well")
     witness.judge(flash, await till.operations()).add_to(tally)
-    tally.figures["acknowledged"] = f"{len(witness.acknowledged):,} sales, {len(flash.effects):,} effects in Flash"
+    if tally.held:
+        try:
+            await till.settled(flash, drain_s)
+        except TimeoutError:
+            tally.breaches.append("what was pending did not drain within its time once the line was well")
+        witness.judge(flash, await till.operations()).add_to(tally)
+        tally.breaches += unawarded(flash)[:10]
+    kinds = Counter(operation["kind"] for operation in witness.acknowledged.values())
+    said = ", ".join(f"{count:,} {kind}s" for kind, count in sorted(kinds.items()))
+    tally.figures["acknowledged"] = f"{said}; {len(flash.effects):,} effects in Flash"
 
 
 CAMPAIGN = Campaign(
     name="kills",
-    promise="An acknowledged sale survives kill -9 and is awarded once",
+    promise="What was acknowledged survives kill -9 and takes effect once",
     unit="kills",
     run=run,
     controls=(
@@ -80,6 +100,16 @@ CAMPAIGN = Campaign(
                     "        self._writing = _Group(first, members)\n",
                     "        self._writing = _Group(first, members)\n"
                     "        self._loop.call_soon_threadsafe(self._answer, list(enumerate(members, first)))\n",
+                ),
+            ),
+        ),
+        Control(
+            "a fresh key for every retry",
+            (
+                Change(
+                    "agent/outbox/operation.py",
+                    "            key=self.upstream_key,\n",
+                    '            key=f"{self.upstream_key}-{self.attempts}",\n',
                 ),
             ),
         ),

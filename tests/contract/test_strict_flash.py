@@ -247,6 +247,20 @@ def test_a_coupon_burned_behind_a_lost_answer_must_not_be_posted_under_another_k
     assert "under a different key" in flash.violations[0]
 
 
+def test_an_order_stays_under_its_key_until_flash_has_spoken(flash: StrictFlash) -> None:
+    flash.fault("status", status=500, times=3, path="^/orders$")
+    assert [sell(flash, "stored").status for _ in range(3)] == [500] * 3
+    flash.poison("90871", 422)
+    assert sell(flash, "stored.2").status == 422
+    flash.cure("90871")
+    flash.fault("lost-answer", times=1)
+    with pytest.raises(LOST):
+        sell(flash, "stored.3")
+    assert flash.violations == []
+    assert sell(flash, "fresh").status == 200
+    assert "sent under a second key while the first had no answer: order:90871" in flash.violations[0]
+
+
 @pytest.mark.parametrize(("name", "committed"), [
     ("drop-before-read", 0), ("drop-before-commit", 0), ("lost-answer", 1), ("torn-answer", 1),
 ])  # fmt: skip
@@ -347,7 +361,7 @@ def test_keys_are_bound_to_a_tenant_a_scope_and_their_endpoints(flash: StrictFla
     assert call(flash, "POST", "/orders", SALE, key="k", token=READ_KEY).status == 403
     assert call(flash, "POST", "/orders", SALE, key="k", token=OTHER_TENANT_KEY).status == 422
     flash.deny(WRITE_KEY, "POST /orders")
-    assert sell(flash).status == 403
+    assert sell(flash, "k").status == 403
     assert call(flash, "POST", "/orders/batch", {"orders": [SALE]}, key="b").status == 207
     flash.revoke(WRITE_KEY)
     assert call(flash, "GET", "/stores").status == 401

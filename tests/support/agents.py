@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import aiohttp
 
@@ -172,11 +172,33 @@ def strict_flash(state: Path | None = None, **options: Any) -> Iterator[StrictFl
         yield flash
 
 
-class AgentProcess:
-    """`python -m agent run` as a process that can be killed; `start` returns when it listens."""
+class Process(Protocol):
+    """What is needed of a `subprocess.Popen`."""
 
-    def __init__(self, data_dir: Path, base_url: str, **environment: str) -> None:
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int | None: ...
+    def kill(self) -> None: ...
+
+
+Launch = Callable[[Sequence[str], Mapping[str, str], IO[bytes]], Process]
+
+
+def launch_fresh(arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> Process:
+    """`python -m agent` with these arguments; stderr goes to `log`."""
+    return subprocess.Popen([sys.executable, "-m", "agent", *arguments], env=environment, stderr=log)
+
+
+class AgentProcess:
+    """`python -m agent run` as a process that can be killed; `start` returns when it listens.
+
+    `launch` starts it: a fresh interpreter, or what `tests.support.forking` has ready.
+    """
+
+    def __init__(self, data_dir: Path, base_url: str, *, launch: Launch = launch_fresh, **environment: str) -> None:
         self.data_dir = data_dir
+        self._launch = launch
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FLASH_AGENT_")},
             "FLASH_AGENT_FLASH__BASE_URL": base_url,
@@ -186,15 +208,15 @@ class AgentProcess:
             **environment,
         }
         self.log = data_dir.with_name(f"{data_dir.name}.log")  # a file: a pipe that nobody reads would block the agent
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.port = 0
 
     def start(self) -> None:
         """Start and wait for the line that says where it listens."""
-        command = [sys.executable, "-m", "agent", "run", "--data-dir", str(self.data_dir), "--port", str(self.port)]
+        command = ["run", "--data-dir", str(self.data_dir), "--port", str(self.port)]
         with self.log.open("ab") as log, self.log.open("rb") as said:
             said.seek(0, os.SEEK_END)
-            self.process = subprocess.Popen(command, env=self._environment, stderr=log)
+            self.process = self._launch(command, self._environment, log)
             while True:
                 over = self.process.poll() is not None
                 for line in iter(said.readline, b""):
@@ -218,9 +240,11 @@ class AgentProcess:
 
 
 @contextlib.contextmanager
-def agent_process(data_dir: Path, base_url: str, **environment: str) -> Iterator[AgentProcess]:
+def agent_process(
+    data_dir: Path, base_url: str, *, launch: Launch = launch_fresh, **environment: str
+) -> Iterator[AgentProcess]:
     """A started agent process, killed at the end."""
-    agent = AgentProcess(data_dir, base_url, **environment)
+    agent = AgentProcess(data_dir, base_url, launch=launch, **environment)
     try:
         agent.start()
         yield agent

@@ -26,6 +26,7 @@ from typing import Any, Self
 from tests.support.strict_flash_state import Row, Scripted, State
 from tests.support.strict_flash_wire import (
     BASE_PATH,
+    BATCHES,
     FAULTS,
     MODIFIERS,
     NO_BODY,
@@ -69,6 +70,7 @@ CONTROLS = frozenset(
     ]
 )
 DEFINITIVE = (200, 201, 207, 400, 404, 409, 422)
+SEVERAL = 3  # this often the same 5xx under a key, and its sender may take it for a stored one
 
 
 @dataclass
@@ -131,6 +133,8 @@ class StrictFlash:
         self.connections: set[Connection] = set()
         self._windows: dict[str, Window] = {}
         self._settled: set[tuple[str, str]] = set(self.state.answers)
+        self._sent_singly: dict[tuple[str, str], set[str]] = {}  # keys by tenant and natural key
+        self._server_errors: Counter[tuple[str, str]] = Counter()  # by tenant and key
         self._busy: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
@@ -365,7 +369,9 @@ class StrictFlash:
         gone = connection.transport.is_closing()
         seen.status, seen.delivery = answer.status, "lost" if gone else answer.delivery
         self.counters[f"{seen.request.method} {answer.status}"] += 1
-        if not gone and answer.delivery in ("whole", "close") and answer.status in DEFINITIVE:
+        delivered = not gone and answer.delivery in ("whole", "close")
+        self._server_errors[seen.owner] += delivered and answer.status >= 500
+        if delivered and answer.status in DEFINITIVE and not _in_flight(answer):
             self._settled.add(seen.owner)
             if seen.request.route == "GET /members/{id}/coupons" and answer.status == 200:
                 self._shown_active(seen)
@@ -428,7 +434,16 @@ class StrictFlash:
             others = set(self.state.keys_by_natural.get(request.naturals[0], ())) - {request.key}
             if others and (self.strict_redeem or any((tenant, key) not in self._settled for key in others)):
                 self._violate(request, "a second POST for a redemption under a different key")
+        elif len(request.naturals) == 1 and request.route not in BATCHES:
+            keys = self._sent_singly.setdefault((tenant, request.naturals[0]), set())
+            if any(not self._may_be_left((tenant, key)) for key in keys - {request.key}):
+                self._violate(request, f"sent under a second key while the first had no answer: {request.naturals[0]}")
+            keys.add(request.key)
         self.state.note(tenant, request.key, fingerprint, request.naturals)
+
+    def _may_be_left(self, owner: tuple[str, str]) -> bool:
+        """Whether an operation may go on under another key than this one: after Flash's word, or its stored 5xx."""
+        return owner in self._settled or self._server_errors[owner] >= SEVERAL
 
     # --- the answer
 
@@ -545,6 +560,10 @@ class StrictFlash:
             await asyncio.sleep(0)
         server.close()
         self._busy.clear()
+
+
+def _in_flight(answer: Answer) -> bool:
+    return answer.status == 409 and answer.body == error(409, "IDEMPOTENCY_IN_FLIGHT").body
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ class Till:
         async with self.session.post(url, json=body, headers=headers, timeout=ANSWER_LIMIT) as response:
             status, answer = response.status, await response.json()
         if self.witness is not None and status in {200, 202}:
-            self.witness.saw(answer)
+            self.witness.saw(answer, body)
         return status, answer
 
     async def get(self, path: str) -> dict[str, Any]:

@@ -45,10 +45,11 @@ class Witness:
     def _keep(self, operation: Mapping[str, Any]) -> None:
         self.acknowledged[operation["id"]] = {**operation}
 
-    def saw(self, operation: Mapping[str, Any]) -> None:
-        """A 2xx came with this operation."""
-        self._keep(operation)
-        self._file.write(json.dumps(operation) + "\n")
+    def saw(self, operation: Mapping[str, Any], asked: Mapping[str, Any] | None = None) -> None:
+        """A 2xx came with this operation; `asked` is the request's body, which alone names an enrollment's member."""
+        noted = {**operation, "asked": asked or {}}
+        self._keep(noted)
+        self._file.write(json.dumps(noted) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -64,13 +65,13 @@ class Witness:
             name = natural_key(operation)
             if operation_id not in now:
                 verdict.lost.append(f"{name} ({operation_id} is not known any more)")
-            elif now[operation_id]["status"] == "succeeded" and not effects[name]:
+            elif now[operation_id]["status"] == "succeeded" and name is not None and not effects[name]:
                 verdict.lost.append(f"{name} ({operation_id} is called succeeded, and Flash knows nothing of it)")
         return verdict
 
 
-def natural_key(operation: Mapping[str, Any]) -> str:
-    """The name under which StrictFlash keeps the effect of an operation."""
+def natural_key(operation: Mapping[str, Any]) -> str | None:
+    """The name under which StrictFlash keeps the effect of an operation; None where nothing tells it."""
     request = operation["request"]
     match operation["kind"]:
         case "sale":
@@ -79,5 +80,9 @@ def natural_key(operation: Mapping[str, Any]) -> str:
             return f"refund:{operation['upstreamOrderId']}/{request['refundId']}"
         case "redemption":
             return f"coupon:{request['couponId']}"
+        case "enrollment":
+            asked = operation.get("asked", {})
+            member = asked.get("externalId") or asked.get("email")
+            return f"member:{member}" if member else None
         case kind:
-            return f"member:{request.get('externalId')}" if kind == "enrollment" else f"{kind}:{request.get('source')}"
+            return f"{kind}:{request.get('source')}"

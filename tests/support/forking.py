@@ -1,0 +1,139 @@
+"""Agents that start in a tenth of the time: forked off a process that has imported everything already.
+
+Where a campaign starts the agent a thousand times, importing it is most of the wait. `Forks.launch` takes the place of
+`subprocess.Popen` in `AgentProcess`: the child runs the same `main` with the same arguments and is a process of its
+own, to be killed like any other. POSIX only; `tests.support.agents` starts a fresh interpreter elsewhere.
+
+The server end, `python -m tests.support.forking`, reads a line of JSON each and answers with one.
+"""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import IO, Any, Self
+
+
+class Child:
+    """A forked agent, as far as tests treat it like a `subprocess.Popen`."""
+
+    def __init__(self, forks: "Forks", pid: int) -> None:
+        self._forks = forks
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._ask("poll")
+
+    def wait(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._ask("wait")
+
+    def _ask(self, what: str) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._forks.ask({what: self.pid})
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Only while it is not waited for, so that its number is still its own."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Forks:
+    """The client end; a context manager whose end kills what is left of its children."""
+
+    def __init__(self) -> None:
+        self._server: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.forking"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.communicate()  # the end of its input tells it to go
+
+    def launch(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes], *, stopped: bool = False
+    ) -> Child:
+        """Run the command line with these arguments; `stopped`: not before it gets a SIGCONT."""
+        asked = {"run": [*arguments], "environment": {**environment}, "log": log.name, "stopped": stopped}
+        return Child(self, self.ask(asked))
+
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """One request of the server, and its answer."""
+        with self._lock:
+            if self._server is None or self._server.stdin is None or self._server.stdout is None:
+                raise RuntimeError("to be used in a with statement")
+            self._server.stdin.write(json.dumps(request) + "\n")
+            self._server.stdin.flush()
+            return json.loads(self._server.stdout.readline())
+
+
+def serve() -> None:
+    """Answer requests until there are no more; then end what was started."""
+    import agent.app
+    import agent.cli.process
+    import agent.cli.run
+    import agent.outbox.salvage  # noqa: F401 - imported for the children's sake, like the others
+
+    if threading.active_count() > 1:
+        raise RuntimeError("a process with threads cannot be forked safely")
+    gc.freeze()
+    running: set[int] = set()
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer: int | None
+        if "run" in request:
+            answer = _fork(request)
+            running.add(answer)
+        else:
+            ((what, pid),) = request.items()
+            ended, status = os.waitpid(pid, os.WNOHANG if what == "poll" else 0)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+            running -= {ended}
+        print(json.dumps(answer), flush=True)
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _fork(request: Mapping[str, Any]) -> int:
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        log = os.open(request["log"], os.O_WRONLY | os.O_APPEND)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for target, source in ((0, nothing), (1, log), (2, log)):
+            os.dup2(source, target)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        if request["stopped"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        from agent.cli.main import main
+
+        code = main(request["run"])
+    finally:
+        sys.stderr.flush()
+        os._exit(code)  # without a word of the parent's buffers and exit handlers
+
+
+if __name__ == "__main__":
+    serve()
