@@ -28,15 +28,18 @@ from agent.health import Health
 from agent.intake import Intake
 from agent.members.gate import Gate
 from agent.members.members import Members
+from agent.members.resealing import seals_of
 from agent.outbox.housekeeping import Housekeeping
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
+from agent.outbox.resealing import OperationSeals
 from agent.outbox.salvage import salvage
 from agent.outbox.store import Store
 from agent.redeeming import Redeeming
+from agent.rotation import Rotation
 from agent.service import Service
-from agent.storage import Database, DataDir, NoSealer, Sealer, load_or_create_keys
+from agent.storage import Database, DataDir, DataKeys, NoSealer, Sealer, load_or_create_keys, save_keys
 from agent.storage.migrations import migrate
 from agent.tokens import Scope, Tokens
 from agent.unconfirmed import Unconfirmed
@@ -80,7 +83,7 @@ class Agent:
         sockets = self._take_port()
         own = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
         tokens = Tokens(self._data_dir.client_tokens, own, clock, health)
-        database, sealer = await self._open_storage()
+        database, sealer, keys = await self._open_storage()
         store = Store(database, sealer, clock)
         await store.start()
         self._stack.push_async_callback(store.stop)
@@ -117,6 +120,7 @@ class Agent:
         redeeming, unconfirmed = self._counter(
             relay, store=store, line=line, flash=flash, sightings=sightings, gate=gate
         )
+        rotation = self._rotation(keys, sealer, database, relay)
         service = Service(
             settings=settings,
             clock=clock,
@@ -135,6 +139,7 @@ class Agent:
             unconfirmed=unconfirmed,
             members=known_members,
             tokens=tokens,
+            rotation=rotation,
         )
 
         def line_changed() -> None:
@@ -147,6 +152,8 @@ class Agent:
         drill.ended = relay.wake
         tokens.revoked = events.end_of
         if not locked:
+            await rotation.start(may_drop=not self._data_dir.quarantined())
+            self._stack.push_async_callback(rotation.stop)
             for part in (known_members, relay, unconfirmed):
                 await part.start()
                 self._stack.push_async_callback(part.stop)
@@ -206,14 +213,17 @@ class Agent:
         redeeming.left_open = unconfirmed.wake
         return redeeming, unconfirmed
 
-    async def _open_storage(self) -> tuple[Database, Sealer]:
+    async def _open_storage(self) -> tuple[Database, Sealer, DataKeys | None]:
         database = Database(self._data_dir.database, self._data_dir.quarantine, self._health)
         self._stack.push_async_callback(database.close)
         await database.open(was_used=self._data_dir.data_key.exists())
         await migrate(database, "outbox", outbox.MIGRATIONS)
         await migrate(database, "members", members.MIGRATIONS)
         await self._take_over_damaged(database)
-        return database, await self._open_sealer(database)
+        keys = await self._open_keys(database)
+        if isinstance(keys, DataKeyError):
+            return database, NoSealer(keys.detail), None
+        return database, Sealer(keys), keys
 
     async def _take_over_damaged(self, database: Database) -> None:
         """Salvage what was set aside, now or before an interrupted start; the condition stays until it is removed."""
@@ -224,8 +234,8 @@ class Agent:
         folders = ", ".join(map(str, self._data_dir.quarantined()))
         self._health.set("database-quarantined", active=bool(folders), detail=f"It is in {folders}.")
 
-    async def _open_sealer(self, database: Database) -> Sealer:
-        """The sealer; without its key one that refuses, so that the agent still answers and says what is wrong."""
+    async def _open_keys(self, database: Database) -> DataKeys | DataKeyError:
+        """The data keys, or why there are none: the agent then still answers, and says what is wrong."""
         rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
         check_value = rows[0][0] if rows else None
         stored = await database.fetch("SELECT 1 FROM operation LIMIT 1")
@@ -235,10 +245,21 @@ class Agent:
         except DataKeyError as error:
             self._health.set("data-key-unavailable", active=True, detail=error.detail)
             self._log.error("the data key is unavailable", error=error.detail)
-            return NoSealer(error.detail)
+            return error
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
-        return Sealer(keys)
+        return keys
+
+    def _rotation(self, keys: DataKeys | None, sealer: Sealer, database: Database, relay: Relay) -> Rotation:
+        return Rotation(
+            keys,
+            sealer,
+            database,
+            [OperationSeals(database, sealer), *seals_of(database, sealer)],
+            self._clock,
+            save=lambda changed: save_keys(self._data_dir.data_key, changed),
+            busy=lambda: relay.cashiers_are_about,
+        )
 
     def _flash_client(self) -> FlashClient:
         flash, store = self._settings.flash, self._settings.store

@@ -28,6 +28,7 @@ from agent.outbox.relay import Relay
 from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
 from agent.redeeming import Redeeming
+from agent.rotation import KeyState, Rotation
 from agent.storage import Database
 from agent.summary import DaySummary, RedemptionSummary, local_day
 from agent.tokens import Tokens
@@ -47,6 +48,7 @@ FEATURES = (
     "events",
     "summary",
     "tokens",
+    "data-key-rotation",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -76,6 +78,7 @@ class Service:
         unconfirmed: Unconfirmed,
         members: Members,
         tokens: Tokens,
+        rotation: Rotation,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -94,6 +97,7 @@ class Service:
         self._unconfirmed = unconfirmed
         self.members = members
         self.tokens = tokens
+        self.rotation = rotation
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
@@ -146,6 +150,12 @@ class Service:
             self._line.release_key()
             self._relay.wake()
         return await self.status()
+
+    def data_key(self, state: KeyState | None) -> dict[str, Any] | None:
+        """The fields of DataKeyView; None without a key."""
+        if state is None:
+            return None
+        return {"current": state.current, "older": list(state.older), "resealing": state.resealing}
 
     async def check_writable(self) -> None:
         """Write a small fact, at most once a second; raises what the storage raises."""
@@ -204,6 +214,7 @@ class Service:
             "disk": {"freeBytes": self._database.free_bytes(), "walBytes": self._database.wal_bytes()},
             "storeId": self._settings.store.store_id,
             "tillId": self._settings.store.till_id,
+            "dataKey": self.data_key(self.rotation.state),
             "conditions": [raised.as_json() for raised in self._health],
             "redemptions": await self.store.redemptions.counts(),
             "exposure": {"businessDate": today, **figures(add_up(await self.store.exposure.day(today)))},

@@ -196,6 +196,14 @@ class ExposureView(Answered):
     redemptions: list[ExposedView]
 
 
+class DataKeyView(Answered):
+    """Which data key seals what is stored now, which older ones are kept, and whether rows are being sealed anew."""
+
+    current: int
+    older: list[int]
+    resealing: bool
+
+
 class StatusView(Answered):
     """How the agent is."""
 
@@ -211,6 +219,7 @@ class StatusView(Answered):
     disk: DiskView
     store_id: str | None
     till_id: str
+    data_key: DataKeyView | None
     conditions: list[ConditionView]
     redemptions: RedemptionCounts
     exposure: ExposureToday

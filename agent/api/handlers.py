@@ -234,6 +234,14 @@ async def confirm_key(call: Call) -> web.Response:
     return answer(await call.service.confirm_key())
 
 
+async def rotate_data_key(call: Call) -> web.Response:
+    """Seal what is stored with a new data key from now on.
+
+    What older keys sealed is sealed anew behind, a few rows at a time; the status shows how it stands.
+    """
+    return answer(call.service.data_key(await call.service.rotation.rotate(call.caller.name)))
+
+
 async def get_drill(call: Call) -> web.Response:
     """Whether an outage drill runs."""
     return _drill(call)

@@ -87,6 +87,14 @@ ROUTES: tuple[Route, ...] = (
     Route("/healthz", "GET", Scope.PUBLIC, handlers.get_healthz, {200: documents.HealthView}),
     Route("/metrics", "GET", Scope.OPERATOR, handlers.get_metrics, {200: None}, problems=(503,)),
     Route("/readyz", "GET", Scope.PUBLIC, handlers.get_readyz, {200: documents.HealthView}, problems=(503, 507)),
+    Route(
+        "/v1/data-key/rotate",
+        "POST",
+        Scope.OPERATOR,
+        handlers.rotate_data_key,
+        {200: documents.DataKeyView},
+        problems=(409, 503),
+    ),
     Route("/v1/drill", "DELETE", Scope.OPERATOR, handlers.stop_drill, {200: documents.DrillView}),
     Route("/v1/drill", "GET", Scope.REGISTER, handlers.get_drill, {200: documents.DrillView}),
     Route(

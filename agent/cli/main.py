@@ -27,6 +27,7 @@ COMMANDS = {
     "config": "check the configuration",
     "key": "confirm a new Flash key",
     "token": "give a client a token of its own, list or revoke them",
+    "data-key": "change the key that seals what is stored",
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _module(name: str) -> Any:
-    return import_module(f"agent.cli.{name}")
+    return import_module(f"agent.cli.{name.replace('-', '_')}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -41,8 +41,16 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
         ("clock skew", None if skew is None else f"{skew} s"),
         ("disk", f"{text.size(disk['freeBytes'])} free, journal {text.size(disk['walBytes'])}"),
         ("store, till", f"{text.printable(status['storeId'])}, {text.printable(status['tillId'])}"),
+        ("data key", _data_key(status["dataKey"])),
         ("version", status["version"]),
     ]
+
+
+def _data_key(state: dict[str, Any] | None) -> str | None:
+    if state is None:
+        return None
+    older = f"; older ones kept: {', '.join(map(str, state['older']))}" if state["older"] else ""
+    return f"number {state['current']}{older}{', rows are being sealed anew' if state['resealing'] else ''}"
 
 
 def _exposure(exposure: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -17,8 +17,22 @@ class Vault:
 
     def seal(self, value: Any, row_id: str, column: str) -> bytes:
         """A value that JSON can hold."""
-        key_id = self._sealer.key_id.to_bytes(_KEY_ID_BYTES, "big")
-        return key_id + self._sealer.seal(jsons.encode(value), row_id, column)
+        return self._with_key_id(*self._sealer.seal(jsons.encode(value), row_id, column))
+
+    @staticmethod
+    def _with_key_id(key_id: int, sealed: bytes) -> bytes:
+        return key_id.to_bytes(_KEY_ID_BYTES, "big") + sealed
+
+    def reseal(self, sealed: bytes, row_id: str, column: str) -> bytes | None:
+        """The same under the key that seals now; None where that is so already, or where it does not open."""
+        key_id = int.from_bytes(sealed[:_KEY_ID_BYTES], "big")
+        if key_id == self._sealer.key_id:
+            return None
+        try:
+            plain = self._sealer.open(sealed[_KEY_ID_BYTES:], row_id, column, key_id)
+        except SealBrokenError:
+            return None
+        return self._with_key_id(*self._sealer.seal(plain, row_id, column))
 
     def open(self, sealed: bytes | None, row_id: str, column: str) -> Any:
         """The value; None for what is not there, or does not open any more: a snapshot can be asked for again."""

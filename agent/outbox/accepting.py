@@ -155,8 +155,7 @@ class Acceptor:
             digest(draft.basket) if draft.basket else None,
             draft.business_date,
             digest(draft.request_key) if draft.request_key else None,
-            self._sealer.key_id,
-            self._sealer.seal(draft.content.to_bytes(), operation_id, "content"),
+            *self._sealer.seal(draft.content.to_bytes(), operation_id, "content"),
         )
 
     async def _write(self) -> None:
@@ -288,7 +287,7 @@ class Acceptor:
         if draft.decide is not None:
             content, decided = draft.decide(await self._known_order(transaction, scope))
             sealed = self._sealer.seal(content.to_bytes(), waiting.operation_id, "content")
-            row = (*row[:4], self._sealer.hash(decided), *row[5:-1], sealed)
+            row = (*row[:4], self._sealer.hash(decided), *row[5:-2], *sealed)
         ((generation,),) = await transaction.fetch(_GENERATION, [scope, item])
         ((blocked,),) = await transaction.fetch(_MUST_WAIT, [draft.kind.value, scope, row[5]])
         seq, self._next_seq = self._next_seq, self._next_seq + 1

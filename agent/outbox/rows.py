@@ -139,7 +139,8 @@ class Rows:
 
     def seal_verdict(self, operation_id: str, verdict: Verdict) -> tuple[bytes, int]:
         """The outcome column and the id of its key."""
-        return self._sealer.seal(verdict.to_bytes(), operation_id, "outcome"), self._sealer.key_id
+        key_id, sealed = self._sealer.seal(verdict.to_bytes(), operation_id, "outcome")
+        return sealed, key_id
 
     async def discard(
         self, transaction: Transaction, operations: Sequence[Operation], by: str, reason: str, now_ms: int

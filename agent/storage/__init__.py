@@ -6,10 +6,12 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 from agent.storage.connection import Row
 from agent.storage.database import Database, IntegrityError, Transaction
 from agent.storage.datadir import DataDir
-from agent.storage.sealing import NoSealer, Sealer, load_or_create_keys, write_durably
+from agent.storage.keyfile import load_or_create_keys, save_keys
+from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
 
 __all__ = [
     "DataDir",
+    "DataKeys",
     "Database",
     "IntegrityError",
     "NoSealer",
@@ -17,5 +19,6 @@ __all__ = [
     "Sealer",
     "Transaction",
     "load_or_create_keys",
+    "save_keys",
     "write_durably",
 ]

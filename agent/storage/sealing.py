@@ -3,19 +3,14 @@
 A sealed value is `nonce (12 bytes) || ciphertext and tag`; the id of the row and the column's name are its associated
 data, so that a value moved to another row or column does not open. The id of the key stands in the row. The keyed
 hashes (BLAKE2b, 16 bytes) have a key of their own that never rotates, since they are the identity of what is stored.
-
-The keys live in `data.key` (0600) beside the database; `load_or_create_keys` is the seam where an OS keyring takes
-over. A key is never made over rows that another key sealed: the database holds a check value, and a key file that is
-missing or does not match it is a DataKeyError.
+Where the keys are kept: `keyfile.py`.
 """
 
-import base64
 import hashlib
-import json
 import os
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tenacity
@@ -27,7 +22,7 @@ from agent.errors import DataKeyError, SealBrokenError
 _NONCE_BYTES = 12
 _NONCES_AT_ONCE = 256
 _HASH_BYTES = 16
-_FORMAT = 1
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +38,53 @@ class DataKeys:
         """Recognises these keys without revealing them; kept in the database."""
         return hashlib.blake2b(b"check", key=self.hashing, digest_size=_HASH_BYTES).digest()
 
+    @property
+    def older(self) -> frozenset[int]:
+        """The ids of the keys that open and no longer seal."""
+        return frozenset(self.sealing) - {self.current}
+
+    @classmethod
+    def fresh(cls) -> "DataKeys":
+        """Keys that nobody has had before."""
+        return cls({1: secrets.token_bytes(KEY_BYTES)}, 1, secrets.token_bytes(KEY_BYTES))
+
+    def renewed(self) -> "DataKeys":
+        """With a new sealing key, which seals from now on. Ids are never used again."""
+        new = max(self.sealing) + 1
+        return replace(self, sealing={**self.sealing, new: secrets.token_bytes(KEY_BYTES)}, current=new)
+
+    def without(self, key_ids: Collection[int]) -> "DataKeys":
+        """Without these older keys."""
+        dropped = self.older & set(key_ids)
+        return replace(self, sealing={each: key for each, key in self.sealing.items() if each not in dropped})
+
 
 class Sealer:
     """Seals, opens and hashes with one set of keys. Safe to use from any thread."""
 
     def __init__(self, keys: DataKeys) -> None:
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
-        self._current = keys.current
+        self.adopt(keys)
         self._hash = hashlib.blake2b(key=keys.hashing, digest_size=_HASH_BYTES)  # keyed once, then copied
         self._nonces: Iterator[bytes] = iter(())
+
+    def adopt(self, keys: DataKeys) -> None:
+        """Seal with these keys' current one from now on; they must be on the disk already. Hashes stay as they are."""
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
+        self._sealing = (
+            keys.current,
+            self._ciphers[keys.current],
+        )  # one value, so that no thread takes the one's id and the other's key
 
     @property
     def key_id(self) -> int:
         """The id of the key that seals now."""
-        return self._current
+        return self._sealing[0]
 
-    def seal(self, plain: bytes, row_id: str, column: str) -> bytes:
-        """Seal one value for one row and column."""
+    def seal(self, plain: bytes, row_id: str, column: str) -> tuple[int, bytes]:
+        """Seal one value for one row and column: the id of the key, and what is sealed."""
+        key_id, cipher = self._sealing
         nonce = next(self._nonces, None) or self._next_nonce()
-        return nonce + self._ciphers[self._current].encrypt(nonce, plain, f"{row_id}/{column}".encode())
+        return key_id, nonce + cipher.encrypt(nonce, plain, f"{row_id}/{column}".encode())
 
     def _next_nonce(self) -> bytes:
         """One of fresh random bytes; the rest for those after it: a system call a value would be felt."""
@@ -91,10 +114,10 @@ class NoSealer(Sealer):
     """Stands in where the data key is missing: whatever would need it is refused, with the reason."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(DataKeys({}, 0, b"\0" * 32))
+        super().__init__(DataKeys({0: bytes(KEY_BYTES)}, 0, bytes(KEY_BYTES)))
         self._reason = reason
 
-    def seal(self, plain: bytes, row_id: str, column: str) -> bytes:  # noqa: ARG002
+    def seal(self, plain: bytes, row_id: str, column: str) -> tuple[int, bytes]:  # noqa: ARG002
         raise DataKeyError(self._reason, retry_after_s=30)
 
     def open(self, sealed: bytes, row_id: str, column: str, key_id: int) -> bytes:  # noqa: ARG002
@@ -102,49 +125,6 @@ class NoSealer(Sealer):
 
     def hash(self, text: str) -> bytes:  # noqa: ARG002
         raise DataKeyError(self._reason, retry_after_s=30)
-
-
-def load_or_create_keys(path: Path, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
-    """The keys in `path`; made on the first start alone, durable before they are returned.
-
-    `check_value` is what the database remembers of its keys, None when it remembers none. `may_create` is False when
-    there may be rows that another key sealed, in a database that was set aside, say.
-    """
-    if path.exists():
-        keys = _read(path)
-        if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
-            raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
-        return keys
-    if check_value is not None or not may_create:
-        raise DataKeyError("data.key is missing, and the database holds rows that it sealed. Put it back.")
-    keys = DataKeys({1: secrets.token_bytes(32)}, 1, secrets.token_bytes(32))
-    _write(path, keys)
-    return keys
-
-
-def _read(path: Path) -> DataKeys:
-    try:
-        document = json.loads(path.read_text("ascii"))
-        sealing = {int(key_id): base64.b64decode(key, validate=True) for key_id, key in document["sealing"].items()}
-        keys = DataKeys(sealing, document["current"], base64.b64decode(document["hashing"], validate=True))
-        if document["format"] != _FORMAT or keys.current not in sealing:
-            raise ValueError("format")
-        if any(len(key) != 32 for key in (*sealing.values(), keys.hashing)):
-            raise ValueError("length")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged"
-        raise DataKeyError(f"data.key cannot be read: {reason}. Put it back from a backup.") from None
-    return keys
-
-
-def _write(path: Path, keys: DataKeys) -> None:
-    document = {
-        "format": _FORMAT,
-        "current": keys.current,
-        "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
-        "hashing": base64.b64encode(keys.hashing).decode(),
-    }
-    write_durably(path, json.dumps(document).encode())
 
 
 @tenacity.retry(

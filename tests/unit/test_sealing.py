@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import DataKeyError
-from agent.storage.sealing import DataKeys, NoSealer, Sealer, load_or_create_keys, write_durably
+from agent.storage.keyfile import load_or_create_keys
+from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
 
 KEYS = DataKeys({1: b"\x01" * 32, 2: b"\x02" * 32}, 2, b"\x03" * 32)
 SEALER = Sealer(KEYS)
@@ -28,26 +29,27 @@ def path(tmp_path):
 
 @given(st.binary(max_size=300), st.text(max_size=40), st.text(max_size=20))
 def test_what_was_sealed_opens_where_it_stands(plain, row_id, column):
-    sealed = SEALER.seal(plain, row_id, column)
+    key_id, sealed = SEALER.seal(plain, row_id, column)
+    assert key_id == SEALER.key_id
     assert SEALER.open(sealed, row_id, column, SEALER.key_id) == plain
     assert len(plain) < 4 or plain not in sealed
 
 
 def test_the_same_value_never_looks_the_same():
-    assert len({SEALER.seal(b"ada@example.com", "op_1", "content") for _ in range(50)}) == 50
+    assert len({SEALER.seal(b"ada@example.com", "op_1", "content")[1] for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize(
     ("row_id", "column"), [("op_2", "content"), ("op_1", "outcome"), ("op_1/content", ""), ("", "op_1/content")]
 )
 def test_a_moved_value_does_not_open(row_id, column):
-    sealed = SEALER.seal(b"value", "op_1", "content")
+    _, sealed = SEALER.seal(b"value", "op_1", "content")
     with pytest.raises(DataKeyError):
         SEALER.open(sealed, row_id, column, SEALER.key_id)
 
 
 def test_a_value_that_was_altered_anywhere_does_not_open():
-    sealed = SEALER.seal(b"value", "op_1", "content")
+    _, sealed = SEALER.seal(b"value", "op_1", "content")
     for place in range(len(sealed)):
         altered = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
         with pytest.raises(DataKeyError):
@@ -56,14 +58,14 @@ def test_a_value_that_was_altered_anywhere_does_not_open():
 
 @pytest.mark.parametrize("length", [0, 1, 11, 12, 13, 27])
 def test_a_value_that_was_cut_does_not_open(length):
-    sealed = SEALER.seal(b"value", "op_1", "content")
+    _, sealed = SEALER.seal(b"value", "op_1", "content")
     with pytest.raises(DataKeyError):
         SEALER.open(sealed[:length], "op_1", "content", SEALER.key_id)
 
 
 def test_rows_of_an_older_key_open_and_new_ones_take_the_current_key():
     older = Sealer(DataKeys({1: KEYS.sealing[1]}, 1, KEYS.hashing))
-    sealed = older.seal(b"value", "op_1", "content")
+    _, sealed = older.seal(b"value", "op_1", "content")
     assert SEALER.open(sealed, "op_1", "content", 1) == b"value"
     assert SEALER.key_id == 2
     with pytest.raises(DataKeyError):
@@ -72,7 +74,7 @@ def test_rows_of_an_older_key_open_and_new_ones_take_the_current_key():
 
 def test_an_unknown_key_is_named_and_the_value_is_not():
     with pytest.raises(DataKeyError, match="data key 9") as caught:
-        SEALER.open(SEALER.seal(b"value", "op_1", "content"), "op_1", "content", 9)
+        SEALER.open(SEALER.seal(b"value", "op_1", "content")[1], "op_1", "content", 9)
     assert caught.value.code == "data-key-unavailable"
     assert caught.value.status == 503
 
@@ -94,6 +96,29 @@ def test_without_a_key_nothing_is_sealed_opened_or_hashed():
         with pytest.raises(DataKeyError, match="missing") as caught:
             refused()
         assert caught.value.retry_after_s
+
+
+def test_new_keys_seal_at_once_older_ones_open_and_hashes_stay():
+    keys = DataKeys.fresh()
+    sealer = Sealer(keys)
+    key_id, sealed = sealer.seal(b"value", "op_1", "content")
+    digest = sealer.hash("ada@example.com")
+    renewed = keys.renewed()
+    sealer.adopt(renewed)
+    new_id, anew = sealer.seal(b"value", "op_1", "content")
+    assert (key_id, new_id) == (1, 2)
+    assert sealer.open(sealed, "op_1", "content", 1) == sealer.open(anew, "op_1", "content", 2) == b"value"
+    assert sealer.hash("ada@example.com") == digest
+    assert renewed.check_value == keys.check_value
+    assert renewed.sealing[2] != renewed.sealing[1]
+
+
+def test_an_older_key_can_be_let_go_the_current_one_cannot_and_no_id_comes_back():
+    keys = DataKeys.fresh().renewed().renewed()
+    assert keys.older == {1, 2}
+    kept = keys.without({1, 3})
+    assert (set(kept.sealing), kept.current) == ({2, 3}, 3)
+    assert keys.without({1, 2, 3}).renewed().current == 4
 
 
 # ---- the key file --------------------------------------------------------------------------------------------------
@@ -221,6 +246,6 @@ def test_where_it_cannot_be_put_nothing_is_left(tmp_path):
 def test_no_nonce_comes_twice_whoever_seals():
     sealer = Sealer(DataKeys({1: os.urandom(32)}, 1, os.urandom(32)))
     with ThreadPoolExecutor(4) as threads:
-        sealed = list(threads.map(lambda _: sealer.seal(b"x", "op_1", "content"), range(4000)))
+        sealed = list(threads.map(lambda _: sealer.seal(b"x", "op_1", "content")[1], range(4000)))
     assert len({value[:12] for value in sealed}) == len(sealed)
     assert {sealer.open(value, "op_1", "content", 1) for value in sealed} == {b"x"}
