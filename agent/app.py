@@ -152,9 +152,7 @@ class Agent:
         drill.ended = relay.wake
         tokens.revoked = events.end_of
         if not locked:
-            await rotation.start(may_drop=not self._data_dir.quarantined())
-            self._stack.push_async_callback(rotation.stop)
-            for part in (known_members, relay, unconfirmed):
+            for part in (rotation, known_members, relay, unconfirmed):
                 await part.start()
                 self._stack.push_async_callback(part.stop)
             self._stack.push_async_callback(redeeming.stop)
@@ -258,6 +256,7 @@ class Agent:
             [OperationSeals(database, sealer), *seals_of(database, sealer)],
             self._clock,
             save=lambda changed: save_keys(self._data_dir.data_key, changed),
+            needed_elsewhere=lambda: bool(self._data_dir.quarantined()),
             busy=lambda: relay.cashiers_are_about,
         )
 

@@ -48,7 +48,11 @@ class KeyState:
 
 
 class Rotation:
-    """The one who changes keys. `save` writes them durably, or raises OSError."""
+    """The one who changes keys.
+
+    `save` writes them durably, or raises OSError; `needed_elsewhere` says whether a database that was set aside may
+    need older ones.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Rotation:
         clock: Clock,
         *,
         save: Callable[[DataKeys], None],
+        needed_elsewhere: Callable[[], bool],
         busy: Callable[[], bool],
     ) -> None:
         self._keys = keys
@@ -67,6 +72,7 @@ class Rotation:
         self._seals = seals
         self._clock = clock
         self._save = save
+        self._needed_elsewhere = needed_elsewhere
         self._busy = busy
         self._changing: asyncio.Task[KeyState] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -83,15 +89,12 @@ class Rotation:
     def _is_under_way(self) -> bool:
         return any(task is not None and not task.done() for task in (self._changing, self._task))
 
-    async def start(self, *, may_drop: bool) -> None:
-        """Before anything is accepted: let go of keys that nothing needs, go on where a former run was interrupted.
-
-        `may_drop` is False while a database that was set aside may need an older key.
-        """
+    async def start(self) -> None:
+        """Before anything is accepted: let go of keys that nothing needs, go on where a former run was interrupted."""
         if self._keys is None or not self._keys.older:
             return
         used = set[int]().union(*[await seals.used() for seals in self._seals])
-        if may_drop and (unused := self._keys.older - used):
+        if (unused := self._keys.older - used) and not self._needed_elsewhere():
             kept = self._keys.without(unused)
             try:
                 await asyncio.to_thread(self._save, kept)
