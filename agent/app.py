@@ -282,6 +282,7 @@ class Agent:
             sockets,
             open_metrics=api.open_metrics,
             max_body_bytes=api.max_body_bytes,
+            max_connections=api.max_connections,
         )
         self._stack.push_async_callback(server.stop)
         await server.start()

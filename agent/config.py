@@ -129,6 +129,7 @@ class Api(_Section):
     allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
     open_metrics: bool = False
     max_body_bytes: int = Field(default=256 * 1024, ge=4096, le=16 * 1024 * 1024)
+    max_connections: int = Field(default=512, ge=16, le=10_000)
 
 
 class Orders(_Section):

@@ -12,6 +12,7 @@
         ├── NotFoundError           404  no such operation or path
         ├── MethodError             405
         ├── SlowBodyError           408  the body does not come
+        ├── SlowHeadError           408  the head does not come
         ├── ConflictError           409  order-conflict, refund-conflict, idempotency-conflict, illegal-transition
         ├── GoneError               410  a day past its retention
         ├── TooLargeError           413
@@ -121,6 +122,10 @@ class MethodError(Refusal):
 
 class SlowBodyError(Refusal):
     code, status, title, retryable = "body-timeout", 408, "The body does not come", True
+
+
+class SlowHeadError(Refusal):
+    code, status, title, retryable = "head-timeout", 408, "The request does not come", True
 
 
 class ConflictError(Refusal):

@@ -1,19 +1,21 @@
 """The HTTP server: the guard before everything, problems for every error."""
 
 import asyncio
+import functools
 import socket
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from agent import logs
+from agent import jsons, logs
 from agent.api import guard as guards
 from agent.api.answers import Answer, Departures
 from agent.api.connections import Connections
 from agent.api.guard import Guard
-from agent.api.handlers import Call, answer
+from agent.api.handlers import Call
 from agent.api.loopback import BACKLOG
 from agent.api.paths import Endpoint, Found, Paths
 from agent.api.problems import response_to
@@ -28,7 +30,6 @@ from agent.errors import (
 from agent.service import Service
 from agent.tokens import Scope
 
-KEEP_ALIVE_S = 150.0
 SHUTDOWN_S = 3.0
 _SERVER_NAME = "flash-pos-agent"
 
@@ -44,12 +45,14 @@ class Server:
         *,
         open_metrics: bool,
         max_body_bytes: int,
+        max_connections: int,
     ) -> None:
         self._service = service
         self._guard = guard
         self._sockets = sockets
         self._open_metrics = open_metrics
         self._max_body_bytes = max_body_bytes
+        self._max_connections = max_connections
         self._paths = Paths()
         self._departures = Departures()
         self._runner: web.ServerRunner | None = None
@@ -67,7 +70,7 @@ class Server:
             self._serve,
             request_factory=self._request,
             access_log=None,
-            keepalive_timeout=KEEP_ALIVE_S,
+            most=self._max_connections,
             lost=self._service.events.lost,
         )
         self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
@@ -97,6 +100,9 @@ class Server:
 
         def endpoint(request: web.BaseRequest, parameters: Mapping[str, str]) -> Awaitable[web.StreamResponse]:
             caller = guard.caller(request, scope)
+            if scope is not Scope.PUBLIC:
+                connection: Any = request.protocol
+                connection.known = True
             if takes_json:
                 guard.check_json(request)
             return handler(Call(request, caller, service, parameters))
@@ -151,15 +157,26 @@ async def _expect_continue(request: web.BaseRequest) -> None:
 
 
 async def _serve_openapi(_request: web.BaseRequest, _parameters: Mapping[str, str]) -> web.Response:
-    from agent.api.openapi import document  # noqa: PLC0415 - rarely asked for
-
-    return answer(document())
+    return Answer(_openapi())
 
 
 async def _serve_docs(_request: web.BaseRequest, _parameters: Mapping[str, str]) -> web.Response:
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}
+    return Answer(_docs(), headers=headers)
+
+
+# Both are open to everybody and take tens of milliseconds to make, which many askers would take from the registers.
+@functools.cache
+def _openapi() -> bytes:
+    from agent.api.openapi import document  # noqa: PLC0415 - rarely asked for
+
+    return jsons.encode(document())
+
+
+@functools.cache
+def _docs() -> bytes:
     from agent.api.docs import page  # noqa: PLC0415 - rarely asked for
     from agent.api.openapi import document  # noqa: PLC0415
 
-    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy}
-    return web.Response(text=page(document()), content_type="text/html", headers=headers)
+    return page(document()).encode()

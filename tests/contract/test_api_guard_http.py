@@ -10,7 +10,7 @@ import zlib
 import psutil
 import pytest
 
-from agent.api.server import KEEP_ALIVE_S
+from agent.api.connections import KEEP_ALIVE_S
 from tests.support.agents import exchange, read_answer, running
 
 SALE = {"externalOrderId": "90871", "customer": {"externalId": "C1"}, "totalAmount": 120}
