@@ -4,6 +4,7 @@ The keys leave only in the Authorization header, to the configured base URL. Rea
 What an answer means stands in `outcome.py`, how it travels in `transport.py`.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,7 @@ from agent.delivery import Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
+from agent.scrub import personal_values, scrubbed
 
 if TYPE_CHECKING:
     from agent.flash.transport import Answer, Transport
@@ -76,7 +78,8 @@ class FlashClient:
         if isinstance(answer, Outcome):
             return answer
         pause = self.retry_after_s(answer)
-        return table.judge(parcel.kind, answer.status, answer.body, retry_after=pause, if_known=parcel.if_known)
+        outcome = table.judge(parcel.kind, answer.status, answer.body, retry_after=pause, if_known=parcel.if_known)
+        return _without_personal(outcome, parcel)
 
     async def send_batch(self, parcels: Sequence[Parcel]) -> Sequence[Outcome] | Outcome:
         """One attempt for several operations of one kind."""
@@ -85,7 +88,10 @@ class FlashClient:
         answer = await self._post(wire.BATCH_PATHS[kind], body, wire.batch_key([parcel.key for parcel in parcels]))
         if isinstance(answer, Outcome):
             return answer
-        return table.judge_batch(parcels, answer.status, answer.body, retry_after=self.retry_after_s(answer))
+        outcomes = table.judge_batch(parcels, answer.status, answer.body, retry_after=self.retry_after_s(answer))
+        if isinstance(outcomes, Outcome):
+            return outcomes
+        return [_without_personal(outcome, parcel) for outcome, parcel in zip(outcomes, parcels, strict=True)]
 
     async def probe(self, *, write_key: bool) -> Outcome:
         """`GET /stores`: any answer of Flash's own shows that the line works.
@@ -175,3 +181,10 @@ class FlashClient:
 
 def _is_store(store: Any, store_id: str) -> bool:
     return isinstance(store, dict) and store_id in {store.get("id"), store.get("externalId")}
+
+
+def _without_personal(outcome: Outcome, parcel: Parcel) -> Outcome:
+    """A failure is told in Flash's own words, which may repeat what the document says of a person."""
+    if outcome.fate is not Fate.FAILED:
+        return outcome
+    return dataclasses.replace(outcome, detail=scrubbed(outcome.detail, personal_values(parcel.body)))

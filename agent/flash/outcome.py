@@ -31,6 +31,7 @@ from typing import Any
 from agent import jsons
 from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import wire
+from agent.scrub import scrubbed
 
 MAX_RETRY_AFTER_S = 24 * 3600.0
 STRANGERS_RETRY_AFTER_S = 60.0  # what is not JSON is a gateway's page: it may ask for patience, not for a day
@@ -179,7 +180,7 @@ def _not_flash(status: int, detail: str) -> Outcome:
 def _message(body: Mapping[str, Any]) -> str:
     error = body.get("error")
     message = error.get("message") if isinstance(error, Mapping) else None
-    return message[:300] if isinstance(message, str) else ""
+    return scrubbed(message[:300]) if isinstance(message, str) else ""
 
 
 def judge_batch(

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from agent import jsons
 from agent.delivery import Kind
+from agent.scrub import scrubbed
 
 # ---- assumed readings of the contract ------------------------------------------------------------------------------
 ORDER_CONFLICT = "ORDER_CONFLICT"  # documented
@@ -20,13 +21,17 @@ BATCH_PATHS = {Kind.SALE: "/orders/batch", Kind.ENROLLMENT: "/members/batch"}
 BATCH_NAMES = {Kind.SALE: "orders", Kind.ENROLLMENT: "members"}
 ECHOED_IDS = {Kind.SALE: ("externalOrderId",), Kind.ENROLLMENT: ("externalId", "email")}
 STORES_PATH = "/stores"
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}")
 
 
 def error_code(body: Mapping[str, Any]) -> str:
-    """The machine-readable code of an error envelope `{"error": {"code", "message"}}`; empty where there is none."""
+    """The machine-readable code of an error envelope `{"error": {"code", "message"}}`; empty where there is none.
+
+    What does not look like a code, or looks like a key, is none: it would be kept, shown and logged.
+    """
     error = body.get("error")
     code = error.get("code") if isinstance(error, Mapping) else body.get("code")
-    return code if isinstance(code, str) else ""
+    return code if isinstance(code, str) and _CODE.fullmatch(code) and scrubbed(code) == code else ""
 
 
 # --------------------------------------------------------------------------------------------------------------------
