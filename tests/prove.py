@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.campaigns import ALL
-from tests.support.campaign import BROKEN, HELD, Campaign, Control, Report, Size
+from tests.support.campaign import BROKEN, CONTROL_VARIABLE, HELD, Campaign, Control, Report, Size
 from tests.support.weakened import ROOT, environment_of, weakened_copy
 
 SHORT_LIMIT_S = 300
@@ -47,12 +47,12 @@ def run(campaign: Campaign, control: Control | None, size: Size, seed: int) -> R
         where = ROOT if control is None else weakened_copy(folder / "weakened", control.changes)
         command = [sys.executable, "-m", "tests.support.campaign", campaign.name, "--size", size, "--report", report]
         command += ["--seed", str(seed if control is None else control.seed)]
-        limit = SHORT_LIMIT_S if size is Size.SHORT else LONG_LIMIT_S
+        limit = LONG_LIMIT_S if size is Size.LONG else SHORT_LIMIT_S
         try:
             done = subprocess.run(
                 command,
                 cwd=where,
-                env=environment_of(where),
+                env={**environment_of(where), **({} if control is None else {CONTROL_VARIABLE: "1"})},
                 capture_output=True,
                 text=True,
                 timeout=limit,

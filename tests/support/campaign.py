@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import enum
 import json
+import os
 import sys
 import time
 import traceback
@@ -19,6 +20,7 @@ from pathlib import Path
 from tests.support.weakened import Change
 
 HELD, BROKEN, FAULTY = 0, 1, 2
+CONTROL_VARIABLE = "CAMPAIGN_IS_CONTROL"
 
 
 class Size(enum.StrEnum):
@@ -26,6 +28,11 @@ class Size(enum.StrEnum):
 
     SHORT = "short"
     LONG = "long"
+
+
+def is_control() -> bool:
+    """Whether this process runs a control, in the short form: the first breach is all that it is run for."""
+    return CONTROL_VARIABLE in os.environ
 
 
 @dataclass(slots=True)
@@ -65,9 +72,9 @@ def _nothing_missing() -> str | None:
 class Campaign:
     """One promise and the attempt to break it.
 
-    `run(size, seed)` tries and tallies; it must stop at its first breaches when it is run as a control, which it knows
-    by `Size.SHORT` alone: a short run stays short. `missing` says what this machine lacks for it, with the line that
-    mends it, or None. `alone` keeps other campaigns from running beside it, for those that measure time.
+    `run(size, seed)` tries and tallies; where `is_control()` it stops at its first breach. `missing` says what this
+    machine lacks for it, with the line that mends it, or None. `alone` keeps other campaigns from running beside it,
+    for those that measure time.
     """
 
     name: str
@@ -122,4 +129,5 @@ def run_one(campaigns: Sequence[Campaign], arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     from tests.campaigns import ALL
 
-    sys.exit(run_one(ALL, sys.argv[1:]))
+    itself = sys.modules["tests.support.campaign"]  # as the campaigns know it; run as a program it is another module
+    sys.exit(itself.run_one(ALL, sys.argv[1:]))

@@ -120,6 +120,7 @@ class StrictFlash:
         self.echo_ids = False  # True: the items of a 207 name their externalOrderId or externalId
         self.grace = 0.05  # calls already on the way, on other connections, when a Retry-After was announced
         self.clock_skew = 0.0  # seconds added to the Date header
+        self.known_as = ""  # host:port that the client was given, where a proxy stands between
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.state = State(Path(state) if state else None, natural_keys=natural_keys)
@@ -401,7 +402,7 @@ class StrictFlash:
     def _inspect(self, request: Request, connection: Connection) -> None:
         if request.path.startswith(REDIRECTED):
             self._violate(request, "a redirect followed")
-        for text in head_faults(request, f"{self.host}:{self.port}"):
+        for text in head_faults(request, self.known_as or f"{self.host}:{self.port}"):
             self._violate(request, text)
         window = self._windows.get(request.token)
         if window and request.at < window.ends - 0.02:
