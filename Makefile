@@ -1,6 +1,7 @@
 # Every target does its own set-up: a fresh machine needs Python 3.11 or newer, git and make.
 PYTHON ?= python3
 VENV   := .venv
+STORE  := .store-venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
@@ -15,6 +16,11 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	touch $@
+
+$(STORE)/.run: requirements/run.txt $(VENV)/.dev  # what a store installs and nothing else: its footprint is measured
+	test -x $(STORE)/bin/python || $(PYTHON) -m venv $(STORE)
+	$(STORE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	touch $@
 
 demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once ends after the story
@@ -39,11 +45,11 @@ contracts: $(VENV)/.dev  ## the directions of the imports
 wheel: $(VENV)/.dev  ## build the wheel, then test what is installed instead of the tree
 	$(BIN)/python tools/wheel_check.py $(ARGS)
 
-bench: $(VENV)/.bench  ## the figures of the README, side by side in one run; writes benchmarks/results.md
+bench: $(VENV)/.bench $(STORE)/.run  ## the figures of the README, side by side in one run; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(VENV)/.dev  ## renew the lock files from pyproject.toml
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) .wheel-venv dist build
+	rm -rf $(VENV) $(STORE) .wheel-venv dist build

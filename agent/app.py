@@ -34,7 +34,6 @@ from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.resealing import OperationSeals
-from agent.outbox.salvage import salvage
 from agent.outbox.store import Store
 from agent.redeeming import Redeeming
 from agent.rotation import Rotation
@@ -226,6 +225,8 @@ class Agent:
     async def _take_over_damaged(self, database: Database) -> None:
         """Salvage what was set aside, now or before an interrupted start; the condition stays until it is removed."""
         for folder in self._data_dir.quarantined():
+            from agent.outbox.salvage import salvage  # noqa: PLC0415 - hardly ever needed
+
             taken_over = await salvage(database, folder / database.path.name)
             if taken_over is not None:
                 self._log.error("database was damaged", path=str(folder), count=taken_over)

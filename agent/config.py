@@ -4,7 +4,6 @@ An unknown or malformed setting stops the start with its name and the mend, for 
 silently ignored costs a store its points. Called by the commands; everything else is handed the frozen `Settings`.
 """
 
-import difflib
 import json
 import os
 import re
@@ -36,7 +35,9 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )  # as parts of Settings they are built once, not twice
 
 
 def _check_base_url(value: str) -> str:
@@ -263,6 +264,8 @@ class Settings(BaseSettings):
 
 
 class _Isolated(Settings):
+    model_config = SettingsConfigDict(defer_build=True)  # what a store runs never needs it
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -367,6 +370,8 @@ def _names() -> dict[str, list[str]]:
 
 
 def _hint(name: str, known: list[str]) -> str:
+    import difflib  # noqa: PLC0415 - for a misspelt name alone
+
     close = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(known)}."
 

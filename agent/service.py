@@ -30,7 +30,6 @@ from agent.receipt.wording import Wordings
 from agent.redeeming import Redeeming
 from agent.rotation import KeyState, Rotation
 from agent.storage import Database
-from agent.summary import DaySummary, RedemptionSummary, local_day
 from agent.tokens import Tokens
 from agent.unconfirmed import Unconfirmed
 
@@ -227,6 +226,8 @@ class Service:
 
     async def summary(self, business_date: str) -> dict[str, Any]:
         """The fields of SummaryView; one day at a time. Raises GoneError for a day whose tombstones may be removed."""
+        from agent.summary import DaySummary, RedemptionSummary, local_day  # noqa: PLC0415 - asked for once a day
+
         try:
             begin, end = local_day(business_date)
         except ValueError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+STORE_PYTHON = REPOSITORY / ".store-venv" / "bin" / "python"  # with what a store installs, made by `make bench`
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 30.0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.upstream import BASE_PATH
-from benchmarks.processes import REPOSITORY, Child, free_port, python
+from benchmarks.processes import REPOSITORY, STORE_PYTHON, Child, free_port, python
 from benchmarks.sales import STORE_ID
 
 _NO_LISTENER_PORT = 9  # discard: nothing answers there, so the line is dead at once
@@ -40,6 +40,13 @@ class AgentCommand:
     def choose(cls, command: str) -> None:
         """Measure this one instead, for example an installed ``flash-agent``."""
         cls.words, cls.from_tree = tuple(shlex.split(command)), False
+
+
+def store_words() -> tuple[str, ...]:
+    """The agent over what a store installs, where that is there: it would load some of our own libraries too."""
+    if AgentCommand.from_tree and STORE_PYTHON.is_file():
+        return (str(STORE_PYTHON), "-m", "agent")
+    return AgentCommand.words
 
 
 def agent_is_there() -> bool:

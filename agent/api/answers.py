@@ -17,7 +17,9 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp.http import HttpVersion11
+
+from agent.api import web
 
 _PLAIN = {"Cache-Control": "no-store", "Content-Type": "application/json"}
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import http_exceptions as broken
-from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from agent import logs
+from agent.api import web
 from agent.api.problems import response_to
 from agent.errors import BadRequestError, SlowHeadError
 

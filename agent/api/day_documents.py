@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from agent.api.documents import Answered
+from agent.api.views import Answered
 
 
 class FigureView(Answered):

@@ -8,8 +8,9 @@ cannot send across origins without a preflight.
 
 from collections.abc import Collection
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
+from agent.api import web
 from agent.config import LOOPBACK_HOSTS
 from agent.errors import ForbiddenError, ForeignOriginError, MediaTypeError, UnauthorizedError, WrongHostError
 from agent.tokens import ANONYMOUS, Caller, Scope, Tokens

@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from agent import jsons
-from agent.api import prefer
+from agent.api import prefer, web
 from agent.api.answers import Answer
 from agent.api.documents import operation_json, operation_listed
 from agent.api.streaming import EventStream, keep_small

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from agent.api.documents import Answered
+from agent.api.views import Answered
 
 
 class ProfileView(Answered):

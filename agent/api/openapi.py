@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from agent import __version__
-from agent.api.documents import ProblemView
+from agent.api import day_documents, member_documents, token_documents, views
 from agent.api.problems import CONTENT_TYPE
 from agent.api.routes import ROUTES, Parameter, Route
+from agent.api.views import ProblemView
 from agent.tokens import Scope
 
 _REF = "#/components/schemas/{model}"
@@ -40,7 +41,7 @@ def document() -> dict[str, Any]:
     """The whole document, OpenAPI 3.1."""
     models: list[tuple[type[BaseModel], Any]] = [(ProblemView, "serialization")]
     for route in ROUTES:
-        models += [(model, "serialization") for model in route.answers.values() if model is not None]
+        models += [(_model(name), "serialization") for name in route.answers.values() if name is not None]
         models += [(route.body, "validation")] if route.body is not None else []
     unique = list(dict.fromkeys(models))
     names, definitions = models_json_schema(unique, ref_template=_REF)
@@ -67,14 +68,21 @@ def document() -> dict[str, Any]:
     }
 
 
+def _model(name: str) -> type[BaseModel]:
+    """The model of an answer, by its name in the route table."""
+    modules = (views, day_documents, member_documents, token_documents)
+    model: type[BaseModel] = next(vars(module)[name] for module in modules if name in vars(module))
+    return model
+
+
 def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     summary, _, rest = (inspect.getdoc(route.handler) or "").partition("\n")
     responses: dict[str, Any] = {}
-    for status, model in route.answers.items():
+    for status, name in route.answers.items():
         content = (
             {route.media: {"schema": {"type": "string"}}}
-            if model is None
-            else {"application/json": {"schema": names[model, "serialization"]}}
+            if name is None
+            else {"application/json": {"schema": names[_model(name), "serialization"]}}
         )
         responses[str(status)] = {"description": _TITLES[status], "content": content}
     problems = {*route.problems, *_GUARD_PROBLEMS, *(() if route.scope is Scope.PUBLIC else (401,))}

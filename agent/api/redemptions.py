@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiohttp import web
-
 from agent import jsons
-from agent.api import prefer
+from agent.api import prefer, web
 from agent.api.answers import Answer
 from agent.api.documents import operation_json
 from agent.api.handlers import (

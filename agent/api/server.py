@@ -6,12 +6,14 @@ import socket
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from aiohttp import StreamReader, hdrs, web
+from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
 
 from agent import jsons, logs
 from agent.api import guard as guards
+from agent.api import web
 from agent.api.answers import Answer, Departures
 from agent.api.connections import Connections
 from agent.api.guard import Guard
@@ -55,7 +57,8 @@ class Server:
         self._max_connections = max_connections
         self._paths = Paths()
         self._departures = Departures()
-        self._runner: web.ServerRunner | None = None
+        self._connections: Connections | None = None
+        self._listening: list[asyncio.Server] = []
         self._log = logs.get()
         self.port: int = sockets[0].getsockname()[1]
 
@@ -66,22 +69,27 @@ class Server:
         for method in ("GET", "HEAD"):
             self._paths.add("/openapi.json", method, _serve_openapi)
             self._paths.add("/docs", method, _serve_docs)
-        server = Connections(
+        self._connections = Connections(
             self._serve,
             request_factory=self._request,
             access_log=None,
             most=self._max_connections,
             lost=self._service.events.lost,
         )
-        self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
-        await self._runner.setup()
+        loop = asyncio.get_running_loop()
         for bound in self._sockets:
-            await web.SockSite(self._runner, bound, backlog=BACKLOG).start()
+            self._listening.append(await loop.create_server(self._connections, sock=bound, backlog=BACKLOG))
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish for a moment."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for listening in self._listening:
+            listening.close()
+        self._listening.clear()
+        if self._connections is not None:
+            await asyncio.sleep(0)  # requests that are here already begin before idle connections are closed
+            self._connections.pre_shutdown()
+            await self._connections.shutdown(SHUTDOWN_S)
+            self._connections = None
 
     def _request(
         self,

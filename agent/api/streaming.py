@@ -3,9 +3,10 @@
 import asyncio
 import socket
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 
+from agent.api import web
 from agent.events import Stream
 
 BUFFER_BYTES = 64 * 1024

@@ -1,10 +1,8 @@
 """What the calls on tokens answer, as models; they describe it in the OpenAPI document."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from agent.api.documents import Answered
-from agent.clock import rfc3339
-from agent.tokens import Token
+from agent.api.views import Answered
 
 
 class TokenView(Answered):
@@ -28,15 +26,3 @@ class NewTokenView(TokenView):
     """`token` is shown here and never again."""
 
     token: str
-
-
-def token_json(token: Token) -> dict[str, Any]:
-    """The fields of TokenView."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scope": token.scope.value,
-        "origin": token.origin,
-        "createdAt": rfc3339(token.created_at),
-        "createdBy": token.created_by,
-    }

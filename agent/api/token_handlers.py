@@ -3,19 +3,20 @@
 A token that is bound to an origin makes, shows and revokes none: a page could step out of its origin with it.
 """
 
-from aiohttp import web
+from typing import Any
 
+from agent.api import web
 from agent.api.handlers import Call, answer, read_object, validated
-from agent.api.token_documents import token_json
+from agent.clock import rfc3339
 from agent.errors import ForbiddenError
 from agent.model import TokenOrder
-from agent.tokens import Scope
+from agent.tokens import Scope, Token
 
 
 async def list_tokens(call: Call) -> web.Response:
     """The tokens that clients were given, without the tokens themselves."""
     _check_unbound(call)
-    return answer({"tokens": [token_json(token) for token in call.service.tokens.all()]})
+    return answer({"tokens": [_token_json(token) for token in call.service.tokens.all()]})
 
 
 async def create_token(call: Call) -> web.Response:
@@ -26,15 +27,27 @@ async def create_token(call: Call) -> web.Response:
     _check_unbound(call)
     order = validated(TokenOrder, await read_object(call.request), "The document has faults; no token was made.")
     made, secret = await call.service.tokens.create(order.name, Scope(order.scope), order.origin, call.caller.name)
-    return answer({**token_json(made), "token": secret}, 201)
+    return answer({**_token_json(made), "token": secret}, 201)
 
 
 async def revoke_token(call: Call) -> web.Response:
     """Revoke a client's token: it is refused at once, and what its client listens to ends."""
     _check_unbound(call)
-    return answer(token_json(await call.service.tokens.revoke(call.parameters["token"], call.caller.name)))
+    return answer(_token_json(await call.service.tokens.revoke(call.parameters["token"], call.caller.name)))
 
 
 def _check_unbound(call: Call) -> None:
     if call.caller.origin is not None:
         raise ForbiddenError("A token that is bound to an origin cannot manage tokens.")
+
+
+def _token_json(token: Token) -> dict[str, Any]:
+    """The fields of TokenView."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scope": token.scope.value,
+        "origin": token.origin,
+        "createdAt": rfc3339(token.created_at),
+        "createdBy": token.created_by,
+    }

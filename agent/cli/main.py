@@ -34,8 +34,8 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The command line, with the arguments of all commands or of the one that was chosen."""
     parser = argparse.ArgumentParser(
         prog="flash-agent",
         description="The Flash loyalty agent of a till.",
@@ -45,7 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        _module(name).add_arguments(command)
+        if chosen is None or name == chosen:
+            _module(name).add_arguments(command)
     return parser
 
 
@@ -58,8 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an order number may hold what an old console cannot show
             stream.reconfigure(errors="backslashreplace")
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
+    parsed = parser.parse_args(words)
     if parsed.command is None:
         parser.print_help(sys.stderr)
         return EXIT_USAGE

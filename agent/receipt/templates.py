@@ -5,7 +5,6 @@ category (`one`, `many`, `other`; a single text serves them all). An empty text 
 when a language is first asked for; faults are a ValueError that names each of them, and the mend.
 """
 
-import difflib
 import functools
 import string
 import tomllib
@@ -166,5 +165,7 @@ def _template_faults(place: str, form: Form, template: str) -> Iterator[str]:
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 - for a misspelt name alone
+
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else f"; there are {', '.join(known)}"

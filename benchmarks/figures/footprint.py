@@ -18,10 +18,12 @@ _IMPORT_LIMIT_S = 20.0
 
 
 def _import_s() -> float:
-    """Wall seconds of a Python that imports aiohttp.web and ends."""
+    """Wall seconds of the agent's Python that imports aiohttp.web and ends."""
+    words = servers.store_words()
+    python = words[0] if servers.AgentCommand.from_tree else sys.executable
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-c", "import aiohttp.web"],
+        [python, "-c", "import aiohttp.web"],
         cwd=REPOSITORY,
         env=environment(),
         timeout=_IMPORT_LIMIT_S,
@@ -30,9 +32,17 @@ def _import_s() -> float:
     return time.monotonic() - began
 
 
+def _libraries() -> str:
+    """With which libraries around it the agent was measured."""
+    if not servers.AgentCommand.from_tree:
+        return "as installed"
+    alone = servers.store_words() != servers.AgentCommand.words
+    return "with what a store installs" if alone else "among the libraries of development, some of which it loads"
+
+
 def _start_s(directory: Path) -> float:
     """Seconds from the start of the process to its first accepted connection, on a directory it knows."""
-    with servers.agent(directory) as agent:
+    with servers.agent(directory, words=servers.store_words()) as agent:
         return agent.started_s
 
 
@@ -60,7 +70,8 @@ def _measure_idle(bench: Bench) -> None:
         directories = [stack.enter_context(bench.scratch()) for _ in range(plan.rounds)]
         upstream = stack.enter_context(servers.upstream(directories[0]))
         agents = [
-            stack.enter_context(servers.agent(directory, upstream_port=upstream.port)) for directory in directories
+            stack.enter_context(servers.agent(directory, upstream_port=upstream.port, words=servers.store_words()))
+            for directory in directories
         ]
         pids = [agent.child.pid for agent in agents]
         time.sleep(plan.settle_s)
@@ -72,7 +83,7 @@ def _measure_idle(bench: Bench) -> None:
         wakeups = [(voluntary_switches(pid) - count) / taken_s for pid, count in zip(pids, before, strict=True)]
     window = f"from {plan.idle_from_s:g} to {plan.idle_from_s + plan.idle_window_s:g} s after the start"
     bench.figures += [
-        Figure(RSS, median(sizes), f"{plan.settle_s:g} s after the start, {len(pids)} agents"),
+        Figure(RSS, median(sizes), f"{plan.settle_s:g} s after the start, {len(pids)} agents, {_libraries()}"),
         Figure(WAKEUPS, median(wakeups), f"voluntary context switches of all threads {window}"),
     ]
 
