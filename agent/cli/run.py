@@ -19,12 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from agent import config, logs
-    from agent.cli import process
+    from agent.cli import process, stderr
 
     flags = {"api": {"port": arguments.port}} if arguments.port is not None else None
     settings = config.load(arguments.config, flags)
     logs.set_up(settings.log.level, settings.log.format)
-    return process.run(_serve(settings, config.data_dir(arguments.data_dir)))
+    with stderr.unblocked():
+        return process.run(_serve(settings, config.data_dir(arguments.data_dir)))
 
 
 async def _serve(settings: "Settings", data_dir: Path) -> int:
