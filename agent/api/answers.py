@@ -21,6 +21,8 @@ from aiohttp.http import HttpVersion11
 
 from agent.api import web
 
+# No page of another origin gets an answer into its process, not even one that it cannot read, and none is guessed at.
+FOR_BROWSERS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
 _PLAIN = {"Cache-Control": "no-store", "Content-Type": "application/json"}
 
 
@@ -97,7 +99,7 @@ class Answer(web.Response):
 def _head(status: int, headers: tuple[tuple[str, str], ...], lasting: bool, old: bool) -> bytes:
     """Status line and headers; registers get the same ones again and again."""
     lines = [f"HTTP/1.{0 if old else 1} {status} {HTTPStatus(status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    lines += [f"{name}: {value}" for name, value in (*headers, *FOR_BROWSERS.items())]
     if old and lasting:
         lines.append("Connection: keep-alive")
     elif not old and not lasting:

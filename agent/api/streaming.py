@@ -7,6 +7,7 @@ from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 
 from agent.api import web
+from agent.api.answers import FOR_BROWSERS
 from agent.events import Stream
 
 BUFFER_BYTES = 64 * 1024
@@ -17,7 +18,7 @@ class EventStream(web.StreamResponse):
 
     def __init__(self, stream: Stream) -> None:
         # X-Accel-Buffering: a reverse proxy of the store's own must not hold events back.
-        super().__init__(headers={hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers={hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no", **FOR_BROWSERS})
         self.content_type = "text/event-stream"
         self.force_close()  # nothing more is read from this connection
         self._stream = stream

@@ -175,6 +175,8 @@ async def test_answers_have_a_length_and_are_never_cached(register):
         assert answer.status == status, path
         assert answer.headers["Cache-Control"] == "no-store", path
         assert "Content-Length" in answer.headers, path
+        assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin", path
         assert "Transfer-Encoding" not in answer.headers
         if status >= 400:
             assert answer.headers["Content-Type"].startswith("application/problem+json")

@@ -37,6 +37,8 @@ async def test_the_answer_is_an_event_stream_that_nothing_keeps(till):
         assert "content-type: text/event-stream\r\n" in head
         assert "cache-control: no-store\r\n" in head
         assert "content-length" not in head
+        assert "cross-origin-resource-policy: same-origin\r\n" in head
+        assert "x-content-type-options: nosniff\r\n" in head
         assert "access-control" not in head
         assert "server: flash-pos-agent" in head
 
