@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.flash.transport import Answer, Transport
 
 MAX_STORE_PAGES = 50
+MAX_DETAIL = 300  # of Flash's own words
 _DRILL = Outcome(
     Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", "Flash is not asked: an outage drill runs.", unsent=True
 )
@@ -187,4 +188,5 @@ def _without_personal(outcome: Outcome, parcel: Parcel) -> Outcome:
     """A failure is told in Flash's own words, which may repeat what the document says of a person."""
     if outcome.fate is not Fate.FAILED:
         return outcome
-    return dataclasses.replace(outcome, detail=scrubbed(outcome.detail, personal_values(parcel.body)))
+    detail = scrubbed(outcome.detail, personal_values(parcel.body))
+    return dataclasses.replace(outcome, detail=detail[:MAX_DETAIL])

@@ -36,6 +36,7 @@ from agent.scrub import scrubbed
 MAX_RETRY_AFTER_S = 24 * 3600.0
 STRANGERS_RETRY_AFTER_S = 60.0  # what is not JSON is a gateway's page: it may ask for patience, not for a day
 _REFUSED_WHOLE = {400, 403, 404, 405, 409, 413, 422, 501}
+_MAX_MESSAGE = 1_000
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -180,7 +181,11 @@ def _not_flash(status: int, detail: str) -> Outcome:
 def _message(body: Mapping[str, Any]) -> str:
     error = body.get("error")
     message = error.get("message") if isinstance(error, Mapping) else None
-    return scrubbed(message[:300]) if isinstance(message, str) else ""
+    if not isinstance(message, str):
+        return ""
+    if len(message) > _MAX_MESSAGE:
+        message = message[:_MAX_MESSAGE].rpartition(" ")[0]  # half an address would not be known for one
+    return scrubbed(message)
 
 
 def judge_batch(
