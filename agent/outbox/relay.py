@@ -211,8 +211,10 @@ class Relay:
                 delay_s = await self._dispatch()
             except Refusal as error:  # the store is unavailable; it mends itself or its condition says how
                 self._log.warning("relay waits for the store", code=error.code)
+                self._maybe_ready = set(BACKLOG_KINDS)  # what it was about to look at was not seen
             except Exception:  # noqa: BLE001 - the relay never stops
                 self._log.exception("relay failed")
+                self._maybe_ready = set(BACKLOG_KINDS)
             await self._wait_until_woken(delay_s)
 
     async def _wait_until_woken(self, delay_s: float | None) -> None:

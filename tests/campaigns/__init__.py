@@ -4,7 +4,14 @@ A campaign is a `Campaign` of `tests.support.campaign`, registered in `ALL` belo
 copies of the product in which it must find the breach that it is there to find.
 """
 
-from tests.campaigns import door, kills, network, rotation, secrets
+from tests.campaigns import door, kills, network, rotation, secrets, syscalls
 from tests.support.campaign import Campaign
 
-ALL: tuple[Campaign, ...] = (kills.CAMPAIGN, network.CAMPAIGN, door.CAMPAIGN, rotation.CAMPAIGN, secrets.CAMPAIGN)
+ALL: tuple[Campaign, ...] = (
+    kills.CAMPAIGN,
+    syscalls.CAMPAIGN,
+    network.CAMPAIGN,
+    door.CAMPAIGN,
+    rotation.CAMPAIGN,
+    secrets.CAMPAIGN,
+)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -180,6 +181,7 @@ class Process(Protocol):
     def poll(self) -> int | None: ...
     def wait(self) -> int | None: ...
     def kill(self) -> None: ...
+    def send_signal(self, number: int, /) -> None: ...
 
 
 Launch = Callable[[Sequence[str], Mapping[str, str], IO[bytes]], Process]
@@ -198,7 +200,7 @@ class AgentProcess:
 
     def __init__(self, data_dir: Path, base_url: str, *, launch: Launch = launch_fresh, **environment: str) -> None:
         self.data_dir = data_dir
-        self._launch = launch
+        self.launch = launch
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FLASH_AGENT_")},
             "FLASH_AGENT_FLASH__BASE_URL": base_url,
@@ -216,7 +218,7 @@ class AgentProcess:
         command = ["run", "--data-dir", str(self.data_dir), "--port", str(self.port)]
         with self.log.open("ab") as log, self.log.open("rb") as said:
             said.seek(0, os.SEEK_END)
-            self.process = self._launch(command, self._environment, log)
+            self.process = self.launch(command, self._environment, log)
             while True:
                 over = self.process.poll() is not None
                 for line in iter(said.readline, b""):
@@ -230,6 +232,13 @@ class AgentProcess:
     @property
     def token(self) -> str:
         return (self.data_dir / "register.token").read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal, and wait until it is gone."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
 
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""

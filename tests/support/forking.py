@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
@@ -29,15 +30,14 @@ class Child:
 
     def poll(self) -> int | None:
         """Its exit code, or None while it runs."""
-        return self._ask("poll")
+        if self.returncode is None:
+            self.returncode = self._forks.ask({"poll": self.pid})
+        return self.returncode
 
     def wait(self) -> int | None:
-        """Its exit code, once it has ended."""
-        return self._ask("wait")
-
-    def _ask(self, what: str) -> int | None:
-        if self.returncode is None:
-            self.returncode = self._forks.ask({what: self.pid})
+        """Its exit code, once it has ended; looks every other millisecond, so that others can ask meanwhile."""
+        while self.poll() is None:
+            time.sleep(0.002)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -95,20 +95,21 @@ def serve() -> None:
     if threading.active_count() > 1:
         raise RuntimeError("a process with threads cannot be forked safely")
     gc.freeze()
-    running: set[int] = set()
+    codes: dict[int, int | None] = {}
     for line in sys.stdin:
         request = json.loads(line)
         answer: int | None
         if "run" in request:
             answer = _fork(request)
-            running.add(answer)
+            codes[answer] = None
         else:
-            ((what, pid),) = request.items()
-            ended, status = os.waitpid(pid, os.WNOHANG if what == "poll" else 0)
-            answer = os.waitstatus_to_exitcode(status) if ended else None
-            running -= {ended}
+            pid = request["poll"]
+            if codes[pid] is None:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                codes[pid] = os.waitstatus_to_exitcode(status) if ended else None
+            answer = codes[pid]
         print(json.dumps(answer), flush=True)
-    for pid in running:
+    for pid in (pid for pid, code in codes.items() if code is None):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 

@@ -29,6 +29,8 @@ async def until_accepted(till: Till, path: str, body: Mapping[str, Any]) -> dict
             till.progress.set()
             return answer
         assert status in LATER, (status, answer)
+        till.refused[status] += 1
+        till.progress.set()
         await asyncio.sleep(AGAIN_S)
 
 

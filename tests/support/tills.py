@@ -1,6 +1,7 @@
 """A register of an agent process that may be killed under it."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ class Till:
         self.witness = witness
         self.accepted: dict[str, str] = {}
         self.progress = asyncio.Event()
+        self.refused: Counter[int] = Counter()  # answers that said no for now, by status
 
     async def post(self, path: str, body: dict[str, Any], wait: float = 0) -> tuple[int, dict[str, Any]]:
         """Status and body; raises what aiohttp raises where there is no answer."""
@@ -76,4 +78,4 @@ class Till:
         async with asyncio.timeout(seconds):
             while (await self.get("/v1/status"))["pending"]:
                 seen = len(flash.requests)
-                await asyncio.to_thread(flash.wait_for, lambda f, seen=seen: len(f.requests) != seen, seconds=1)
+                await asyncio.to_thread(flash.wait_for, lambda f, seen=seen: len(f.requests) != seen, seconds=0.05)
