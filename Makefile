@@ -4,8 +4,11 @@ VENV   := .venv
 STORE  := .store-venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+SEEDS  ?= 300
+SEED   ?=
+JOBS   ?= 1
 
-.PHONY: demo test prove lint types contracts wheel bench lock clean
+.PHONY: demo test simulate prove lint types contracts wheel bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -28,6 +31,9 @@ demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once en
 
 test: $(VENV)/.dev  ## every test, against the tree
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+simulate: $(VENV)/.dev  ## the agent on a virtual clock, SEEDS=10000 JOBS=2 for many seeds; SEED=17 for one with its story
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(ARGS)
 
 prove: $(VENV)/.dev  ## every promise, attacked; ARGS="--long --only kills" for one in its long form
 	$(BIN)/python -m tests.prove $(ARGS)

@@ -111,6 +111,7 @@ class Agent:
             is_cut_off=lambda: drill.is_on,
             is_verified=lambda: guard.verified,
             found_way=relay.wake,
+            asked_to_wait=relay.remember_pause,
         )
         known_members = Members(
             settings, database, sealer, store, flash, gate=gate, clock=clock, busy=lambda: relay.cashiers_are_about
@@ -211,7 +212,7 @@ class Agent:
         return redeeming, unconfirmed
 
     async def _open_storage(self) -> tuple[Database, Sealer, DataKeys | None]:
-        database = Database(self._data_dir.database, self._data_dir.quarantine, self._health)
+        database = self._database()
         self._stack.push_async_callback(database.close)
         await database.open(was_used=self._data_dir.data_key.exists())
         await migrate(database, "outbox", outbox.MIGRATIONS)
@@ -221,6 +222,9 @@ class Agent:
         if isinstance(keys, DataKeyError):
             return database, NoSealer(keys.detail), None
         return database, Sealer(keys), keys
+
+    def _database(self) -> Database:
+        return Database(self._data_dir.database, self._data_dir.quarantine, self._health)
 
     async def _take_over_damaged(self, database: Database) -> None:
         """Salvage what was set aside, now or before an interrupted start; the condition stays until it is removed."""

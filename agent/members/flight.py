@@ -107,9 +107,9 @@ class Flight:
         if not isinstance(answer, Outcome):
             self._outcomes.append(ANSWERED)
             return answer
-        if answer.contact is Contact.THROTTLED:
-            if not self._gate.is_closed:
-                self._gate.learn([answer])  # at once: what was not asked yet is not asked
+        if answer.contact is Contact.THROTTLED or answer.retry_after_s:
+            if not self._gate.is_closed or (answer.retry_after_s or 0.0) > self._gate.closed_for_s:
+                self._gate.learn([answer])  # at once: what has not been asked yet, whoever asks, is not asked
             return None
         self._outcomes.append(answer)
         if is_not_found(answer):

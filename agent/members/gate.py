@@ -32,6 +32,7 @@ class Gate:
         is_cut_off: Callable[[], bool],
         is_verified: Callable[[], bool],
         found_way: Callable[[], None],
+        asked_to_wait: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
         self._line = line
         self._clock = clock
@@ -39,6 +40,7 @@ class Gate:
         self._is_cut_off = is_cut_off
         self._is_verified = is_verified
         self._found_way = found_way
+        self._asked_to_wait = asked_to_wait  # of a pause that holds for writes too, and outlives a restart
         self._closed_until = 0.0
         self._refused_until: dict[str, float] = {}
         self._probing = False
@@ -115,6 +117,8 @@ class Gate:
         elif self._shares_key or not self._line.key_held:  # an answer to the read key releases no write key
             was_dead = self._line.needs_probe
             self._line.report("", outcome, source=_SOURCE)
+            if outcome.retry_after_s:
+                self._asked_to_wait(outcome)
             if was_dead and not self._line.needs_probe:
                 self._found_way()
 

@@ -129,6 +129,10 @@ class Relay:
         """Whether somebody waits for Flash's word, or did a moment ago."""
         return self._waiters.are_about
 
+    def remember_pause(self, outcome: Outcome) -> None:
+        """Somebody else was told to leave Flash alone for a while: that outlives a restart, too."""
+        self._spawn(self._patience.note(outcome))
+
     def release_waiters(self) -> None:
         """Answer everybody who waits now; what they wait for goes on."""
         self._waiters.release_all()

@@ -77,10 +77,13 @@ class Transaction:
 
 
 class Database:
-    """One SQLite file."""
+    """One SQLite file. `connection` is the way to it: a simulation has one without a thread."""
 
-    def __init__(self, path: Path, quarantine: Path, health: Health) -> None:
+    def __init__(
+        self, path: Path, quarantine: Path, health: Health, *, connection: type[Connection] = Connection
+    ) -> None:
         self.path = path
+        self._connection_type = connection
         self._quarantine = quarantine
         self._health = health
         self._connection: Connection | None = None
@@ -270,7 +273,9 @@ class Database:
         return shutil.disk_usage(self.path.parent).free
 
     async def _connect(self) -> Connection:
-        connection = await Connection.open(self.path, timeout_s=_BUSY_TIMEOUT_S, cached_statements=_CACHED_STATEMENTS)
+        connection = await self._connection_type.open(
+            self.path, timeout_s=_BUSY_TIMEOUT_S, cached_statements=_CACHED_STATEMENTS
+        )
         try:
             for pragma, expected in _PRAGMAS:
                 rows = await connection.fetch(f"PRAGMA {pragma}")

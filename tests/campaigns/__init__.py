@@ -4,10 +4,11 @@ A campaign is a `Campaign` of `tests.support.campaign`, registered in `ALL` belo
 copies of the product in which it must find the breach that it is there to find.
 """
 
-from tests.campaigns import door, kills, network, rotation, secrets, syscalls
+from tests.campaigns import door, kills, network, rotation, secrets, simulation, syscalls
 from tests.support.campaign import Campaign
 
 ALL: tuple[Campaign, ...] = (
+    simulation.CAMPAIGN,
     kills.CAMPAIGN,
     syscalls.CAMPAIGN,
     network.CAMPAIGN,

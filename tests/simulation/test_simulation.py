@@ -1,0 +1,76 @@
+"""300 seeds each time the tests run; that a run can be replayed and shrunk; and that a broken promise is seen."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.many import some
+from tests.simulation.plan import Ask, Crash, Plan, Weather, generate
+from tests.simulation.run import Result, run
+from tests.simulation.shrink import fewer_events, promise_of, shrink
+from tests.support.weakened import ROOT, environment_of
+
+CHUNK = 30
+
+
+@pytest.mark.parametrize("first", range(0, 300, CHUNK))
+def test_every_promise_holds(first: int) -> None:
+    found = some(range(first, first + CHUNK))
+    assert found.failed == {}
+    assert found.acknowledged > CHUNK
+
+
+@pytest.mark.parametrize("seed", [0, 25, 55, 199])
+def test_a_seed_goes_the_same_way_each_time(seed: int) -> None:
+    plan = generate(seed)
+    first, second = run(plan), run(plan)
+    assert first.story().splitlines() == second.story().splitlines()
+    assert len(first.trace) > 20
+
+
+def test_a_seed_goes_the_same_way_in_another_process() -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "25"]
+    for hash_seed in ("1", "2"):
+        environment = {**environment_of(ROOT), "PYTHONHASHSEED": hash_seed}
+        said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+        assert f"digest {run(generate(25)).digest[:16]}" in said
+
+
+def test_a_failing_plan_is_shrunk() -> None:
+    """Only two events of many make it fail; they alone are left."""
+    plan = generate(3)
+    sale = Ask(5.0, "till-1", "sale", {"externalOrderId": "x", "customer": {"externalId": "C1"}, "totalAmount": 20})
+    needed = [sale, Crash(6.0, "till-1", 3, 0.5)]
+    plan = replace(plan, events=(*plan.events[:7], needed[0], *plan.events[7:15], needed[1], *plan.events[15:]))
+    left = fewer_events(plan, lambda tried: all(event in tried.events for event in needed), lambda: True)
+    assert list(left.events) == needed
+
+
+def test_shrinking_keeps_the_promise_that_was_broken() -> None:
+    plan = Plan(
+        seed=0,
+        salt=1,
+        tills=("till-1",),
+        ends_at=20.0,
+        events=(
+            Weather(1.0, 5.0, ("lost-answer",), 1.0),
+            Ask(2.0, "till-1", "sale", {"externalOrderId": "1", "customer": {"externalId": "C1"}, "totalAmount": 20}),
+            Ask(3.0, "till-1", "sale", {"externalOrderId": "2", "customer": {"externalId": "C1"}, "totalAmount": 20}),
+        ),
+    )
+    result = run(plan)
+    assert result.breaches == []
+    result.breaches.append("nothing_is_lost: made up")
+    assert shrink(result) is result, "what cannot be made to fail again is left as it is"
+    assert promise_of(result.breaches[0]) == "nothing_is_lost"
+
+
+def test_a_run_tells_what_happened() -> None:
+    result: Result = run(generate(0))
+    assert result.breaches == []
+    assert "till-1 is up (life 1)" in result.story()
+    assert result.acknowledged
+    assert result.calls
+    assert result.effects
