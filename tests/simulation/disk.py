@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.storage.connection import Connection, Row
-from tests.simulation.loop import LIFE, Life
+from tests.simulation.loop import LIFE, Life, resolve
 
 T = TypeVar("T")
 _SUFFIXES = ("", "-wal")
@@ -62,7 +62,7 @@ class SimulatedConnection(Connection):
             answer, error = call(self._database), None
         except Exception as raised:
             answer, error = None, raised
-        self._loop.call_soon(_resolve, future, answer, error)
+        self._loop.call_soon(resolve, future, answer, error)
         if self._calls:
             self._next()
         else:
@@ -76,15 +76,6 @@ class SimulatedConnection(Connection):
 
     async def close(self) -> None:
         await self.visit(lambda database: database.close())
-
-
-def _resolve(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(answer)
-    else:
-        future.set_exception(error)
 
 
 class Files:

@@ -113,8 +113,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
-    def run_in_executor(self, *_arguments: Any) -> Any:
-        raise AssertionError("a thread would make the run another one each time")
+    def run_in_executor(self, _executor: Any, call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """A thread would make each run another one: the call is a step of its own."""
+        future: asyncio.Future[Any] = self.create_future()
+
+        def do() -> None:
+            try:
+                answer, error = call(*args), None
+            except Exception as raised:
+                answer, error = None, raised
+            self.call_soon(resolve, future, answer, error)
+
+        self.call_soon(do)
+        return future
 
     def end(self, life: Life) -> None:
         """From now on nothing of this life runs."""
@@ -131,3 +142,13 @@ def _task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **opt
     if life is not None:
         life.tasks.append(task)
     return task
+
+
+def resolve(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
+    """What came of a call, to whoever still waits for it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(answer)
+    else:
+        future.set_exception(error)

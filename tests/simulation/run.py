@@ -24,9 +24,8 @@ from agent.delivery import Kind
 from agent.health import Health
 from agent.outbox.changes import Change
 from agent.outbox.state import FINAL
-from agent.storage import Database, DataDir
+from agent.storage import Database, DataDir, DataKeys, save_keys
 from agent.storage.migrations import migrate
-from agent.storage.sealing import DataKeys, _write
 from tests.simulation import oracle
 from tests.simulation.disk import SimulatedConnection
 from tests.simulation.flash import Coupon, FlashModel
@@ -285,7 +284,7 @@ def _template() -> Path:
         await migrate(database, "outbox", outbox.MIGRATIONS)
         await migrate(database, "members", members.MIGRATIONS)
         await database.close()
-        _write(data.data_key, DataKeys({1: bytes(range(32))}, 1, bytes(range(32, 64))))
+        save_keys(data.data_key, DataKeys({1: bytes(range(32))}, 1, bytes(range(32, 64))))
         await till.start()
         await till.stop()
 
