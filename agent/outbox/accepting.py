@@ -108,6 +108,7 @@ class Acceptor:
         self._arrived = asyncio.Event()
         self._writing: _Group | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._refusals: set[asyncio.Task[None]] = set()
         self._next_seq = 1  # never reused: a row whose commit failed may be back
 
     async def start(self) -> None:
@@ -195,11 +196,20 @@ class Acceptor:
         ]
 
     def wrote(self, count: int) -> None:
-        """The group is on disk; where rows were passed over, it stays in hand. Called in the connection's thread."""
+        """The group is committed; where rows were passed over, it stays in hand. Called in the connection's thread."""
         group = self._writing
         if group is not None and count == len(group.members):
             self._writing = None
-            self._loop.call_soon_threadsafe(self._answer, enumerate(group.members, group.first))
+            self._loop.call_soon_threadsafe(self._answer_group, group)
+
+    def _answer_group(self, group: _Group) -> None:
+        gone = self._database.gone()
+        if gone is None:
+            self._answer(enumerate(group.members, group.first))
+            return
+        refusing = self._loop.create_task(self._refuse(group.members, gone), name="outbox-refusal")
+        self._refusals.add(refusing)
+        refusing.add_done_callback(self._refusals.discard)
 
     def _answer(self, written: Iterable[tuple[int, _Waiting]]) -> None:
         fresh: list[Operation] = []
@@ -212,6 +222,9 @@ class Acceptor:
 
     async def _sort_out(self, group: _Group) -> None:
         """Which rows were passed over? They take the slow way."""
+        gone = self._database.gone()
+        if gone is not None:
+            raise gone
         rows = await self._database.fetch(_WRITTEN, [group.first, group.first + len(group.members)])
         written = {seq for (seq,) in rows}
         numbered = list(enumerate(group.members, group.first))

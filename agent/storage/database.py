@@ -13,6 +13,7 @@ a transaction is rolled back, unless its COMMIT was already on the way.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
 import time
@@ -57,12 +58,8 @@ class Batches(Protocol):
         ...
 
     def wrote(self, count: int) -> None:
-        """That INSERT is on disk, with so many rows; triggers' rows do not count."""
+        """It was committed, with so many rows; triggers' rows do not count. Ask `Database.gone` before saying yes."""
         ...
-
-
-class _FileGoneError(Exception):
-    """The database file is not the one that was opened."""
 
 
 class Transaction:
@@ -91,6 +88,7 @@ class Database:
         self._waiting = 0  # for the lock
         self._closed = False
         self._log = path.with_name(path.name + "-wal")
+        self._path_text, self._log_text = str(self.path), str(self._log)
         self._identity = (0, 0)
         self._log_identity: tuple[int, int] | None = None  # there from the first write on
         self._gone = False
@@ -159,9 +157,17 @@ class Database:
 
         The next one is put together in the connection's thread once the last one is on disk: the disk never waits for
         a busy event loop. Ends early where somebody else wants the connection, and now and then for housekeeping.
+
+        Whether the files are still there is asked in the event loop, `gone`: each system call in the thread lets go of
+        the interpreter, and a busy loop gives it back after the switch interval, which is longer than the commit.
         """
         count = await self._in_turn(lambda connection: connection.visit(lambda inner: self._insert(inner, batches)))
-        self._written(count, stored=count > 0)
+        if self.gone() is None:
+            self._written(count, stored=count > 0)
+
+    def gone(self) -> StorageUnavailableError | None:
+        """After a commit: why it does not count, where the files are not those that were opened."""
+        return None if self._file_is_there() else self._file_is_gone()
 
     def _insert(self, connection: sqlite3.Connection, batches: Batches) -> int:
         total = 0
@@ -170,8 +176,6 @@ class Database:
             if statement is None:
                 break
             count = connection.execute(*statement).rowcount
-            if not self._file_is_there():
-                raise _FileGoneError
             total += count
             batches.wrote(count)
             if self._waiting:
@@ -186,8 +190,6 @@ class Database:
                 return await call(connection)
             except sqlite3.Error as error:
                 raise await self._translate(error) from error
-            except _FileGoneError:
-                raise self._file_is_gone() from None
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -216,8 +218,9 @@ class Database:
                 if isinstance(error, sqlite3.Error):
                     raise await self._translate(error) from error
                 raise
-        if not self._file_is_there():
-            raise self._file_is_gone()
+        gone = self.gone()
+        if gone is not None:
+            raise gone
         self._written(1, stored=False)
 
     def _file_is_there(self) -> bool:
@@ -226,7 +229,7 @@ class Database:
         So is what goes into the log of a file that was emptied.
         """
         try:
-            found, log = self.path.stat(), self._log.stat()
+            found, log = os.stat(self._path_text), os.stat(self._log_text)  # noqa: PTH116 - a third of Path's time
         except OSError:
             return False
         identity = (log.st_dev, log.st_ino)
