@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 # The database thread comes back for the interpreter after each row; at the default of 5 ms it waits for the busy event
 # loop longer than for the disk.
 SWITCH_INTERVAL_S = 0.0005
+YOUNG_OBJECTS = 5000  # a request has some fifty, and there may be many requests at once
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
@@ -19,6 +21,18 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     _allow_many_files()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         return runner.run(main)
+
+
+def spare_collections() -> None:
+    """Once everything is started: let the garbage collector leave alone what stays for good, and look less often.
+
+    Else it goes through all modules and classes every few thousand sales, 25 ms in which every register waits, and
+    through the requests under way at every commit. What it looks for is rare here: objects that refer to each other
+    and to which nobody else does; at most so many lie about.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 def _allow_many_files() -> None:

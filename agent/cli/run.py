@@ -34,6 +34,7 @@ async def _serve(settings: "Settings", data_dir: Path) -> int:
 
     agent = Agent(settings, data_dir)
     await agent.start()
+    process.spare_collections()
     try:
         print(f"registers send the token in {agent.data_dir.token_path('register')}", file=sys.stderr, flush=True)
         print(f"flash-agent listens on http://127.0.0.1:{agent.port}", file=sys.stderr, flush=True)
