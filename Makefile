@@ -8,7 +8,7 @@ SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
 
-.PHONY: demo test simulate prove lint types contracts wheel bench lock clean
+.PHONY: demo test simulate prove lint types contracts wheel sbom audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -24,6 +24,10 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 $(STORE)/.run: requirements/run.txt $(VENV)/.dev  # what a store installs and nothing else: its footprint is measured
 	test -x $(STORE)/bin/python || $(PYTHON) -m venv $(STORE)
 	$(STORE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	touch $@
+
+$(VENV)/.supply: requirements/supply.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.txt
 	touch $@
 
 demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once ends after the story
@@ -48,8 +52,14 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev  ## the directions of the imports
 	$(BIN)/lint-imports
 
-wheel: $(VENV)/.dev  ## build the wheel, then test what is installed instead of the tree
+wheel: $(VENV)/.dev  ## build the wheel, twice and the same, then test what is installed instead of the tree
 	$(BIN)/python tools/wheel_check.py $(ARGS)
+
+sbom: $(VENV)/.supply  ## the bill of materials of what is shipped, CycloneDX, into dist/
+	$(BIN)/python -m tools.sbom
+
+audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
+	$(BIN)/python -m tools.audit $(ARGS)
 
 bench: $(VENV)/.bench $(STORE)/.run  ## the figures of the README, side by side in one run; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -13,6 +13,7 @@ TARGETS = {
     "run": ["--extra", "fast"],
     "dev": ["--extra", "fast", "--group", "dev"],
     "bench": ["--extra", "fast", "--group", "dev", "--group", "bench"],
+    "supply": ["--extra", "fast", "--group", "dev", "--group", "supply"],
 }
 COMMON = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header"]
 

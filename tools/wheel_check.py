@@ -1,10 +1,11 @@
-"""Build the wheel, install it with the locked requirements into an environment of its own, and test what is installed.
+"""Build the wheel, twice with the same bytes; install it with the locked requirements, and test what is installed.
 
-The tests are copied beside, so that `import agent` finds the installed package or nothing. By default those that start
-whole processes and those that read what is packaged beside the code: a wheel differs from the tree by what it lacks.
-Run by `make wheel`; its arguments are pytest's.
+It gets an environment of its own, and the tests are copied beside, so that `import agent` finds the installed package
+or nothing. By default those tests run that start whole processes and those that read what is packaged beside the code:
+a wheel differs from the tree by what it lacks. Run by `make wheel`; its arguments are pytest's.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -31,15 +32,40 @@ def run(*command: str | Path, cwd: Path = ROOT) -> None:
     subprocess.run([str(part) for part in command], cwd=cwd, check=True)  # noqa: S603 - our own arguments
 
 
-def build(target: Path) -> Path:
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target)
+def build(target: Path, cwd: Path = ROOT, **environment: str) -> Path:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target)]
+    subprocess.run(command, cwd=cwd, check=True, env={**os.environ, **environment})  # noqa: S603 - our own arguments
     (wheel,) = target.glob("*.whl")
     return wheel
+
+
+def check_reproducible(folder: Path, wheel: Path) -> None:
+    """Build it again elsewhere: another directory, other times and modes of the files, another time zone."""
+    copy = folder / "elsewhere" / "a longer name"
+    ignored = shutil.ignore_patterns(".git", ".venv", ".wheel-venv", "dist", "build", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    for path in copy.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+        if path.is_file():
+            path.chmod(0o600)
+    before = os.umask(0o077)
+    try:
+        again = build(folder / "again", copy, TZ="Asia/Tokyo", LC_ALL="C", PYTHONHASHSEED="1")
+    finally:
+        os.umask(before)
+    if wheel.read_bytes() != again.read_bytes():
+        raise SystemExit(f"Two builds differ: {digest(wheel)} {digest(again)}")
+    print(f"{wheel.name}: two builds, sha256 {digest(wheel)}")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         wheel = build(Path(folder) / "dist")
+        check_reproducible(Path(folder), wheel)
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         venv.create(ENVIRONMENT, with_pip=True)
         python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
