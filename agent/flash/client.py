@@ -4,6 +4,8 @@ The keys leave only in the Authorization header, to the configured base URL. Rea
 What an answer means stands in `outcome.py`, how it travels in `transport.py`.
 """
 
+import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
@@ -41,6 +43,7 @@ class FlashClient:
         self._write_key = write_key
         self._read_key = read_key or write_key
         self._transport: Transport | None = None
+        self._connecting: asyncio.Task[Transport] | None = None
         self.is_cut_off: Callable[[], bool] = lambda: False  # an outage drill: nothing may leave
         self._ahead_ms: int | None = None
 
@@ -69,6 +72,9 @@ class FlashClient:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._connecting is not None:
+            with contextlib.suppress(Exception):  # whoever asked was told
+                await self._transport_made()
         if self._transport is not None:
             await self._transport.close()
 
@@ -150,14 +156,26 @@ class FlashClient:
     ) -> "Answer | Outcome":
         if key is None:
             return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
+        transport = self._transport or await self._transport_made()
         if self.is_cut_off():
             return _DRILL
-        if self._transport is None:
-            self._transport = self._connect()
-        answer = await self._transport.call(method, path, key, body, headers or {})
+        answer = await transport.call(method, path, key, body, headers or {})
         if not isinstance(answer, Outcome):
             self._learn_skew(answer)
         return answer
+
+    async def _transport_made(self) -> "Transport":
+        """Made once, in a thread: loading httpx and the trust store takes 0.3 s, and registers must not wait for it."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._make_transport())
+        return await asyncio.shield(self._connecting)
+
+    async def _make_transport(self) -> "Transport":
+        try:
+            self._transport = await asyncio.to_thread(self._connect)
+        finally:
+            self._connecting = None
+        return self._transport
 
     def _connect(self) -> "Transport":
         from agent.flash.transport import Transport  # noqa: PLC0415 - see there
