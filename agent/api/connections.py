@@ -108,8 +108,13 @@ class _Connection(web.RequestHandler):
 
     @property
     def idle_since(self) -> float | None:
-        """When the last answer left (the loop's time); None while there is something under way that it waits for."""
-        busy = self._request_in_progress and not self.writing_paused
+        """When the last answer was done (the loop's time); None while it waits for the agent, and not the agent for it.
+
+        The agent waits for who sends no body, and for who reads no answer.
+        """
+        request = self._current_request
+        comes = request is not None and request.content.is_eof()
+        busy = self._request_in_progress and comes and not self.writing_paused
         return None if busy or self._messages else self._next_keepalive_close_time
 
     def handle_error(
