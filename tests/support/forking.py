@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
@@ -131,6 +132,8 @@ def _fork(request: Mapping[str, Any]) -> int:
         from agent.cli.main import main
 
         code = main(request["run"])
+    except BaseException:  # as the interpreter would
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)  # without a word of the parent's buffers and exit handlers
