@@ -20,7 +20,7 @@ from agent.clock import Clock
 from agent.config import Settings, wordings_of
 from agent.coupons import Sightings
 from agent.drill import Drill
-from agent.errors import DataKeyError
+from agent.errors import ConfigError, DataKeyError
 from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -80,9 +80,7 @@ class Agent:
         self._data_dir.take()
         self._stack.callback(self._data_dir.release)
         sockets = self._take_port()
-        own = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
-        tokens = Tokens(self._data_dir.client_tokens, own, clock, health)
-        database, sealer, keys = await self._open_storage()
+        tokens, (database, sealer, keys) = await self._open_directory()
         store = Store(database, sealer, clock)
         await store.start()
         self._stack.push_async_callback(store.stop)
@@ -210,6 +208,14 @@ class Agent:
         )
         redeeming.left_open = unconfirmed.wake
         return redeeming, unconfirmed
+
+    async def _open_directory(self) -> tuple[Tokens, tuple[Database, Sealer, DataKeys | None]]:
+        try:
+            own = {scope: self._data_dir.token(scope.value) for scope in (Scope.REGISTER, Scope.OPERATOR)}
+            tokens = Tokens(self._data_dir.client_tokens, own, self._clock, self._health)
+            return tokens, await self._open_storage()
+        except OSError as error:
+            raise ConfigError(self._data_dir.unusable(error)) from None
 
     async def _open_storage(self) -> tuple[Database, Sealer, DataKeys | None]:
         database = self._database()

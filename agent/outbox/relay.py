@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from agent import logs
 from agent.clock import Clock
 from agent.delivery import BATCH_REFUSED, BATCHABLE, Contact, Fate, Kind, Outcome, Sender
-from agent.errors import Refusal
+from agent.errors import Refusal, StorageFullError
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation
 from agent.outbox.patience import Patience
@@ -101,8 +101,9 @@ class Relay:
         self._no_batches_until: dict[Kind, float] = {}
 
     async def start(self) -> None:
-        """Take up what a former run left, then begin."""
-        await self._store.clamp_pauses(int(OPERATION_CEILING_S * 1000))
+        """Take up what a former run left, then begin; on a full disk pauses stay as they were written."""
+        with contextlib.suppress(StorageFullError):
+            await self._store.clamp_pauses(int(OPERATION_CEILING_S * 1000))
         await self._patience.recall()
         self._pump = asyncio.create_task(self._run(), name="relay")
 

@@ -5,12 +5,13 @@ intake (accept), the relay (claim, settle) and the API (read, retry, discard). F
 StorageFullError, ConflictError, InvalidError or NotFoundError.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
-from agent.errors import ConflictError
+from agent.errors import ConflictError, StorageFullError
 from agent.outbox.accepting import Acceptor
 from agent.outbox.changes import Change, Changes
 from agent.outbox.day import Days
@@ -21,7 +22,7 @@ from agent.outbox.reading import Counts, Filter, Reading
 from agent.outbox.redemptions import Redemptions
 from agent.outbox.rows import READ, Rows, read_as_json
 from agent.outbox.state import Status, may_discard, may_retry
-from agent.storage import Database, Sealer, Transaction
+from agent.storage import Database, Sealer
 from agent.storage.database import values_rows
 
 # Claim: in hand, and durably "maybe sent", before the first byte leaves.
@@ -121,23 +122,35 @@ class Store:
         self.exposure = ExposureLedger(database)
         self.redemptions = Redemptions(database, sealer, clock, rows, self.changes)
         self._in_hand: set[int] = set()
-        database.on_reopen = self._reconcile
+        self._reconciled = False
+        database.on_reopen = self._doubt
 
     async def start(self) -> None:
-        """Give back what a killed agent had in hand, then start accepting."""
-        async with self._database.transaction() as transaction:
-            await self._reconcile(transaction)
+        """Give back what a killed agent had in hand, then start accepting; on a full disk the claims do that later."""
+        with contextlib.suppress(StorageFullError):
+            await self._reconcile()
         await self._acceptor.start()
 
     async def stop(self) -> None:
         """Write what was queued, then stop accepting."""
         await self._acceptor.stop()
 
-    async def _reconcile(self, transaction: Transaction) -> None:
+    def _doubt(self) -> None:
+        self._reconciled = False
+
+    async def _reconcile(self) -> None:
+        """Give back what is claimed in the database and not in hand here, once after each opening of the database."""
+        if self._reconciled:
+            return
+        self._reconciled = True
         kept = ", ".join(map(str, self._in_hand))
         unsettled = "status = 'pending' AND status IN ('pending', 'failed')"  # so that the index of these serves
         sql = f"UPDATE operation SET claimed = 0 WHERE {unsettled} AND claimed = 1 AND seq NOT IN ({kept})"  # noqa: S608
-        await transaction.fetch(sql)
+        try:
+            await self._database.fetch(sql)
+        except BaseException:
+            self._reconciled = False
+            raise
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""
@@ -178,12 +191,14 @@ class Store:
 
         `fresh`: those that cannot have reached Flash yet, which may share a batch; else those that may have.
         """
+        await self._reconcile()
         chosen = [kind.value, self._clock.steady_ms(), int(fresh), limit]
         text = await self._database.fetch_text(_CLAIMED_BACKLOG, chosen, then=_CLAIM_BACKLOG)
         return self._taken(self._rows.from_json(text))
 
     async def claim_waiting(self, seqs: Sequence[int]) -> list[Operation]:
         """Take these and whatever they wait for, as far as it is ready; pauses of their own do not count."""
+        await self._reconcile()
         chosen = _CHOOSE_WAITING.format(rows=", ".join("(?)" for _ in seqs))
         rows = await self._database.fetch(f"{_CLAIM.format(chosen=chosen)} RETURNING {READ}", seqs)
         return self._taken(map(self._rows.operation, rows))
@@ -227,6 +242,7 @@ class Store:
 
     async def has_ready(self) -> bool:
         """Whether anything is pending that waits for nothing but the line."""
+        await self._reconcile()
         sql = "SELECT 1 FROM operation WHERE status = 'pending' AND blocked = 0 AND claimed = 0 LIMIT 1"
         return bool(await self._database.fetch(sql))
 

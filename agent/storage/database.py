@@ -4,7 +4,7 @@ Invariants: WAL with `synchronous=FULL`, so a statement that returned is on disk
 transaction at a time (a lock, in the order of asking); outside `transaction()` every statement commits by itself.
 
 Failure: a commit that failed is not a "no", its rows may be back after a reopen. After any I/O error the connection is
-closed and the next caller opens a new one; `on_reopen` lets the owner reconcile. A full disk rolls back cleanly and
+closed and the next caller opens a new one; `on_reopen` tells the owner to reconcile. A full disk rolls back cleanly and
 needs no reopen. Callers see StorageUnavailableError or StorageFullError, never sqlite3's own.
 
 Cancelling a caller does not stop its statement, which runs in the connection's thread. A single statement then commits;
@@ -93,7 +93,7 @@ class Database:
         self._log_identity: tuple[int, int] | None = None  # there from the first write on
         self._gone = False
         self.wrote: Callable[[int], None] = lambda _rows: None
-        self.on_reopen: Callable[[Transaction], Awaitable[None]] | None = None
+        self.on_reopen: Callable[[], None] = lambda: None
 
     async def open(self, *, was_used: bool = False) -> None:
         """Open, checking the file first; a damaged one is set aside, never reset in silence.
@@ -258,10 +258,10 @@ class Database:
             connection = await self._ready()
             try:
                 await connection.run_script(script)
-            except sqlite3.Error:
+            except sqlite3.Error as error:
                 with contextlib.suppress(sqlite3.Error):
                     await connection.fetch("ROLLBACK")
-                raise
+                raise await self._translate(error) from error
 
     async def checkpoint(self, *, truncate: bool = False) -> None:
         """Copy the WAL into the database file; with `truncate` the WAL is emptied, deleted content with it."""
@@ -323,8 +323,7 @@ class Database:
             raise StorageUnavailableError("The agent is shutting down.", retry_after_s=_RETRY_AFTER_S)
         try:
             self._connection = await self._connect()
-            if self.on_reopen is not None:
-                await self.on_reopen(Transaction(self._connection))
+            self.on_reopen()
         except sqlite3.Error as error:
             await self._disconnect()
             raise await self._translate(error) from error

@@ -12,6 +12,7 @@ A killed agent leaves the lock file behind, unlocked; it is not in the way.
 """
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -52,9 +53,12 @@ class DataDir:
         except filelock.Timeout:
             raise AlreadyRunningError(self._who()) from None
         except OSError as error:
-            raise ConfigError(
-                f"The data directory {self.path} cannot be used: {error.strerror}. Choose another with --data-dir."
-            ) from None
+            raise ConfigError(self.unusable(error)) from None
+
+    def unusable(self, error: OSError) -> str:
+        """What a person is told where it cannot be written or read, with the mend."""
+        mend = "Free space and start again" if error.errno == errno.ENOSPC else "Choose another with --data-dir"
+        return f"The data directory {self.path} cannot be used: {error.strerror}. {mend}."
 
     def release(self) -> None:
         """Give the directory back."""

@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import subprocess
 
 import pytest
 
@@ -209,56 +208,6 @@ def sell_by_process(process, count):
             assert answer.status == 202
             sold[f"o{number}"] = json.loads(answer.read())["id"]
     return sold
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-async def test_a_full_disk_is_said_loses_nothing_and_is_recovered_from(tmp_path, small_disk):
-    data_dir = small_disk / "agent"
-    async with running(data_dir) as register:
-        sold = {(await register.sell("first")).json["id"]}
-        ballast = small_disk / "ballast"
-        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"\0" * PAGE) == PAGE:
-                pass
-        assert shutil.disk_usage(small_disk).free < PAGE
-        refused = None
-        for number in range(2000):
-            answer = await register.sell(f"o{number}")
-            if answer.status != 202:
-                refused = answer
-                break
-            sold.add(answer.json["id"])
-        assert refused is not None
-        assert (refused.status, refused.json["code"]) == (507, "storage-full")
-        assert (refused.json["retryable"], refused.json["stored"]) == (True, False)
-        assert int(refused.headers["Retry-After"]) > 0
-        assert "storage-full" in await register.conditions()
-        assert (await register.call("GET", "/readyz")).status in {503, 507}
-        assert (await register.call("GET", "/healthz")).status == 200
-        assert set((await everything(register)).values()) == sold
-        ballast.unlink()
-        again = await register.sell(f"o{number}")
-        assert (again.status, again.json["replayed"]) == (202, False)
-        sold.add(again.json["id"])
-        assert "storage-full" not in await register.conditions()
-        assert (await register.call("GET", "/readyz")).status == 200
-    async with running(data_dir) as register:
-        assert set((await everything(register)).values()) == sold
-        assert "database-quarantined" not in await register.conditions()
 
 
 def first_leaf(path, table):
