@@ -52,8 +52,8 @@ class Guard:
         if needed is Scope.PUBLIC:
             return ANONYMOUS
         header = request.headers.get(hdrs.AUTHORIZATION, "")
-        found = self._tokens.find(header[7:].lstrip() if header.startswith("Bearer ") else _token_in(header))
-        if found is None:
+        found = self._tokens.find(header[7:]) if header[:7] == "Bearer " else None
+        if found is None and (found := self._tokens.find(_token_in(header))) is None:
             raise UnauthorizedError("Send Authorization: Bearer with the client's token, or the data directory's.")
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None or found.origin is not None:
@@ -104,6 +104,6 @@ def open_to(origin: str | None, response: web.StreamResponse) -> None:
 
 
 def _token_in(header: str) -> str:
-    """The token of an Authorization header in an unusual spelling; an empty text where there is none."""
+    """The token of an Authorization header that spells the scheme in its own way; an empty text where there is none."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

@@ -99,6 +99,14 @@ async def test_a_token_that_is_damaged_or_cut_is_none(till):
         assert (await status_with(till, wrong))[0] == 401, wrong
 
 
+async def test_the_scheme_may_be_spelt_as_rfc_9110_lets_it(till):
+    token = (await create(till))["token"]
+    for spelt in (f"bearer {token}", f"BEARER {token}", f"Bearer   {token}"):
+        assert (await till.call("GET", "/v1/status", Authorization=spelt)).status == 200, spelt
+    for spelt in (f"Bearer{token}", f"Bearer\t{token}", f"Bearer {token} {token}"):
+        assert (await till.call("GET", "/v1/status", Authorization=spelt)).status == 401, spelt
+
+
 async def test_a_bound_token_is_good_in_its_origin_alone(till):
     made = await create(till, origin=POS)
     answer = await till.call("GET", "/v1/status", Authorization=f"Bearer {made['token']}", Origin=POS)
