@@ -97,8 +97,11 @@ class Sender(Protocol):
         """A harmless read, to learn whether the line works; with the write key, whether that is taken as well."""
         ...
 
-    async def shows_store(self, store_id: str) -> bool | None:
-        """Whether the write key's tenant has this store; None when that cannot be read."""
+    async def shows_store(self, store_id: str) -> bool | Outcome | None:
+        """Whether the write key's tenant has this store; None when that cannot be read.
+
+        The Outcome where Flash asked for a pause instead.
+        """
         ...
 
 

@@ -194,6 +194,8 @@ class Unconfirmed:
         if self._gate.is_closed:
             return operation
         found = await self._read(operation)
+        if found is None:
+            return operation
         if isinstance(found, Outcome):
             self._gate.learn([found])
             if found.contact in _LATER:
@@ -216,8 +218,8 @@ class Unconfirmed:
             return await self._redemptions.get(operation.seq)
         return await self._redeeming.send(case, claimed)
 
-    async def _read(self, operation: Operation) -> Standing | Outcome:
-        """Where the coupon stands by the member's list as Flash gives it now."""
+    async def _read(self, operation: Operation) -> Standing | Outcome | None:
+        """Where the coupon stands by the member's list as Flash gives it now; None: it asked for a pause meanwhile."""
         assert operation.content is not None  # noqa: S101 - looked at before
         coupon_id = operation.content.request["couponId"]
         seen = await self._sightings.sighting(coupon_id, subjects_of(operation))
@@ -227,6 +229,8 @@ class Unconfirmed:
         member_id = member_id or (seen.member_id if seen else None)
         if member_id is None or not readings.is_id(member_id):
             return Standing.UNCLEAR
+        if self._gate.is_closed:
+            return None
         listed = await self._reads.coupons(member_id)
         if isinstance(listed, Outcome):
             return listed

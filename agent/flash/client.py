@@ -119,13 +119,17 @@ class FlashClient:
             return verdict
         return Outcome(Fate.RETRY, Contact.UNREACHABLE, "unexpected-answer", http_status=answer.status)
 
-    async def shows_store(self, store_id: str) -> bool | None:
-        """Whether the write key's tenant has this store, by Flash's id or ours; None when stores cannot be read."""
+    async def shows_store(self, store_id: str) -> bool | Outcome | None:
+        """Whether the write key's tenant has this store, by Flash's id or ours; see Sender."""
         path = wire.STORES_PATH
         for _ in range(MAX_STORE_PAGES):
             answer = await self._call("GET", path, self._write_key)
-            if isinstance(answer, Outcome) or answer.status != 200:
+            if isinstance(answer, Outcome):
                 return None
+            if answer.status != 200:
+                pause_s = self.retry_after_s(answer)
+                verdict = table.judge_parsed(Kind.STORE, answer.status, table.parse(answer.body), retry_after=pause_s)
+                return verdict if verdict.retry_after_s else None
             parsed = table.parse(answer.body) or {}
             stores = parsed.get("data")
             if not isinstance(stores, list):

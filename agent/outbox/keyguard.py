@@ -50,7 +50,10 @@ class KeyGuard:
         outcome = await self._sender.probe(write_key=write_key or not self.verified)
         if self.verified or outcome.contact is not Contact.ANSWERED:
             return outcome
-        if self._store_id is not None and await self._sender.shows_store(self._store_id):
+        shown = None if self._store_id is None else await self._sender.shows_store(self._store_id)
+        if isinstance(shown, Outcome):
+            return shown
+        if shown:
             await self.confirm()
             return outcome
         return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-unverified", "The key has not shown this store.")

@@ -62,7 +62,7 @@ class SimulatedConnection(Connection):
             answer, error = call(self._database), None
         except Exception as raised:
             answer, error = None, raised
-        self._loop.call_soon(resolve, future, answer, error)
+        resolve(future, answer, error)
         if self._calls:
             self._next()
         else:

@@ -39,7 +39,7 @@ class Life:
         """Close what the dead left behind, so that nothing of it is said when it is collected."""
         for task in self.tasks:
             task._log_destroy_pending = False
-            for _ in range(5):  # clean-up that awaits must be closed once more
+            for _ in range(50):  # clean-up that awaits must be closed once more, for each await
                 try:
                     task.get_coro().close()
                 except Exception:  # noqa: S112 - no clean-up counts any more

@@ -17,7 +17,7 @@ from typing import Any
 from agent.delivery import Contact, Fate, Outcome
 from tests.simulation.flash import Call, FlashModel
 from tests.simulation.loop import STARTED_AT, VirtualLoop
-from tests.simulation.plan import Weather
+from tests.simulation.plan import Strike, Weather
 
 EPOCH = datetime(2026, 11, 20, 8, tzinfo=UTC)
 ATTEMPT_LIMIT_S = 8.0
@@ -53,6 +53,7 @@ class Network:
     chance: random.Random
     tell: Callable[..., None]
     weather: list[Weather] = field(default_factory=list)
+    strikes: list[Strike] = field(default_factory=list)
     is_calm: bool = False
     calls: list[Call] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
@@ -66,8 +67,12 @@ class Network:
         """The true time, as Flash writes it."""
         return format_datetime(EPOCH + timedelta(seconds=int(self.now())), usegmt=True)
 
-    def fault(self, till: str) -> tuple[str, float]:
+    def fault(self, till: str, what: str) -> tuple[str, float]:
         """What befalls the next call, and what a Retry-After would say."""
+        for strike in self.strikes:
+            if strike.text in what:
+                self.strikes.remove(strike)
+                return strike.fault, strike.asks_s
         if not self.is_calm:
             for weather in self.weather:
                 holds = weather.at <= self.now() < weather.at + weather.for_s and weather.till in {None, till}
@@ -107,7 +112,7 @@ class Wire:
             left_at=network.now(),
         )
         network.calls.append(call)
-        fault, asks_s = network.fault(self._till)
+        fault, asks_s = network.fault(self._till, f"{method} {path}")
         if fault == "refused":
             network.tell(f"{call.text()} refused")
             await asyncio.sleep(0.001)

@@ -86,7 +86,7 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
 def a_yes_has_happened(evidence: Evidence) -> Iterator[str]:
     """What an agent calls succeeded is there, in Flash."""
     keys = {effect.call.key for effect in evidence.flash.effects}
-    burned = {effect.detail["coupon"] for effect in _burns(evidence)}
+    burned = {effect.detail["coupon"] for effect in _burns(evidence)} | _said_to_be_burned(evidence)
     for told in evidence.told("sale", "refund", "enrollment", "redemption"):
         final, fields = evidence.final(told), told.ask.fields
         if final is None or final.status is not Status.SUCCEEDED or final.id in evidence.log.closed:
@@ -104,6 +104,13 @@ def a_yes_has_happened(evidence: Evidence) -> Iterator[str]:
                 happened = earlier or final.upstream_key in keys
         if not happened:
             yield f"lost: {_what(told.ask)} is called succeeded, and Flash knows nothing of it"
+
+
+def _said_to_be_burned(evidence: Evidence) -> set[str]:
+    """Coupons about which an operator decided."""
+    shown = [operation for shown in evidence.shown.values() for operation in shown.values()]
+    closed = [each.content.request for each in shown if each.id in evidence.log.closed and each.content]
+    return {str(request.get("couponId")) for request in closed}
 
 
 def a_word_stands(evidence: Evidence) -> Iterator[str]:
@@ -255,9 +262,9 @@ def pauses_are_kept(evidence: Evidence) -> Iterator[str]:
 
 
 def _may_be_forgotten(evidence: Evidence, till: str, heard: Heard, call: Call) -> bool:
-    """It died before it could note it, or a clock was set meanwhile and it was started by that clock."""
+    """It died before it could note it, or its clock was set since it was started before, and it was started by that."""
     died = any(heard.at <= at <= heard.at + NOTED_WITHIN_S for at in evidence.ended_at[till])
-    return died or any(heard.at <= at <= call.left_at for at in evidence.jumped_at[till])
+    return died or any(at <= call.left_at for at in evidence.jumped_at[till])
 
 
 # ---- coupons ---------------------------------------------------------------------------------------------------------

@@ -71,6 +71,15 @@ class Weather(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Strike(Event):
+    """The next call whose method and path contain this text suffers this fault. For plans that are written by hand."""
+
+    text: str
+    fault: str
+    asks_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Crash(Event):
     """A till dies so many steps after this time, and is started again after a while."""
 

@@ -46,6 +46,7 @@ from tests.simulation.plan import (
     Plan,
     Restart,
     Revoke,
+    Strike,
     Weather,
 )
 from tests.simulation.registers import Log, Registers
@@ -192,6 +193,8 @@ class World:
             case Weather():
                 self.tell(f"weather: {event.share:.0%} {', '.join(event.faults)} for {event.for_s} s")
                 self.network.weather.append(event)
+            case Strike():
+                self.network.strikes.append(event)
             case Crash():
                 self._spawn(self._crash(event))
             case Restart():
