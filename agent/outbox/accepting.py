@@ -43,7 +43,7 @@ _INSERT = f"INSERT INTO operation (seq, {_COLUMNS}) VALUES {{rows}}"  # noqa: S6
 _WRITTEN = "SELECT seq FROM operation WHERE seq BETWEEN ? AND ?"
 
 # The slow way says itself what the trigger would ask: the generation, and whether it must wait.
-_INSERT_ONE = f"INSERT INTO operation (seq, generation, blocked, {_COLUMNS}) VALUES ({placeholders(16)})"  # noqa: S608
+_INSERT_ONE = f"INSERT INTO operation (seq, generation, blocked, {_COLUMNS}) VALUES ({placeholders(16)}) RETURNING seq"  # noqa: S608
 _GENERATION = "SELECT COALESCE(max(generation), 0) + 1 FROM operation WHERE scope = ? AND item = ?"
 _MUST_WAIT = """
 SELECT EXISTS (
@@ -304,7 +304,8 @@ class Acceptor:
         ((generation,),) = await transaction.fetch(_GENERATION, [scope, item])
         ((blocked,),) = await transaction.fetch(_MUST_WAIT, [draft.kind.value, scope, row[5]])
         seq, self._next_seq = self._next_seq, self._next_seq + 1
-        await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row])
+        if not await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row]):
+            raise RuntimeError("the trigger passed over a row that the writer had looked at")  # never a false yes
         return Accepted(_fresh(waiting, content, seq, generation, blocked=bool(blocked)), replayed=False)
 
     def _replay(self, found: Row, draft: Draft) -> Accepted:

@@ -47,14 +47,11 @@ CAMPAIGN = Campaign(
             "dependences are not looked at",
             (
                 Change(
-                    "agent/outbox/store.py",
-                    "WHERE status = 'pending' AND blocked = 0 AND claimed = 0 AND kind = ?\n",
-                    "WHERE status = 'pending' AND claimed = 0 AND kind = ?\n",
-                ),
-                Change(
-                    "agent/outbox/store.py",
-                    "WHERE status = 'pending' AND blocked = 0 AND claimed = 0 AND seq IN ({chosen})\n",
-                    "WHERE status = 'pending' AND claimed = 0 AND seq IN ({chosen})\n",
+                    "agent/outbox/accepting.py",
+                    "        if not await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row]):\n",
+                    "        rows = await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row])\n"
+                    '        await transaction.fetch("UPDATE operation SET blocked = 0 WHERE seq = ?", [seq])\n'
+                    "        if not rows:\n",
                 ),
             ),
         ),
@@ -73,11 +70,10 @@ CAMPAIGN = Campaign(
             (
                 Change(
                     "agent/outbox/accepting.py",
-                    "        return await waiting.answer\n",
-                    "        return Accepted(\n"
-                    "            _fresh(waiting, draft.content, self._next_seq, generation=1, blocked=False),\n"
-                    "            replayed=False,\n"
-                    "        )\n",
+                    "            await self._database.insert(self)\n",
+                    "            ahead = enumerate(list(self._queue), self._next_seq)\n"
+                    "            self._answer([each for each in ahead if each[1].draft.kind is Kind.SALE])\n"
+                    "            await self._database.insert(self)\n",
                 ),
             ),
         ),

@@ -7,6 +7,7 @@ the network, Flash.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import selectors
 import sqlite3
@@ -39,12 +40,8 @@ class Life:
         """Close what the dead left behind, so that nothing of it is said when it is collected."""
         for task in self.tasks:
             task._log_destroy_pending = False
-            for _ in range(50):  # clean-up that awaits must be closed once more, for each await
-                try:
-                    task.get_coro().close()
-                except Exception:  # noqa: S112 - no clean-up counts any more
-                    continue
-                break
+            with contextlib.suppress(Exception):  # no clean-up counts any more
+                task.get_coro().close()
         self.tasks.clear()
 
 

@@ -235,7 +235,14 @@ class _Maker:
     def _enrollment(self) -> None:
         chance = self.chance
         fields = {"externalId": self._member(), "fullName": chance.choice(("Ada", "Ada", "Grace"))}
-        self.events.append(Ask(self._time(), self._till(), "enrollment", fields, self._wait()))
+        at, till = self._time(), self._till()
+        self.events.append(Ask(at, till, "enrollment", fields, self._wait()))
+        if chance.random() < 0.6:  # and the new member buys something
+            order, amount = f"{len(self.sold) + 1}", chance.randint(1, 50) * 20
+            at = round(min(at + chance.choice((0.1, 1.0, 5.0)), self.length), 3)
+            self.sold.append((at, order, amount))
+            fields = {"externalOrderId": order, "customer": {"externalId": fields["externalId"]}, "totalAmount": amount}
+            self.events.append(Ask(at, till, "sale", fields, self._wait()))
 
     def _redemption(self) -> None:
         chance = self.chance

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -112,12 +113,16 @@ def run(plan: Plan) -> Result:
 
 def _bury(world: "World") -> None:
     """Clear away what the dead left, in silence: coroutines that were never awaited and the like."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for till in world.tills.values():
-            till.bury()
-        world.tills.clear()
-        gc.collect()
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _unraisable: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for till in world.tills.values():
+                till.bury()
+            world.tills.clear()
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 class World:
