@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from agent.clock import Clock, to_ms
 from agent.delivery import Contact, Fate, Outcome
+from agent.outbox.pace import Pace
 from agent.outbox.retry import line_wait_s
 
 TROUBLES_UNTIL_OFFLINE = 3
@@ -47,12 +48,22 @@ class _Beneath:
 class Line:
     """Times are monotonic seconds. `changed` is called whenever `connectivity` may have changed."""
 
-    def __init__(self, clock: Clock, *, max_in_flight: int, start_delay_s: float, hold_probe_s: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_in_flight: int,
+        start_delay_s: float,
+        hold_probe_s: float,
+        pace: Pace | None = None,
+    ) -> None:
         self._clock = clock
         self._max_in_flight = max_in_flight
         self._hold_probe_s = hold_probe_s
         self._window = 1
         self._backlog_from = clock.monotonic() + start_delay_s
+        self._pace = pace or Pace()
+        self._dead_since: float | None = None  # offline: since when
         self._closed_until = 0.0  # nobody sends before: Retry-After
         self._probe_from: float | None = None  # offline: when the next probe may go
         self._failures = 0  # since the last operation that Flash answered; a probe's success does not clear them
@@ -68,8 +79,13 @@ class Line:
 
     @property
     def window(self) -> int:
-        """How many requests the backlog may have in flight."""
+        """How many requests the backlog may have in flight once it is not spread over time any more."""
         return self._window
+
+    @property
+    def places(self) -> int:
+        """How many requests the backlog may have in flight now: one while they are spread over time."""
+        return 1 if self._pace.spread_s else self._window
 
     @property
     def is_open(self) -> bool:
@@ -101,7 +117,8 @@ class Line:
 
     def permits_backlog(self, endpoint: str) -> bool:
         """Whether a backlog operation may go to this endpoint now; a held endpoint lets one through when it is due."""
-        return self.is_open and self._now() >= self._backlog_from and self.permits_endpoint(endpoint)
+        begins_at = max(self._backlog_from, self._pace.next_at)
+        return self.is_open and self._now() >= begins_at and self.permits_endpoint(endpoint)
 
     def permits_waiting(self, endpoint: str) -> bool:
         """Whether an operation that somebody waits for may go now: it may serve as the probe of a dead line."""
@@ -128,7 +145,7 @@ class Line:
 
         Asked with the time at which the caller began to look, so that what changed while it looked is not missed.
         """
-        times = [self._backlog_from, self._closed_until, *self._held_endpoints.values()]
+        times = [self._backlog_from, self._pace.next_at, self._closed_until, *self._held_endpoints.values()]
         if (probe := self._next_probe()) is not None:
             times.append(probe)
         first = min((time for time in times if time > since), default=None)
@@ -206,7 +223,8 @@ class Line:
 
     def _reached(self, *, grow: bool) -> None:
         was_closed = self.needs_probe
-        self._revive()
+        if not self._revive() and grow:
+            self._pace.succeeded(self._now())
         self._key_held_until = None
         if was_closed:
             self._window = 1
@@ -215,14 +233,21 @@ class Line:
         if self._now() >= self._closed_until:
             self._become(Connectivity.ONLINE)
 
-    def _revive(self) -> None:
+    def _revive(self) -> bool:
+        """The line is not dead; returns whether it was."""
+        was_dead_since, self._dead_since = self._dead_since, None
         self._probe_from = None if self._drill is None else self._now()
+        if was_dead_since is not None:
+            self._pace.returned(self._now(), self._now() - was_dead_since)
+        return was_dead_since is not None
 
     def _throttled(self, retry_after_s: float | None) -> None:
+        self._revive()
         self._failures += 1
         self._window = max(1, self._window // 2)
-        wait_s = max(line_wait_s(self._failures, None), retry_after_s or _THROTTLE_DEFAULT_S)
+        wait_s = retry_after_s or max(line_wait_s(self._failures, None), _THROTTLE_DEFAULT_S)
         self._closed_until = max(self._closed_until, self._now() + wait_s)
+        self._pace.throttled(self._closed_until)
         self._become(Connectivity.THROTTLED)
 
     def _troubled(self, retry_after_s: float | None, *, probe: bool, source: str) -> None:
@@ -235,6 +260,8 @@ class Line:
 
     def _fail(self, retry_after_s: float | None, *, probe: bool) -> None:
         """The line is dead. Of those that were under way when it died the first counts, then each probe."""
+        if self._dead_since is None and self._drill is None:
+            self._dead_since = self._now()
         if self._probe_from is None or probe:
             self._failures += 1
             self._probe_from = self._now() + line_wait_s(self._failures, retry_after_s)

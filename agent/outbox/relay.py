@@ -350,7 +350,7 @@ class Relay:
         courteous = self._waiters.are_about
         if courteous and now - self._backlog_sent_at < STAND_ASIDE_S:
             return 0
-        places = min(self._line.window, max(1, self._options.max_in_flight - RESERVED_PLACES))
+        places = min(self._line.places, max(1, self._options.max_in_flight - RESERVED_PLACES))
         if batched:
             places = min(places, BATCHES_IN_FLIGHT)
         if courteous:

@@ -4,7 +4,7 @@ A campaign is a `Campaign` of `tests.support.campaign`, registered in `ALL` belo
 copies of the product in which it must find the breach that it is there to find.
 """
 
-from tests.campaigns import door, full_disk, kills, network, power_cut, rotation, secrets, simulation, syscalls
+from tests.campaigns import door, fleet, full_disk, kills, network, power_cut, rotation, secrets, simulation, syscalls
 from tests.support.campaign import Campaign
 
 ALL: tuple[Campaign, ...] = (
@@ -14,6 +14,7 @@ ALL: tuple[Campaign, ...] = (
     full_disk.CAMPAIGN,
     power_cut.CAMPAIGN,
     network.CAMPAIGN,
+    fleet.CAMPAIGN,
     door.CAMPAIGN,
     rotation.CAMPAIGN,
     secrets.CAMPAIGN,

@@ -5,6 +5,7 @@ import pytest
 from agent.delivery import Contact, Fate, Kind, Outcome
 from agent.flash.outcome import judge
 from agent.outbox.line import Connectivity, Line
+from agent.outbox.pace import CEILING_S, FIRST_S, OUTAGE_LEAST_S, OUTAGE_SHARE, Pace
 from agent.outbox.retry import LINE_CEILING_S
 
 
@@ -46,6 +47,8 @@ def test_nobody_sends_inside_a_retry_after(line, clock):
     for _ in range(9):
         assert permits(line, "sale") == permits(line, "redemption") == (False, False)
         clock.advance(10)
+    assert permits(line)[1]
+    clock.advance(FIRST_S)
     assert permits(line) == (True, True)
 
 
@@ -136,3 +139,90 @@ def test_after_a_429_the_window_grows_on_from_its_half(line, clock):
     clock.advance(LINE_CEILING_S)
     succeed(line)
     assert line.window == 5
+
+
+# ---- spread over time -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paced(clock):
+    """A line on which whoever is told to wait for a random moment within a spread waits for all of it."""
+    return Line(clock, max_in_flight=8, start_delay_s=0.0, hold_probe_s=60.0, pace=Pace(lambda least, most: most))
+
+
+def outage(line, clock, length_s):
+    line.report("sale", UNREACHABLE)
+    clock.advance(length_s)
+    line.report("", ANSWERED, probe=True)
+
+
+def test_after_a_short_outage_nothing_is_spread(paced, clock):
+    outage(paced, clock, OUTAGE_LEAST_S - 1)
+    assert permits(paced) == (True, True)
+
+
+def test_after_a_long_outage_the_backlog_waits_its_turn_and_a_register_does_not(paced, clock):
+    outage(paced, clock, 1000.0)
+    assert permits(paced) == (False, True)
+    assert (paced.places, due_s(paced, clock)) == (1, 1000.0 * OUTAGE_SHARE)
+    clock.advance(1000.0 * OUTAGE_SHARE)
+    assert permits(paced) == (True, True)
+
+
+def test_the_longest_outage_spreads_no_more_than_the_ceiling(paced, clock):
+    outage(paced, clock, 30 * 86_400.0)
+    assert due_s(paced, clock) == CEILING_S
+
+
+def test_each_success_of_the_backlog_shortens_the_next_turn_until_there_is_none(paced, clock):
+    outage(paced, clock, 1000.0)
+    turns = []
+    while (turn := due_s(paced, clock)) is not None:
+        turns.append(turn)
+        clock.advance(turn)
+        succeed(paced)
+    assert turns == sorted(turns, reverse=True)
+    assert len(turns) < 30
+    assert sum(turns) < 1100
+    assert paced.places == paced.window > 1
+
+
+def test_a_registers_success_before_its_turn_changes_nothing(paced, clock):
+    outage(paced, clock, 1000.0)
+    before = due_s(paced, clock)
+    succeed(paced, 5)
+    assert due_s(paced, clock) == before
+
+
+def test_a_429_doubles_the_spread_behind_the_retry_after(paced, clock):
+    outage(paced, clock, 500.0)
+    spread = due_s(paced, clock)
+    clock.advance(spread)
+    paced.report("sale", throttled(30.0))
+    clock.advance(30.0)
+    assert permits(paced) == (False, True)
+    assert due_s(paced, clock) == 2 * spread
+
+
+def test_a_429_to_a_probe_shows_that_the_line_lives(paced, clock):
+    paced.report("sale", UNREACHABLE)
+    clock.advance(1000.0)
+    paced.report("", throttled(30.0), probe=True)
+    assert not paced.needs_probe
+    clock.advance(30.0)
+    assert permits(paced) == (False, True)
+
+
+def test_a_retry_after_is_kept_to_its_length_for_registers(paced, clock):
+    for _ in range(10):
+        paced.report("sale", throttled(2.0))
+    clock.advance(2.0)
+    assert permits(paced)[1]
+
+
+def test_a_drill_spreads_nothing(paced, clock):
+    paced.begin_drill()
+    paced.report("sale", Outcome(Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", unsent=True))
+    clock.advance(3600.0)
+    paced.end_drill()
+    assert permits(paced) == (True, True)

@@ -1,0 +1,57 @@
+"""How a till spreads its backlog over time, so that a street of tills that return together does not come as one.
+
+No till knows how many there are. What it knows: how long the outage was (a long one was everybody's, and a minute more
+no longer matters), and how often it was told 429. So after an outage each request of the backlog waits for a random
+moment within a spread that grew with the outage. A success shortens it by a fifth, a 429 doubles it: a fleet that is
+too fast for its limit slows down sooner than it speeds up again. Waiting registers are never paced. The constants are
+those under which `tests/campaigns/fleet.py` keeps ten thousand tills near the limit.
+
+Pure: times are seconds of the caller's clock; what is random is handed in. Called by the Line.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+OUTAGE_LEAST_S: Final = 60.0  # a shorter one was hardly anybody else's
+OUTAGE_SHARE: Final = 0.2
+CEILING_S: Final = 300.0
+FLOOR_S: Final = 0.5  # below it nothing is spread any more
+FIRST_S: Final = 1.0  # where a 429 finds none
+SHORTER: Final = 0.8
+
+Between = Callable[[float, float], float]
+
+
+class Pace:
+    """When the next request of the backlog may go: not before `next_at`."""
+
+    def __init__(self, between: Between = random.uniform) -> None:
+        self._between = between
+        self.spread_s = 0.0
+        self.next_at = 0.0
+
+    def returned(self, now: float, outage_s: float) -> None:
+        """The line works again after an outage of that length."""
+        if outage_s >= OUTAGE_LEAST_S:
+            self._spread(max(self.spread_s, min(outage_s * OUTAGE_SHARE, CEILING_S)), now)
+
+    def succeeded(self, now: float) -> None:
+        """A request went through; one that did not await its turn (a register waited for it) changes nothing."""
+        if self.spread_s and now >= self.next_at:
+            self._spread(self.spread_s * SHORTER, now)
+
+    def throttled(self, until: float) -> None:
+        """A request was refused for its rate; none goes before `until` anyway."""
+        self._spread(min(max(2 * self.spread_s, FIRST_S), CEILING_S), until)
+
+    def forget(self) -> None:
+        """Begin anew, unspread."""
+        self.spread_s = self.next_at = 0.0
+
+    def _spread(self, spread_s: float, since: float) -> None:
+        if spread_s < FLOOR_S:
+            self.forget()
+            return
+        self.spread_s = spread_s
+        self.next_at = since + self._between(0.0, spread_s)
