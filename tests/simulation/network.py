@@ -21,7 +21,16 @@ from tests.simulation.plan import Strike, Weather
 
 EPOCH = datetime(2026, 11, 20, 8, tzinfo=UTC)
 ATTEMPT_LIMIT_S = 8.0
+IN_FLIGHT = "IDEMPOTENCY_IN_FLIGHT"
 LATEST_S = 120.0  # of a late request; of a redemption within the attempt's limit, see docs/reliability.md
+
+
+_SAID = {
+    "unauthorized": (401, "UNAUTHORIZED"),
+    "forbidden": (403, "FORBIDDEN"),
+    "in-flight": (409, IN_FLIGHT),
+    "too-large": (413, "TOO_LARGE"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +198,13 @@ class Wire:
                 network.later(there + back, tell, answer, 429, b"{}", {})
             case "asked-to-wait":
                 network.later(there + back, tell, answer, 429, b"{}", {"retry-after": f"{max(1, asks_s):.0f}"})
+            case "unauthorized" | "forbidden" | "in-flight" | "too-large":
+                status, code = _SAID[fault]
+                if fault == "too-large" and not call.path.endswith("/batch"):
+                    network.later(there, arrive, answer)
+                    return
+                content = json.dumps({"error": {"code": code}}).encode()
+                network.later(there + back, tell, answer, status, content, {}, code)
             case "portal":
                 network.later(there + back, tell, answer, 200, b"<html>Welcome</html>", {})
             case _:

@@ -14,7 +14,7 @@ from agent.outbox.operation import Operation, redeemed_of
 from agent.outbox.reading import Filter
 from agent.outbox.state import Status
 from tests.simulation.flash import Call, Effect, FlashModel
-from tests.simulation.network import Heard, Network
+from tests.simulation.network import IN_FLIGHT, Heard, Network
 from tests.simulation.plan import Ask, Plan
 from tests.simulation.registers import Log, Told
 
@@ -228,7 +228,7 @@ def keys_stay(evidence: Evidence) -> Iterator[str]:
             continue
         earlier = [base if before == 1 else f"{base}.{before}"]
         heard = [each for key in earlier for each in answers[call.till, key] if each.at <= call.left_at]
-        refused = any(each.status in {400, 404, 409, 422} for each in heard)
+        refused = any(each.status in {400, 404, 409, 422} and each.code != IN_FLIGHT for each in heard)
         stored = sum(each.status == 500 for each in heard) >= STORED_FAILURES
         several = operations[known] > 1
         if not (refused or stored or several or known in batched):
@@ -259,6 +259,14 @@ def pauses_are_kept(evidence: Evidence) -> Iterator[str]:
                 continue
             asked = f"Flash had asked for {heard.retry_after_s} s at {heard.at:.3f}"
             yield f"{call.text()} left at {call.left_at:.3f}, and {asked}"
+
+
+def drills_are_kept(evidence: Evidence) -> Iterator[str]:
+    """While an outage is rehearsed nothing leaves the till."""
+    for till, life, began, until in evidence.log.drills:
+        for call in evidence.network.calls:
+            if (call.till, call.life) == (till, life) and began < call.left_at < until:
+                yield f"{call.text()} left at {call.left_at:.3f}, within a drill that began at {began:.3f}"
 
 
 def _may_be_forgotten(evidence: Evidence, till: str, heard: Heard, call: Call) -> bool:
@@ -356,6 +364,7 @@ CHECKS = (
     causes_come_first,
     keys_stay,
     pauses_are_kept,
+    drills_are_kept,
     burns_are_accounted_for,
     burns_are_waited_for,
     discounts_are_burned,

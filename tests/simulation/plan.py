@@ -13,7 +13,8 @@ FIRST_KEY, SECOND_KEY, FOREIGN_KEY = "fl_live_first", "fl_live_second", "fl_live
 
 FAULTS = (
     "refused", "lost-request", "lost-answer", "reset-before", "reset-after", "late", "duplicate", "error",
-    "error-after", "unavailable", "throttled", "asked-to-wait", "portal", "torn", "slow",
+    "error-after", "unavailable", "throttled", "asked-to-wait", "portal", "torn", "slow", "unauthorized", "forbidden",
+    "in-flight", "too-large",
 )  # fmt: skip
 
 
@@ -57,6 +58,14 @@ class Operate(Event):
     deed: str
     index: int
     burned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drill(Event):
+    """An operator rehearses an outage."""
+
+    till: str
+    for_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +172,12 @@ class _Maker:
             self._clock()
         if chance.random() < 0.2:
             self._rotation()
+        if chance.random() < 0.2:
+            self.events.append(Restart(self._time(), self._till(), chance.choice((0.1, 5.0))))
+        if chance.random() < 0.1:
+            self.events.append(Drill(self._time(), self._till(), chance.choice((10, 60))))
+        if chance.random() < 0.04:
+            self._outage()
         if chance.random() < 0.1:
             self.events.append(ForgetKeys(self._time()))
         return Plan(
@@ -175,6 +190,13 @@ class _Maker:
             offline=chance.choice(("decline", "decline", "limited")),
             hides_used=chance.random() < 0.5,
         )
+
+    def _outage(self) -> None:
+        """A long one, in which more is sold than one batch holds."""
+        till, at = self._till(), self.chance.uniform(0, self.length / 3)
+        self.events.append(Weather(round(at, 3), self.length - at, ("refused",), 1.0, till))
+        for _ in range(120):
+            self._sale(round(self.chance.uniform(at, self.length), 3), till)
 
     def _time(self) -> float:
         """Things come in bursts, or else nothing would ever meet."""
@@ -207,9 +229,9 @@ class _Maker:
     def _wait(self) -> float:
         return self.chance.choice((0.0, 0.0, 1.0, 3.0, 10.0))
 
-    def _sale(self) -> None:
+    def _sale(self, at: float | None = None, till: str | None = None) -> None:
         chance = self.chance
-        at = self._time()
+        at = self._time() if at is None else at
         again = self.sold and chance.random() < 0.12
         if again:
             _, order, amount = chance.choice(self.sold)
@@ -217,11 +239,11 @@ class _Maker:
         else:
             order, amount = f"{len(self.sold) + 1}", chance.randint(1, 50) * 20
             if chance.random() < 0.05:
-                order = f"bad-{order}"
+                order = f"bad-{order}"  # Flash finds it invalid
         self.sold.append((at, order, amount))
         fields = {"externalOrderId": order, "customer": {"externalId": self._member()}, "totalAmount": amount}
         key = f"r-{order}" if chance.random() < 0.2 else None
-        self.events.append(Ask(at, self._till(), "sale", fields, self._wait(), request_key=key))
+        self.events.append(Ask(at, till or self._till(), "sale", fields, self._wait(), request_key=key))
 
     def _refund(self) -> None:
         chance = self.chance

@@ -19,7 +19,7 @@ from agent.outbox.reading import Filter
 from agent.outbox.state import Status
 from agent.service import Service
 from tests.simulation.network import Network
-from tests.simulation.plan import Ask, LookUp, Operate
+from tests.simulation.plan import Ask, Drill, LookUp, Operate
 from tests.simulation.till import ConnectionLostError, Till
 
 Tell = Callable[[Any], None]
@@ -54,6 +54,7 @@ class Log:
     told: list[Told] = field(default_factory=list)
     waiting: dict[tuple[str, str], list[Waiting]] = field(default_factory=dict)  # by till and redemption
     closed: set[str] = field(default_factory=set)  # operations that an operator decided about
+    drills: list[tuple[str, int, float, float]] = field(default_factory=list)  # till, life, from, to
     settled: dict[str, list[str]] = field(default_factory=dict)  # what agents said became of operations, by id
 
     asked: dict[tuple[str, str, str], float] = field(default_factory=dict)  # till, kind, order: when first
@@ -154,6 +155,18 @@ class Registers:
 
         with contextlib.suppress(ConnectionLostError):
             await self._tills[look.till].request(ask)
+
+    async def drill(self, drill: Drill) -> None:
+        """An operator rehearses an outage."""
+        till, now = self._tills[drill.till], self._network.now
+
+        async def ask(service: Service, tell: Tell) -> None:
+            service.drill.start(drill.for_s, "olga")
+            self._log.drills.append((till.name, till.lives, now(), now() + drill.for_s))
+            tell(None)
+
+        with contextlib.suppress(ConnectionLostError):
+            await till.request(ask)
 
     async def operate(self, deed: Operate) -> None:
         """One of the operations that need somebody."""

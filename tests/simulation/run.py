@@ -40,6 +40,7 @@ from tests.simulation.plan import (
     Ask,
     ClockJump,
     Crash,
+    Drill,
     Event,
     ForgetKeys,
     LookUp,
@@ -101,6 +102,7 @@ def run(plan: Plan) -> Result:
             )
             with contextlib.suppress(StuckError):
                 loop.run_until_complete(world.happen())
+            loop.set_exception_handler(lambda _loop, _said: None)  # what the dead never asked for
             _bury(world)
     finally:
         random.setstate(before)
@@ -198,6 +200,8 @@ class World:
             case Weather():
                 self.tell(f"weather: {event.share:.0%} {', '.join(event.faults)} for {event.for_s} s")
                 self.network.weather.append(event)
+            case Drill():
+                self._spawn(self._registers.drill(event))
             case Strike():
                 self.network.strikes.append(event)
             case Crash():
