@@ -7,8 +7,9 @@ that must not miss anything catch up from the store when they start.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from agent import logs
 from agent.delivery import Kind
@@ -16,8 +17,7 @@ from agent.outbox.operation import Operation
 from agent.outbox.state import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One operation's new state. `result` is Flash's data where this commit settled it.
 
     `operation` is the row as it was known before this change: what it asks for holds, its status may be the old one.
@@ -27,8 +27,11 @@ class Change:
     id: str
     kind: Kind
     status: Status
-    result: Any = field(default=None, repr=False)
-    operation: Operation | None = field(default=None, repr=False)
+    result: Any = None
+    operation: Operation | None = None
+
+    def __repr__(self) -> str:
+        return f"<Change {self.seq} {self.status}>"
 
 
 Listener = Callable[[Sequence[Change]], None]
