@@ -34,7 +34,7 @@ demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once en
 	$(BIN)/flash-agent demo $(ARGS)
 
 test: $(VENV)/.dev  ## every test, against the tree
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)  # more than cores: half of it waits
 
 simulate: $(VENV)/.dev  ## the agent on a virtual clock, SEEDS=10000 JOBS=2 for many seeds; SEED=17 for one with its story
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(ARGS)
