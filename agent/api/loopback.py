@@ -6,7 +6,7 @@ import socket
 
 from agent.errors import PortTakenError
 
-BACKLOG = 1024
+BACKLOG = 256  # fewer than the connections that there may be: who waits here is served before a flood drives it out
 
 
 def listen_on_loopback(port: int) -> list[socket.socket]:

@@ -48,6 +48,7 @@ class Try:
 
     raw: bytes
     entitled: bool
+    garbled: bool
     order: str | None  # that a sale would have
     told: str  # for whoever reads of a breach; holds no token
 
@@ -83,8 +84,19 @@ class Chance:
             host_is_ours and origin_known and self._may(token, needed, origin) and (order is None or kind in JSON_TYPES)
         )
         known = token.scope if token else None
+        if garbled := token is not None and known is None and needed != "public":  # no change makes that a good one
+            raw = self._garble(raw)
         told = f"{method} {path}, Host {hosts}, Origin {origin}, token of {known or 'nobody'}, {kind}"
-        return Try(raw, entitled, order if path == "/v1/sales" else None, told)
+        return Try(raw, entitled, garbled, order if path == "/v1/sales" else None, told)
+
+    def _garble(self, raw: bytes) -> bytes:
+        """A few bytes changed, left out or put in."""
+        changed = bytearray(raw)
+        for _ in range(self._random.randint(1, 4)):
+            place = self._random.randrange(len(changed))
+            byte = self._random.choice((0, 9, 10, 13, 32, 34, 37, 44, 58, 127, 128, 255, self._random.randrange(256)))
+            changed[place : place + self._random.randint(0, 2)] = bytes([byte] * self._random.randint(0, 2))
+        return bytes(changed)
 
     def _rarely(self, share: float = 0.3) -> bool:
         return self._random.random() < share
@@ -188,7 +200,10 @@ async def _campaign(folder: Path, tries: int, seed: int) -> Tally:
             while tally.tries < tries and not (tally.breaches and is_control()):
                 tally.tries += 1
                 made = chance.next()
-                answer = await exchange(agent.port, made.raw)
+                answer = await _send(agent.port, made)
+                if answer is None:
+                    answers["left without an answer"] += 1
+                    continue
                 answers["let in" if answer.status < 400 else "turned away"] += 1
                 _judge(made, answer, tally)
                 if answer.status < 400 and made.order:
@@ -203,12 +218,22 @@ async def _campaign(folder: Path, tries: int, seed: int) -> Tally:
     return tally
 
 
+async def _send(port: int, made: Try) -> RawAnswer | None:
+    """The answer; None for what is garbled so that its end does not come, or that none can be given."""
+    if not made.garbled:
+        return await exchange(port, made.raw)
+    try:
+        return await asyncio.wait_for(exchange(port, made.raw), 0.3)
+    except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
 def _judge(made: Try, answer: RawAnswer, tally: Tally) -> None:
     wrong = ""
     if made.entitled and answer.status >= 400 and not (answer.status == 503 and "members" in made.told):
         wrong = "a good request was turned away"
     if not made.entitled:
-        if not 400 <= answer.status < 500:
+        if not (400 <= answer.status < 500 or (made.garbled and answer.status == 505)):
             wrong = "it was not turned away"
         elif SECRET.encode() in answer.body:
             wrong = "it was told what the agent keeps"
