@@ -5,6 +5,7 @@ port is taken before the database is opened, so that a misconfigured second agen
 the agent serves, whether Flash can be reached or not.
 """
 
+import asyncio
 import contextlib
 import random
 import socket
@@ -24,6 +25,7 @@ from agent.errors import ConfigError, DataKeyError
 from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
+from agent.flashkeys import FlashKeys
 from agent.health import Health
 from agent.intake import Intake
 from agent.members.gate import Gate
@@ -38,7 +40,7 @@ from agent.outbox.store import Store
 from agent.redeeming import Redeeming
 from agent.rotation import Rotation
 from agent.service import Service
-from agent.storage import Database, DataDir, DataKeys, NoSealer, Sealer, load_or_create_keys, save_keys
+from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer
 from agent.storage.migrations import migrate
 from agent.tokens import Scope, Tokens
 from agent.unconfirmed import Unconfirmed
@@ -54,6 +56,8 @@ class Agent:
         self._clock = clock or Clock()
         self._health = Health(self._clock)
         self._data_dir = DataDir(data_dir)
+        self._key_file = KeyFile(self._data_dir.data_key, settings.keys.store)
+        self._flash_keys = FlashKeys(settings, self._key_file, data_dir)
         self._stack = contextlib.AsyncExitStack()
         self._log = logs.get()
         self.port = settings.api.port
@@ -77,8 +81,7 @@ class Agent:
 
     async def _start(self) -> None:
         settings, clock, health = self._settings, self._clock, self._health
-        self._data_dir.take()
-        self._stack.callback(self._data_dir.release)
+        self._take_directory()
         sockets = self._take_port()
         tokens, (database, sealer, keys) = await self._open_directory()
         store = Store(database, sealer, clock)
@@ -138,6 +141,7 @@ class Agent:
             members=known_members,
             tokens=tokens,
             rotation=rotation,
+            flash_keys=self._flash_keys,
         )
 
         def line_changed() -> None:
@@ -166,6 +170,12 @@ class Agent:
             self._log.warning("could not announce", error=error.strerror)
         self._log.info("started", port=self.port, till=settings.store.till_id)
 
+    def _take_directory(self) -> None:
+        self._data_dir.take()
+        self._stack.callback(self._data_dir.release)
+        if not self._data_dir.is_restricted:
+            self._log.warning("the data directory could not be closed to others", path=str(self._data_dir.path))
+
     def _relay_options(self) -> RelayOptions:
         relay = self._settings.relay
         return RelayOptions(relay.max_in_flight, relay.batch_size, relay.order_wait_h)
@@ -173,7 +183,7 @@ class Agent:
     async def _key_guard(self, store: Store, flash: FlashClient, line: Line, sealer: Sealer) -> KeyGuard:
         """Nothing is sent with a new key before Flash has shown this till's store under it."""
         locked = isinstance(sealer, NoSealer)
-        key = None if locked else self._settings.key("write")
+        key = None if locked else self._flash_keys.get("write")
         key_hash = sealer.hash(f"key:{key.get_secret_value()}") if key else None
         guard = KeyGuard(store, flash, self._health, key_hash=key_hash, store_id=self._settings.store.store_id)
         if not locked:
@@ -250,11 +260,12 @@ class Agent:
         stored = await database.fetch("SELECT 1 FROM operation LIMIT 1")
         is_new = check_value is None and not stored and not self._data_dir.quarantined()
         try:
-            keys = load_or_create_keys(self._data_dir.data_key, check_value, may_create=is_new)
+            keys = await asyncio.to_thread(self._key_file.load_or_create, check_value, may_create=is_new)
         except DataKeyError as error:
             self._health.set("data-key-unavailable", active=True, detail=error.detail)
             self._log.error("the data key is unavailable", error=error.detail)
             return error
+        self._flash_keys.load()
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         return keys
@@ -266,7 +277,7 @@ class Agent:
             database,
             [OperationSeals(database, sealer), *seals_of(database, sealer)],
             self._clock,
-            save=lambda changed: save_keys(self._data_dir.data_key, changed),
+            save=self._key_file.save,
             needed_elsewhere=lambda: bool(self._data_dir.quarantined()),
             busy=lambda: relay.cashiers_are_about,
         )
@@ -282,7 +293,7 @@ class Agent:
             connections=self._settings.relay.max_in_flight,
         )
         return FlashClient(
-            address, self._clock, write_key=self._settings.key("write"), read_key=self._settings.key("read")
+            address, self._clock, write_key=self._flash_keys.get("write"), read_key=self._flash_keys.get("read")
         )
 
     async def _serve(self, service: Service, guard: Guard, sockets: Sequence[socket.socket]) -> None:

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import ConfigError
-from agent.fields import check_origin
+from agent.fields import FLASH_KEY, check_origin
 from agent.receipt import LANGUAGES
 from agent.receipt.negotiation import supported
 from agent.receipt.templates import read_own
@@ -198,6 +198,12 @@ class Storage(_Section):
     tombstone_days: int = Field(default=400, ge=30, le=3650)
 
 
+class Keys(_Section):
+    """What protects the files in which keys are kept, besides their mode."""
+
+    store: Literal["auto", "file", "credentials", "keyring", "dpapi"] = "auto"
+
+
 class Log(_Section):
     """Logging to standard error."""
 
@@ -226,6 +232,7 @@ class Settings(BaseSettings):
     members: Members = Members()
     relay: Relay = Relay()
     storage: Storage = Storage()
+    keys: Keys = Keys()
     log: Log = Log()
 
     @classmethod
@@ -255,7 +262,7 @@ class Settings(BaseSettings):
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or type(error).__name__
                 raise ConfigError(f"[flash] {which}_key_file {path} cannot be read: {reason}.") from None
-        if key is not None and not re.fullmatch(r"[\x21-\x7e]{8,512}", key.get_secret_value()):
+        if key is not None and not FLASH_KEY.fullmatch(key.get_secret_value()):
             raise ConfigError(
                 f"[flash] {which}_key does not look like a key: 8 or more printable characters without blanks "
                 "are expected, such as fl_live_…"

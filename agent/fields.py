@@ -42,6 +42,8 @@ _NO_DATE = "must be a date, such as 2026-11-22"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
+FLASH_KEY = re.compile(r"[\x21-\x7e]{8,512}")
+
 
 def minor_units(currency: str) -> int:
     """How many decimals the currency has."""

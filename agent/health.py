@@ -62,7 +62,7 @@ _DECLARED = (
         "flash-key-missing",
         Severity.CRITICAL,
         "No Flash key is configured; sales are kept but not sent.",
-        "Set [flash] write_key or write_key_file and restart the agent.",
+        "Set [flash] write_key or write_key_file, or give it to flash-agent key set; then restart the agent.",
     ),
     Condition(
         "flash-key-refused",

@@ -10,10 +10,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -24,6 +26,7 @@ from pydantic.alias_generators import to_camel
 from agent.errors import Fault
 from agent.fields import (
     EXACT,
+    FLASH_KEY,
     Amount,
     Currency,
     Date,
@@ -297,10 +300,23 @@ class MemberQuery(Document):
         return self
 
 
+def _check_flash_key(key: SecretStr) -> SecretStr:
+    if not FLASH_KEY.fullmatch(key.get_secret_value()):
+        raise ValueError("must be 8 to 512 printable characters without blanks, such as fl_live_…")
+    return key
+
+
 class DrillOrder(Document):
     """How long an outage drill lasts, in seconds."""
 
     seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_DRILL_S)] = DEFAULT_DRILL_S
+
+
+class FlashKeyOrder(Document):
+    """A Flash key to be kept for the next start."""
+
+    which: Literal["write", "read"]
+    key: Annotated[SecretStr, AfterValidator(_check_flash_key)]
 
 
 class TokenOrder(Document):

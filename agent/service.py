@@ -16,6 +16,7 @@ from agent.errors import Fault, GoneError, InvalidError, StorageUnavailableError
 from agent.events import Events
 from agent.exposure import figures, sheet
 from agent.flash.client import FlashClient
+from agent.flashkeys import FlashKeys
 from agent.health import Health
 from agent.intake import Intake
 from agent.members.members import Members
@@ -78,6 +79,7 @@ class Service:
         members: Members,
         tokens: Tokens,
         rotation: Rotation,
+        flash_keys: FlashKeys,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -97,6 +99,7 @@ class Service:
         self.members = members
         self.tokens = tokens
         self.rotation = rotation
+        self.flash_keys = flash_keys
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
@@ -154,7 +157,12 @@ class Service:
         """The fields of DataKeyView; None without a key."""
         if state is None:
             return None
-        return {"current": state.current, "older": list(state.older), "resealing": state.resealing}
+        return {
+            "current": state.current,
+            "older": list(state.older),
+            "resealing": state.resealing,
+            "protectedBy": self.flash_keys.protected_by,
+        }
 
     async def check_writable(self) -> None:
         """Write a small fact, at most once a second; raises what the storage raises."""
@@ -214,6 +222,7 @@ class Service:
             "storeId": self._settings.store.store_id,
             "tillId": self._settings.store.till_id,
             "dataKey": self.data_key(self.rotation.state),
+            "flashKeys": dict(self.flash_keys.sources),
             "conditions": [raised.as_json() for raised in self._health],
             "redemptions": await self.store.redemptions.counts(),
             "exposure": {"businessDate": today, **figures(add_up(await self.store.exposure.day(today)))},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from agent.api import handlers, member_handlers, redemptions, token_handlers, web
+from agent.api import handlers, key_handlers, member_handlers, redemptions, token_handlers, web
 from agent.api.handlers import Call
 from agent.model import (
     BasketVoid,
@@ -16,6 +16,7 @@ from agent.model import (
     Discard,
     DrillOrder,
     Enrollment,
+    FlashKeyOrder,
     MemberKeys,
     Redemption,
     Refund,
@@ -127,6 +128,15 @@ ROUTES: tuple[Route, ...] = (
         {200: "ExposureView"},
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD; the till's today where it is left out."),),
         problems=(422, 503),
+    ),
+    Route(
+        "/v1/key",
+        "POST",
+        Scope.OPERATOR,
+        key_handlers.keep_flash_key,
+        {200: "KeptKeyView"},
+        FlashKeyOrder,
+        problems=(400, 408, 413, 415, 422, 503),
     ),
     Route("/v1/key/confirm", "POST", Scope.OPERATOR, handlers.confirm_key, {200: "StatusView"}, problems=(503,)),
     Route(

@@ -188,6 +188,22 @@ class DataKeyView(Answered):
     current: int
     older: list[int]
     resealing: bool
+    protected_by: Literal["file", "credentials", "keyring", "dpapi"] | None
+
+
+class FlashKeySources(Answered):
+    """Where each Flash key came from: the settings, a file that they name, a credential, or kept here; or nowhere."""
+
+    write: Literal["setting", "file", "credential", "kept"] | None
+    read: Literal["setting", "file", "credential", "kept"] | None
+
+
+class KeptKeyView(Answered):
+    """A Flash key that was kept for the next start; `source` is where the one in use came from."""
+
+    which: Literal["write", "read"]
+    protected_by: Literal["file", "credentials", "keyring", "dpapi"] | None
+    source: Literal["setting", "file", "credential", "kept"] | None
 
 
 class StatusView(Answered):
@@ -206,6 +222,7 @@ class StatusView(Answered):
     store_id: str | None
     till_id: str
     data_key: DataKeyView | None
+    flash_keys: FlashKeySources
     conditions: list[ConditionView]
     redemptions: RedemptionCounts
     exposure: ExposureToday

@@ -90,7 +90,10 @@ def _without_user(url: str) -> str:
 
 def _warnings(settings: "Settings") -> Iterator[str]:
     if settings.key("write") is None:
-        yield "There is no write key: sales are kept but not sent. Set [flash] write_key or write_key_file."
+        yield (
+            "There is no write key here: sales are kept but not sent, unless the agent was given one (flash-agent key "
+            "set, or a credential). Set [flash] write_key or write_key_file."
+        )
     template = settings.orders.id_template
     missing = [what for field, what in _UNIQUE.items() if f"{{{field}}}" not in template]
     if missing:

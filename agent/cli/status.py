@@ -42,6 +42,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
         ("disk", f"{text.size(disk['freeBytes'])} free, journal {text.size(disk['walBytes'])}"),
         ("store, till", f"{text.printable(status['storeId'])}, {text.printable(status['tillId'])}"),
         ("data key", _data_key(status["dataKey"])),
+        ("Flash keys", ", ".join(f"{which}: {source or 'none'}" for which, source in status["flashKeys"].items())),
         ("version", status["version"]),
     ]
 
@@ -50,7 +51,8 @@ def _data_key(state: dict[str, Any] | None) -> str | None:
     if state is None:
         return None
     older = f"; older ones kept: {', '.join(map(str, state['older']))}" if state["older"] else ""
-    return f"number {state['current']}{older}{', rows are being sealed anew' if state['resealing'] else ''}"
+    under_way = ", rows are being sealed anew" if state["resealing"] else ""
+    return f"number {state['current']} ({state['protectedBy']}){older}{under_way}"
 
 
 def _exposure(exposure: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 from agent.storage.connection import Row
 from agent.storage.database import Database, IntegrityError, Transaction
 from agent.storage.datadir import DataDir
-from agent.storage.keyfile import load_or_create_keys, save_keys
+from agent.storage.keyfile import KeyFile, load_or_create_keys
 from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
 
 __all__ = [
@@ -14,11 +14,11 @@ __all__ = [
     "DataKeys",
     "Database",
     "IntegrityError",
+    "KeyFile",
     "NoSealer",
     "Row",
     "Sealer",
     "Transaction",
     "load_or_create_keys",
-    "save_keys",
     "write_durably",
 ]

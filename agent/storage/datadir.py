@@ -2,6 +2,7 @@
 
     agent.db, agent.db-wal      the outbox and the members
     data.key                    what opens them
+    flash-write.key, flash-read.key   Flash keys that were given to the agent to keep
     register.token, operator.token   the local API's tokens
     tokens.json                 hashes of the tokens that clients were given
     agent.lock                  held by the running agent for as long as it lives
@@ -16,6 +17,7 @@ import errno
 import json
 import os
 import secrets
+import sys
 from pathlib import Path
 
 import filelock
@@ -33,6 +35,7 @@ class DataDir:
         self.data_key = path / "data.key"
         self.quarantine = path / "quarantine"
         self.client_tokens = path / "tokens.json"
+        self.is_restricted = True  # False: others may be able to read it
         self._about = path / "agent.json"
         self._lock = filelock.FileLock(path / "agent.lock", timeout=0, mode=0o600, thread_local=False)
 
@@ -47,7 +50,11 @@ class DataDir:
         os.umask(0o077)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.name == "posix":
+            if sys.platform == "win32":
+                from agent.storage import windows  # noqa: PLC0415 - there alone
+
+                self.is_restricted = windows.restrict(self.path)
+            else:
                 self.path.chmod(0o700)
             self._lock.acquire()
         except filelock.Timeout:

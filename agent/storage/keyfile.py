@@ -2,58 +2,137 @@
 
 A key is never made over rows that another key sealed: the database holds a check value, and a key file that is missing
 or does not match it is a DataKeyError. What is written is on the disk, whole, before anything is sealed with it.
+What stands before the file besides its mode, the file itself says: `protection.py`.
 """
 
 import base64
 import json
+import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agent.errors import DataKeyError
+from agent.storage.protection import Protection, StoreName, choose, protection
 from agent.storage.sealing import KEY_BYTES, DataKeys, write_durably
 
-_FORMAT = 1
+_PLAIN, _PROTECTED = 1, 2  # formats
+
+
+class KeyFile:
+    """`data.key` of one data directory, and what protects it. `asked` is `[keys] store`."""
+
+    def __init__(self, path: Path, asked: str = "file", environ: Mapping[str, str] = os.environ) -> None:
+        self._path = path
+        self._asked = asked
+        self._environ = environ
+        self._protection: Protection | None = None
+
+    @property
+    def protected_by(self) -> StoreName | None:
+        """What protects it; None before it was read."""
+        return None if self._protection is None else self._protection.name
+
+    def load_or_create(self, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
+        """The keys; made on the first start alone, durable before they are returned.
+
+        `check_value` is what the database remembers of its keys, None when it remembers none. `may_create` is False
+        when there may be rows that another key sealed, in a database that was set aside, say. A file that is protected
+        otherwise than the settings ask for is written anew.
+        """
+        if not self._path.exists():
+            if check_value is not None or not may_create:
+                raise DataKeyError("data.key is missing, and the database holds rows that it sealed. Put it back.")
+            self._protection = self._asked_for(None)
+            keys = DataKeys.fresh()
+            self.save(keys)
+            return keys
+        kept_by, keys = self._read()
+        if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
+            raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
+        self._protection = self._asked_for(kept_by)
+        if self._protection.name != kept_by:
+            self._save_where_possible(keys)
+        return keys
+
+    def save(self, keys: DataKeys) -> None:
+        """Replace the file, durably; raises OSError, and then the old one is still there."""
+        document: dict[str, Any] = {
+            "format": _PLAIN,
+            "current": keys.current,
+            "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
+            "hashing": base64.b64encode(keys.hashing).decode(),
+        }
+        self._write(self._path, json.dumps(document).encode())
+
+    def keep(self, path: Path, secret: str) -> None:
+        """Another small secret beside it, protected alike; raises OSError."""
+        self._write(path, json.dumps({"format": _PLAIN, "secret": secret}).encode())
+
+    def kept(self, path: Path) -> str | None:
+        """What `keep` wrote; None where there is none. Raises DataKeyError where it does not open."""
+        if not path.exists():
+            return None
+        return str(self._reveal(path)[1]["secret"])
+
+    def _write(self, path: Path, plain: bytes) -> None:
+        chosen = self._protection or self._asked_for(None)
+        if chosen.name != "file":
+            sealed = base64.b64encode(chosen.protect(plain, path.name)).decode()
+            plain = json.dumps({"format": _PROTECTED, "store": chosen.name, "sealed": sealed}).encode()
+        write_durably(path, plain)
+
+    def _save_where_possible(self, keys: DataKeys) -> None:
+        try:
+            self.save(keys)
+        except OSError as error:
+            raise DataKeyError(f"data.key cannot be written anew: {error.strerror}.", retry_after_s=30) from None
+
+    def _asked_for(self, kept_by: StoreName | None) -> Protection:
+        """`auto` never takes away what protects a file already."""
+        chosen = choose(self._asked, self._environ)
+        if self._asked == "auto" and chosen == "file" and kept_by is not None:
+            chosen = kept_by
+        return protection(chosen, self._path.parent, self._environ)
+
+    def _read(self) -> tuple[StoreName, DataKeys]:
+        kept_by, document = self._reveal(self._path)
+        try:
+            sealing = {int(key_id): base64.b64decode(key, validate=True) for key_id, key in document["sealing"].items()}
+            keys = DataKeys(sealing, document["current"], base64.b64decode(document["hashing"], validate=True))
+            if keys.current not in sealing or any(len(key) != KEY_BYTES for key in (*sealing.values(), keys.hashing)):
+                raise ValueError("keys")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _damaged(self._path) from None
+        return kept_by, keys
+
+    def _reveal(self, path: Path) -> tuple[StoreName, dict[str, Any]]:
+        """What protects a file, and the document in it."""
+        try:
+            document = json.loads(path.read_text("ascii"))
+            if document["format"] == _PLAIN:
+                return "file", document
+            if document["format"] != _PROTECTED or document["store"] not in {"credentials", "keyring", "dpapi"}:
+                raise ValueError("format")
+            kept_by: StoreName = document["store"]
+            sealed = base64.b64decode(document["sealed"], validate=True)
+        except OSError as error:
+            raise DataKeyError(f"{path.name} cannot be read: {error.strerror}. Put it back from a backup.") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _damaged(path) from None
+        plain = protection(kept_by, path.parent, self._environ).reveal(sealed, path.name)
+        try:
+            revealed: dict[str, Any] = json.loads(plain)
+        except ValueError:
+            raise _damaged(path) from None
+        return kept_by, revealed
+
+
+def _damaged(path: Path) -> DataKeyError:
+    return DataKeyError(f"{path.name} cannot be read: it is damaged. Put it back from a backup.")
 
 
 def load_or_create_keys(path: Path, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
-    """The keys in `path`; made on the first start alone, durable before they are returned.
-
-    `check_value` is what the database remembers of its keys, None when it remembers none. `may_create` is False when
-    there may be rows that another key sealed, in a database that was set aside, say.
-    """
-    if path.exists():
-        keys = _read(path)
-        if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
-            raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
-        return keys
-    if check_value is not None or not may_create:
-        raise DataKeyError("data.key is missing, and the database holds rows that it sealed. Put it back.")
-    keys = DataKeys.fresh()
-    save_keys(path, keys)
-    return keys
-
-
-def save_keys(path: Path, keys: DataKeys) -> None:
-    """Replace the file, durably; raises OSError, and then the old one is still there."""
-    document = {
-        "format": _FORMAT,
-        "current": keys.current,
-        "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
-        "hashing": base64.b64encode(keys.hashing).decode(),
-    }
-    write_durably(path, json.dumps(document).encode())
-
-
-def _read(path: Path) -> DataKeys:
-    try:
-        document = json.loads(path.read_text("ascii"))
-        sealing = {int(key_id): base64.b64decode(key, validate=True) for key_id, key in document["sealing"].items()}
-        keys = DataKeys(sealing, document["current"], base64.b64decode(document["hashing"], validate=True))
-        if document["format"] != _FORMAT or keys.current not in sealing:
-            raise ValueError("format")
-        if any(len(key) != KEY_BYTES for key in (*sealing.values(), keys.hashing)):
-            raise ValueError("length")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged"
-        raise DataKeyError(f"data.key cannot be read: {reason}. Put it back from a backup.") from None
-    return keys
+    """The keys in a file that nothing but its mode protects; see KeyFile."""
+    return KeyFile(path).load_or_create(check_value, may_create=may_create)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.agents import running, settings, strict_flash, until
 
-CUSTOMER = {"externalId": "POS-CUST-5512"}
+KEPT = {"protectedBy": "file"}
 
 
 async def rotate(register, scope="operator"):
@@ -50,7 +50,10 @@ async def test_new_rows_take_the_new_key_and_older_ones_follow(tmp_path):
             before.append((await register.sell("bad", wait=10)).json)
             seen = (await register.call("GET", "/v1/members?externalId=POS-CUST-5512")).json
             answer = await rotate(register)
-            assert (answer.status, answer.json) == (200, {"current": 2, "older": [1], "resealing": True})
+            assert (answer.status, answer.json) == (
+                200,
+                {"current": 2, "older": [1], "resealing": True, **KEPT},
+            )
             after = (await register.sell("after", wait=10)).json
             await resealed(register)
             for operation in [*before, after]:
@@ -58,7 +61,12 @@ async def test_new_rows_take_the_new_key_and_older_ones_follow(tmp_path):
         assert ids_in_use(tmp_path) == {2}
         assert keys_in(tmp_path) == ["1", "2"]  # until it is certain that nothing is on its way
         async with running(tmp_path, settings()) as register:
-            assert (await register.status())["dataKey"] == {"current": 2, "older": [], "resealing": False}
+            assert (await register.status())["dataKey"] == {
+                "current": 2,
+                "older": [],
+                "resealing": False,
+                "protectedBy": "file",
+            }
             for operation in [*before, after]:
                 assert (await register.operation(operation["id"]))["request"] == operation["request"]
             again = await register.sell("o1")
@@ -115,7 +123,12 @@ async def test_where_the_new_key_cannot_be_written_the_old_one_goes_on(tmp_path)
         (tmp_path / "data.key.new").mkdir()
         refused = await rotate(register)
         assert (refused.status, refused.json["code"], refused.json["stored"]) == (503, "storage-unavailable", False)
-        assert (await register.status())["dataKey"] == {"current": 1, "older": [], "resealing": False}
+        assert (await register.status())["dataKey"] == {
+            "current": 1,
+            "older": [],
+            "resealing": False,
+            "protectedBy": "file",
+        }
         (tmp_path / "data.key.new").rmdir()
         assert (await register.sell("next")).status == 202
         assert (await register.operation(sold.json["id"]))["request"]
