@@ -25,7 +25,7 @@ from agent.delivery import Kind
 from agent.health import Health
 from agent.outbox.changes import Change
 from agent.outbox.state import FINAL
-from agent.storage import Database, DataDir, DataKeys, save_keys
+from agent.storage import Database, DataDir, DataKeys, KeyFile
 from agent.storage.migrations import migrate
 from tests.simulation import oracle
 from tests.simulation.disk import SimulatedConnection
@@ -296,7 +296,7 @@ def _template() -> Path:
         await migrate(database, "outbox", outbox.MIGRATIONS)
         await migrate(database, "members", members.MIGRATIONS)
         await database.close()
-        save_keys(data.data_key, DataKeys({1: bytes(range(32))}, 1, bytes(range(32, 64))))
+        KeyFile(data.data_key).save(DataKeys({1: bytes(range(32))}, 1, bytes(range(32, 64))))
         await till.start()
         await till.stop()
 
