@@ -31,6 +31,7 @@ from agent.intake import Intake
 from agent.members.gate import Gate
 from agent.members.members import Members
 from agent.members.resealing import seals_of
+from agent.outbox.completeness import lacks
 from agent.outbox.housekeeping import Housekeeping
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
@@ -230,7 +231,7 @@ class Agent:
     async def _open_storage(self) -> tuple[Database, Sealer, DataKeys | None]:
         database = self._database()
         self._stack.push_async_callback(database.close)
-        await database.open(was_used=self._data_dir.data_key.exists())
+        await database.open(was_used=self._data_dir.data_key.exists(), lacks=lacks)
         await migrate(database, "outbox", outbox.MIGRATIONS)
         await migrate(database, "members", members.MIGRATIONS)
         await self._take_over_damaged(database)

@@ -213,6 +213,9 @@ class Acceptor:
 
     def _answer(self, written: Iterable[tuple[int, _Waiting]]) -> None:
         fresh: list[Operation] = []
+        written = list(written)
+        if written:
+            self._database.mark.raise_to(written[-1][0])
         for seq, waiting in written:
             operation = _fresh(waiting, waiting.draft.content, seq, generation=1, blocked=False)
             fresh.append(operation)
@@ -245,6 +248,7 @@ class Acceptor:
             except Exception as error:  # noqa: BLE001 - as above
                 await self._refuse([waiting], error)
             else:
+                self._database.mark.raise_to(accepted.operation.seq)
                 if not waiting.answer.done():
                     waiting.answer.set_result(accepted)
                 if not accepted.replayed:

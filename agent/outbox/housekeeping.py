@@ -50,12 +50,14 @@ WHERE seq IN (
 )
 RETURNING seq
 """
+# The newest row stays: where it ends is compared with the mark, and its number must not be given again.
 _FORGET_KEYS = "DELETE FROM request_key WHERE seq IN (SELECT value FROM json_each(?))"
 _REMOVE = """
 DELETE FROM operation
 WHERE seq IN (
   SELECT seq FROM operation
   WHERE content IS NULL AND settled_at < ? AND seq NOT IN (SELECT seq FROM redemption WHERE credit = 'open')
+    AND seq < (SELECT max(seq) FROM operation)
   ORDER BY settled_at LIMIT ?
 )
 RETURNING seq

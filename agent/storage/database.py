@@ -16,7 +16,6 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,7 +23,8 @@ from typing import Any, Protocol, TypeVar
 from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
 from agent.health import Health
 from agent.storage.connection import Connection, Row
-from agent.storage.sealing import replace_patiently
+from agent.storage.mark import Mark
+from agent.storage.quarantine import Quarantine
 
 T = TypeVar("T")
 IntegrityError = sqlite3.IntegrityError
@@ -73,6 +73,9 @@ class Transaction:
         return await self._connection.fetch(sql, parameters)
 
 
+Lacks = Callable[[Transaction, int], Awaitable[str]]
+
+
 class Database:
     """One SQLite file. `connection` is the way to it: a simulation has one without a thread."""
 
@@ -81,7 +84,8 @@ class Database:
     ) -> None:
         self.path = path
         self._connection_type = connection
-        self._quarantine = quarantine
+        self._quarantine = Quarantine(quarantine)
+        self.mark = Mark(path.with_name(path.name + "-mark"))
         self._health = health
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
@@ -95,24 +99,27 @@ class Database:
         self.wrote: Callable[[int], None] = lambda _rows: None
         self.on_reopen: Callable[[], None] = lambda: None
 
-    async def open(self, *, was_used: bool = False) -> None:
+    async def open(self, *, was_used: bool = False, lacks: Lacks | None = None) -> None:
         """Open, checking the file first; a damaged one is set aside, never reset in silence.
 
-        `was_used`: there has been a database here, so that one that is gone or empty is damage too.
+        `was_used`: there has been a database here, so that one that is gone or empty is damage too. `lacks` says what
+        is missing from one that ends before its mark.
         """
-        if was_used and not _size(self.path):
+        moved = self._quarantine.finish(self.path)
+        if was_used and not moved and not _size(self.path):
             self._begin_without_file()
         try:
             self._connection = await self._connect()
-            damage = await self._damage()
+            damage = await self._damage(lacks)
         except sqlite3.DatabaseError as error:
             if _code(error) not in _CORRUPT:
                 await self._disconnect()
                 raise ConfigError(self._cannot_open(error)) from None
             damage = str(error)
         if damage:
+            folder = self._quarantine.begin(self.path, damage)
             await self._disconnect()
-            self._set_aside()
+            self._quarantine.move(self.path, folder)
             self._connection = await self._connect()
 
     def _begin_without_file(self) -> None:
@@ -121,12 +128,13 @@ class Database:
             self.path.write_bytes(bytes(_PAGE_BYTES))
         else:
             self.path.touch()
-            self._set_aside()
+            self._quarantine.move(self.path, self._quarantine.begin(self.path, "It was gone."))
 
     async def close(self) -> None:
         """Finish what is running and close; SQLite checkpoints on the way out."""
         async with self._turn():
             self._closed = True
+            self.mark.close()
             await self._disconnect()
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -301,20 +309,13 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 await connection.close()
 
-    async def _damage(self) -> str:
+    async def _damage(self, lacks: Lacks | None) -> str:
         connection = await self._ready()
         rows = await connection.fetch("PRAGMA quick_check(1)")
-        return "" if rows == [("ok",)] else str(rows[0][0])
-
-    def _set_aside(self) -> None:
-        target = self._quarantine / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        while target.exists():
-            target = target.with_name(target.name + "_")
-        target.mkdir(parents=True, mode=0o700)
-        for suffix in ("-wal", "-shm", "-journal", ""):  # the database last: a log must never meet a new database
-            file = self.path.with_name(self.path.name + suffix)
-            if file.exists():
-                replace_patiently(file, target / file.name)
+        if rows != [("ok",)]:
+            return str(rows[0][0])
+        mark = self.mark.read()
+        return await lacks(Transaction(connection), mark) if lacks is not None and mark else ""
 
     async def _ready(self) -> Connection:
         if self._connection is not None:

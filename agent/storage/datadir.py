@@ -1,6 +1,7 @@
 """The data directory: one agent has it at a time, and nobody but its owner can read it.
 
     agent.db, agent.db-wal      the outbox and the members
+    agent.db-mark               where they ended at the last yes
     data.key                    what opens them
     flash-write.key, flash-read.key   Flash keys that were given to the agent to keep
     register.token, operator.token   the local API's tokens

@@ -151,8 +151,13 @@ def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # Windows journals the rename and cannot open a directory
-        directory = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make its entries durable; Windows journals renames, and cannot open a directory."""
+    if os.name == "posix":
+        directory = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:

@@ -4,7 +4,19 @@ A campaign is a `Campaign` of `tests.support.campaign`, registered in `ALL` belo
 copies of the product in which it must find the breach that it is there to find.
 """
 
-from tests.campaigns import door, fleet, full_disk, kills, network, power_cut, rotation, secrets, simulation, syscalls
+from tests.campaigns import (
+    corruption,
+    door,
+    fleet,
+    full_disk,
+    kills,
+    network,
+    power_cut,
+    rotation,
+    secrets,
+    simulation,
+    syscalls,
+)
 from tests.support.campaign import Campaign
 
 ALL: tuple[Campaign, ...] = (
@@ -13,6 +25,7 @@ ALL: tuple[Campaign, ...] = (
     syscalls.CAMPAIGN,
     full_disk.CAMPAIGN,
     power_cut.CAMPAIGN,
+    corruption.CAMPAIGN,
     network.CAMPAIGN,
     fleet.CAMPAIGN,
     door.CAMPAIGN,

@@ -55,7 +55,7 @@ def header(path):
     overwrite(path, 0, os.urandom(100))
 
 
-@pytest.mark.parametrize(("damage", "least"), [(pages_in_the_middle, 150), (truncate, 1), (header, 0)])
+@pytest.mark.parametrize(("damage", "least"), [(pages_in_the_middle, 150), (truncate, 1), (header, 400)])
 async def test_a_damaged_database_is_set_aside_and_said(tmp_path, damage, least):
     before = await fill(tmp_path, 2 * COUNT)  # or a file cut in half holds little but the tables' first pages
     damage(tmp_path / "agent.db")
@@ -129,6 +129,76 @@ async def test_a_lost_log_after_a_kill_costs_only_what_was_in_it(tmp_path, loss)
     async with running(tmp_path) as register:
         assert (await everything(register)).items() >= before.items()
         assert (await register.sell("new")).status == 202
+
+
+def cut(log):
+    os.truncate(log, log.stat().st_size * 2 // 3)
+
+
+def flip(log):
+    at = log.stat().st_size // 2
+    overwrite(log, at, bytes([log.read_bytes()[at] ^ 1]))
+
+
+@pytest.mark.parametrize("damage", [cut, flip, os.unlink, lambda log: log.write_bytes(os.urandom(50_000))])
+async def test_acknowledged_sales_that_a_log_has_lost_are_said(tmp_path, damage):
+    """SQLite reads a log up to where it is damaged, and says nothing."""
+    with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
+        sold = await asyncio.to_thread(sell_by_process, process, 30)
+        process.kill()
+    log = tmp_path / "agent.db-wal"
+    damage(log)
+    found = log.read_bytes() if log.exists() else None
+    async with running(tmp_path) as register:
+        conditions = {c["code"]: c for c in (await register.status())["conditions"]}
+        assert conditions["database-quarantined"]["severity"] == "critical"
+        (folder,) = (tmp_path / "quarantine").iterdir()
+        assert "up to number 30 were acknowledged" in (folder / "reason.txt").read_text()
+        assert (folder / "agent.db").exists()
+        assert found is None or (folder / "agent.db-wal.found").read_bytes() == found
+        kept = await everything(register)
+        assert kept.items() < sold.items()
+        assert {(await register.sell(order, 1)).status for order in sold} == {202}
+    shutil.rmtree(tmp_path / "quarantine")
+    async with running(tmp_path) as register:
+        assert "database-quarantined" not in await register.conditions()
+        assert (await everything(register)).keys() == sold.keys()
+
+
+async def test_an_older_copy_of_the_database_is_said(tmp_path):
+    await fill(tmp_path, 5)
+    shutil.copy(tmp_path / "agent.db", tmp_path / "copy")
+    async with running(tmp_path) as register:
+        assert (await register.sell("new")).status == 202
+    (tmp_path / "copy").replace(tmp_path / "agent.db")
+    async with running(tmp_path) as register:
+        assert "database-quarantined" in await register.conditions()
+        assert len(await everything(register)) == 5
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 16, b"\xff" * 16, b"\xff" * 8 + b"\0" * 7])
+async def test_a_mark_that_says_nothing_alarms_nobody(tmp_path, content):
+    await fill(tmp_path, 5)
+    mark = tmp_path / "agent.db-mark"
+    assert mark.stat().st_size == 16
+    mark.unlink() if content is None else mark.write_bytes(content)
+    async with running(tmp_path) as register:
+        assert "database-quarantined" not in await register.conditions()
+        assert len(await everything(register)) == 5
+
+
+async def test_a_setting_aside_that_was_interrupted_is_finished(tmp_path):
+    """The log had been moved already: without it the database would look whole, and older."""
+    with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
+        sold = await asyncio.to_thread(sell_by_process, process, 30)
+        process.kill()
+    folder = tmp_path / "quarantine" / "20260101T000000Z.moving"
+    folder.mkdir(parents=True)
+    (tmp_path / "agent.db-wal").rename(folder / "agent.db-wal")
+    async with running(tmp_path) as register:
+        assert "database-quarantined" in await register.conditions()
+        assert await everything(register) == sold
+    assert [found.name for found in (tmp_path / "quarantine").iterdir()] == ["20260101T000000Z"]
 
 
 @pytest.mark.parametrize("loss", ["deleted", "emptied"])

@@ -1,0 +1,60 @@
+"""Where damaged databases are set aside, whole, in a folder each that is named by the time.
+
+A folder is called `….moving` until everything is in it; a start that was interrupted on the way is finished by the next
+one. So a log never meets a new database, and no database an older log.
+
+    agent.db, agent.db-wal, …    as they were found, but that SQLite may have copied the log into the database
+    agent.db-wal.found           the log as it was found
+    reason.txt                   what was wrong
+"""
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+from agent.storage.sealing import replace_patiently, sync_folder
+
+_MOVING = ".moving"
+
+
+class Quarantine:
+    """The folder of such folders."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def begin(self, database: Path, reason: str) -> Path:
+        """A new folder with the reason and a copy of the log; the database may still be open."""
+        folder = self._path / (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + _MOVING)
+        while folder.exists() or _final(folder).exists():
+            folder = folder.with_name(f"{folder.name.removesuffix(_MOVING)}_{_MOVING}")
+        folder.mkdir(parents=True, mode=0o700)
+        log = database.with_name(database.name + "-wal")
+        with contextlib.suppress(OSError):  # a full disk, say: neither is needed for going on
+            folder.joinpath("reason.txt").write_text(reason, encoding="utf-8")
+            if log.exists() and log.stat().st_size:
+                shutil.copyfile(log, folder / f"{log.name}.found")
+        return folder
+
+    def move(self, database: Path, folder: Path) -> None:
+        """Move the closed database and all that belongs to it; the database itself last."""
+        for suffix in ("-wal", "-shm", "-journal", "-mark", ""):
+            file, target = database.with_name(database.name + suffix), folder / (database.name + suffix)
+            if file.exists() and not target.exists():
+                replace_patiently(file, target)
+        sync_folder(folder)
+        sync_folder(database.parent)
+        folder.rename(_final(folder))
+        sync_folder(self._path)
+
+    def finish(self, database: Path) -> bool:
+        """Finish what an interrupted start began; whether there was anything."""
+        folders = sorted(self._path.glob(f"*{_MOVING}")) if self._path.is_dir() else []
+        for folder in folders:
+            self.move(database, folder)
+        return bool(folders)
+
+
+def _final(folder: Path) -> Path:
+    return folder.with_name(folder.name.removesuffix(_MOVING))
