@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.simulation.run import World
 
 WAIT_SLACK_S = 0.1  # of a disk that takes its time; it is not Flash's
+ON_ITS_WAY_S = 0.02  # what was permitted already, and waits for the commit of its claim
 NOTED_WITHIN_S = 0.25  # of a Retry-After: until then it may die with its agent
 SETTLED = {"succeeded", "declined"}
 STORED_FAILURES = 5
@@ -253,7 +254,7 @@ def pauses_are_kept(evidence: Evidence) -> Iterator[str]:
             continue
         till, ends_at = heard.call.till, heard.at + heard.retry_after_s
         for call in evidence.network.calls:
-            if call.till != till or not heard.at + 0.001 < call.left_at < ends_at - 0.05:
+            if call.till != till or not heard.at + ON_ITS_WAY_S < call.left_at < ends_at - 0.05:
                 continue
             if call.life != heard.call.life and _may_be_forgotten(evidence, till, heard, call):
                 continue
@@ -265,7 +266,7 @@ def drills_are_kept(evidence: Evidence) -> Iterator[str]:
     """While an outage is rehearsed nothing leaves the till."""
     for till, life, began, until in evidence.log.drills:
         for call in evidence.network.calls:
-            if (call.till, call.life) == (till, life) and began < call.left_at < until:
+            if (call.till, call.life) == (till, life) and began < call.left_at < until - 0.001:
                 yield f"{call.text()} left at {call.left_at:.3f}, within a drill that began at {began:.3f}"
 
 
