@@ -86,6 +86,48 @@ CAMPAIGN = Campaign(
                     "        if not too_old:\n",
                 ),
             ),
+            seed=30,
+        ),
+        Control(
+            "a credit is not used up",
+            (
+                Change(
+                    "agent/outbox/redemptions.py",
+                    '            await self._set(transaction, earlier, credit="used")\n',
+                    "",
+                ),
+            ),
+            seed=70,
+        ),
+        Control(
+            "a burn that nobody was told of is no credit",
+            (
+                Change(
+                    "agent/outbox/redemptions.py",
+                    '                credit = None if honor else "open"\n',
+                    "                credit = None\n",
+                ),
+            ),
+        ),
+        Control(
+            "a pause has no end",
+            (
+                Change(
+                    "agent/outbox/store.py",
+                    "        return None if due is None else int(due)\n",
+                    "        return None\n",
+                ),
+            ),
+        ),
+        Control(
+            "a register waits longer than it asked",
+            (
+                Change(
+                    "agent/outbox/waiting.py",
+                    "            async with asyncio.timeout(min(wait_s, PROBE_WAIT_S) if dead else wait_s):\n",
+                    "            async with asyncio.timeout(wait_s + 1.0):\n",
+                ),
+            ),
         ),
     ),
 )

@@ -208,8 +208,11 @@ def _stands(evidence: Evidence, told: Told) -> bool:
 def keys_stay(evidence: Evidence) -> Iterator[str]:
     """The Idempotency-Key of an operation advances only after a definitive no, or a stored failure."""
     answers: dict[tuple[str, str], list[Heard]] = defaultdict(list)
+    in_batches: list[Heard] = []  # a failed batch counts for each of its items
     for heard in evidence.network.heard:
         answers[heard.call.till, heard.call.key].append(heard)
+        if heard.call.path.endswith("/batch"):
+            in_batches.append(heard)
     operations = Counter(
         (name, _base(operation)) for name, shown in evidence.shown.items() for operation in shown.values()
     )
@@ -230,6 +233,7 @@ def keys_stay(evidence: Evidence) -> Iterator[str]:
         earlier = [base if before == 1 else f"{base}.{before}"]
         heard = [each for key in earlier for each in answers[call.till, key] if each.at <= call.left_at]
         refused = any(each.status in {400, 404, 409, 422} and each.code != IN_FLIGHT for each in heard)
+        heard += [each for each in in_batches if each.call.till == call.till and each.at <= call.left_at]
         stored = sum(each.status == 500 for each in heard) >= STORED_FAILURES
         several = operations[known] > 1
         if not (refused or stored or several or known in batched):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.simulation.many import some
 from tests.simulation.plan import Ask, Crash, Plan, Weather, generate
 from tests.simulation.run import Result, run
 from tests.simulation.shrink import fewer_events, promise_of, shrink
-from tests.support.weakened import ROOT, environment_of
+from tests.support.weakened import ROOT, Change, environment_of, weakened_copy
 
 CHUNK = 30
 
@@ -74,3 +75,36 @@ def test_a_run_tells_what_happened() -> None:
     assert result.acknowledged
     assert result.calls
     assert result.effects
+
+
+_WEAKENED_RUN = """
+from tests.simulation.plan import Ask, Plan, generate
+from tests.simulation.run import run
+from tests.simulation.shrink import shrink
+
+def ask(at, kind, basket, **more):
+    return Ask(at, "till-1", kind, {"couponId": "K4", "transactionId": basket, **more}, 3.0)
+
+needed = [
+    ask(610.0, "redemption", "B7"), ask(620.0, "void", "B7"),
+    ask(630.0, "redemption", "B8"), ask(640.0, "redemption", "B9"),
+]
+noise = [event for event in generate(3).events if event.at < 600 and "K4" not in str(event)][:20]
+result = run(Plan(3, 5, ("till-1", "till-2", "till-3"), 700.0, (*noise, *needed)))
+assert result.breaches[0].startswith("discounts_are_burned"), result.breaches
+small = shrink(result)
+assert list(small.plan.events) == needed, small.plan.events
+print(small.breaches[0])
+"""
+
+
+def test_a_weakness_in_the_product_is_found_and_shrunk_to_what_shows_it(tmp_path: Path) -> None:
+    """A credit that is not used up gives two discounts for one burn: four events show it, of two dozen."""
+    used_up = Change(
+        "agent/outbox/redemptions.py", '            await self._set(transaction, earlier, credit="used")\n', ""
+    )
+    copy = weakened_copy(tmp_path / "weakened", [used_up])
+    command = [sys.executable, "-c", _WEAKENED_RUN]
+    done = subprocess.run(command, cwd=copy, env=environment_of(copy), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "gave 2 discounts for K4 and burned it 1 times" in done.stdout
