@@ -156,6 +156,7 @@ async def test_a_preflight_of_an_allowed_page_names_what_it_may_send(register):
     allowed = {name.strip().lower() for name in headers["Access-Control-Allow-Headers"].split(",")}
     assert allowed == {"authorization", "content-type", "prefer", "idempotency-key", "last-event-id"}
     assert headers["Vary"] == "Origin"
+    assert headers["Access-Control-Allow-Private-Network"] == "true"  # older browsers ask for it
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://pos.example.com", f"{POS}.evil"])

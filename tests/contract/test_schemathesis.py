@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.agents import agent_process, strict_flash
+from tests.support.commands import NOWHERE
 
 pytestmark = pytest.mark.e2e
 
@@ -34,6 +35,19 @@ def schemathesis(place: Path, base_url: str, token: str, *options: str) -> subpr
     command += ["--generation-deterministic", "--continue-on-failure"]
     command += ["--suppress-health-check", "all", "--request-timeout", "20", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False, cwd=place)
+
+
+def test_what_cannot_be_served_is_answered_as_described(tmp_path: Path) -> None:
+    """Without Flash and without the data key much is a 503; none of it is a fault of the agent's own."""
+    with agent_process(tmp_path / "data", NOWHERE) as agent:
+        token = (tmp_path / "data" / "operator.token").read_text()
+        agent.kill()
+        (tmp_path / "data" / "data.key").rename(tmp_path / "elsewhere")
+        agent.start()
+        options = ("--phases", "coverage", "--exclude-checks", "not_a_server_error", "--exclude-path", "/v1/events")
+        done = schemathesis(tmp_path, f"http://127.0.0.1:{agent.port}", token, *options)
+        assert done.returncode == 0, done.stdout[-6000:]
+    assert "request failed" not in agent.log.read_text()
 
 
 def test_the_whole_document_holds(tmp_path: Path) -> None:
