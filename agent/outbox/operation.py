@@ -78,6 +78,7 @@ class Verdict(_Private, frozen=True, omit_defaults=True):
     definitive: bool = False
     by: str = ""
     reason: str = ""
+    unknown_since: int | None = None  # of a refund: when Flash first did not know its order; milliseconds
 
     def to_bytes(self) -> bytes:
         return jsons.encode(self)

@@ -41,9 +41,10 @@ class Pace:
         if self.spread_s and now >= self.next_at:
             self._spread(self.spread_s * SHORTER, now)
 
-    def throttled(self, until: float) -> None:
-        """A request was refused for its rate; none goes before `until` anyway."""
-        self._spread(min(max(2 * self.spread_s, FIRST_S), CEILING_S), until)
+    def throttled(self, until: float, *, is_news: bool) -> None:
+        """A request was refused for its rate, `is_news`: the first in its time; none goes before `until` anyway."""
+        wider_s = min(max(2 * self.spread_s, FIRST_S), CEILING_S)
+        self._spread(wider_s if is_news else self.spread_s, until)
 
     def forget(self) -> None:
         """Begin anew, unspread."""

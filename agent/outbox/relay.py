@@ -45,7 +45,10 @@ STOP_GRACE_S = 3.0
 FIND_LINE_LOOK_S = 0.02
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
-_SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT)
+_TOO_LATE = Outcome(
+    Fate.RETRY, Contact.ANSWERED, "throttled", "Flash asked to slow down just before this was to go.", unsent=True
+)
+_SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT, _TOO_LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ class Relay:
             self._waiters.note()
         self._in_flight += 1
         try:
-            outcome = await self._sender.send(operation.parcel()) if operation.content else _UNREADABLE
+            outcome = await self._attempt(operation)
         except Exception:  # noqa: BLE001 - what came of it is not known
             self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
             outcome = _OWN_FAULT
@@ -384,9 +387,15 @@ class Relay:
         self._probing = self._probing or probe
         self._start(self._send_one(operation, waiting=waiting, probe=probe), backlog=not waiting)
 
+    async def _attempt(self, operation: Operation) -> Outcome:
+        """One attempt, unless Flash has asked for silence since it was claimed: that takes a commit, and its time."""
+        if not operation.content:
+            return _UNREADABLE
+        return _TOO_LATE if self._line.closed_for_s > 0 else await self._sender.send(operation.parcel())
+
     async def _send_one(self, operation: Operation, *, waiting: bool, probe: bool) -> None:
         try:
-            outcome = await self._sender.send(operation.parcel()) if operation.content else _UNREADABLE
+            outcome = await self._attempt(operation)
         except Exception:  # noqa: BLE001 - put back, never lost
             self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
             outcome = _OWN_FAULT
@@ -407,7 +416,8 @@ class Relay:
             return
         kind = operations[0].kind
         try:
-            answer = await self._sender.send_batch([operation.parcel() for operation in operations])
+            parcels = [operation.parcel() for operation in operations]
+            answer = _TOO_LATE if self._line.closed_for_s > 0 else await self._sender.send_batch(parcels)
         except Exception:  # noqa: BLE001 - as above
             self._log.exception("send failed", kind=kind.value, count=len(operations))
             answer = _OWN_FAULT

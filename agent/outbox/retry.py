@@ -54,13 +54,22 @@ def decide(
     An operation that cannot have reached Flash (no connection, throttling, a hold) keeps no pause of its own: the line
     decides when it goes again. Any other pauses by itself, so that one that harms the line does not go first for ever.
     """
-    verdict = Verdict(dict(outcome.result), outcome.code, outcome.detail, outcome.http_status, outcome.definitive)
+    counted_ms = now_ms if steady_ms is None else steady_ms
+    unknown_since = _unknown_since(operation, outcome, counted_ms)
+    verdict = Verdict(
+        dict(outcome.result),
+        outcome.code,
+        outcome.detail,
+        outcome.http_status,
+        outcome.definitive,
+        unknown_since=unknown_since,
+    )
     status = _FATES[outcome.fate]
     strikes = _strikes(operation, outcome)
     if outcome.code == "conflict-unexplained" and strikes >= UNEXPLAINED_CONFLICTS:
         status, verdict = Status.FAILED, _failed(verdict, "order-conflict")
-    too_long = now_ms - operation.accepted_at > order_wait_h * 3_600_000
-    if outcome.code == "order-unknown" and status is Status.PENDING and too_long:
+    waited_ms = 0 if unknown_since is None else counted_ms - unknown_since
+    if outcome.code == "order-unknown" and status is Status.PENDING and waited_ms > order_wait_h * 3_600_000:
         status = Status.FAILED
     if status is not Status.PENDING:
         return Settlement(operation, status, verdict, settled_at=now_ms, unsent=outcome.unsent)
@@ -72,11 +81,21 @@ def decide(
         status,
         verdict,
         settled_at=None,
-        next_attempt_at=(now_ms if steady_ms is None else steady_ms) + int(wait_s * 1000) if own_pause else None,
+        next_attempt_at=counted_ms + int(wait_s * 1000) if own_pause else None,
         new_generation=outcome.definitive or stored_failure,
         strikes=0 if stored_failure else strikes,
         unsent=outcome.unsent,
     )
+
+
+def _unknown_since(operation: Operation, outcome: Outcome, now_ms: int) -> int | None:
+    """Since when Flash says that it does not know a refund's order.
+
+    Not since it was accepted: when an outage of days ends, the till that sold may have its backlog to send still.
+    """
+    if operation.verdict.unknown_since is not None:
+        return operation.verdict.unknown_since
+    return now_ms if outcome.code == "order-unknown" else None
 
 
 def _failed(verdict: Verdict, code: str) -> Verdict:

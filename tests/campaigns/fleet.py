@@ -85,7 +85,7 @@ CAMPAIGN = Campaign(
             (
                 Change(
                     PACE,
-                    "self._spread(min(max(2 * self.spread_s, FIRST_S), CEILING_S), until)",
+                    "self._spread(wider_s if is_news else self.spread_s, until)",
                     "self.next_at = until",
                 ),
             ),

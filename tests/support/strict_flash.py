@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import os
 import socket
 import sys
@@ -119,6 +120,10 @@ class StrictFlash:
         self.byte_exact = False  # True: a retry under the same key must repeat its body byte for byte
         self.echo_ids = False  # True: the items of a 207 name their externalOrderId or externalId
         self.grace = 0.05  # calls already on the way, on other connections, when a Retry-After was announced
+        self.rate_limit = (
+            0  # calls a key may make in each window; beyond it 429 with a Retry-After; 0: as many as it likes
+        )
+        self.rate_window_s = 60.0
         self.clock_skew = 0.0  # seconds added to the Date header
         self.known_as = ""  # host:port that the client was given, where a proxy stands between
         self.lock = threading.RLock()
@@ -137,6 +142,7 @@ class StrictFlash:
         self._sent_singly: dict[tuple[str, str], set[str]] = {}  # keys by tenant and natural key
         self._server_errors: Counter[tuple[str, str]] = Counter()  # by tenant and key
         self._busy: set[tuple[str, str]] = set()
+        self._taken: Counter[tuple[str, int]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
         self._socket = self._bind(port)
@@ -472,6 +478,8 @@ class StrictFlash:
             return error(401, "UNAUTHORIZED")
         if request.route in access.denied or (request.write and access.scope == "read"):
             return error(403, "FORBIDDEN")
+        if self.rate_limit and (left := self._over_the_limit(request)):
+            return replace(error(429, "RATE_LIMITED"), headers={"Retry-After": str(left)})
         if not request.route or request.refusal:
             return request.refusal or error(404, "NOT_FOUND", "no such call")
         if not request.write:
@@ -479,6 +487,14 @@ class StrictFlash:
         delivery, scripted = self._scripted(request)
         real = Answer(200) if delivery == "drop" else self.state.perform(request, access.tenant, scripted)
         return replace(real, delivery="whole" if delivery == "whole" else "lost")
+
+    def _over_the_limit(self, request: Request) -> int:
+        """Whole seconds, rounded up, until the window ends in which this key has used up its calls; 0: it has not."""
+        window = int(request.at / self.rate_window_s)
+        self._taken[request.token, window] += 1
+        if self._taken[request.token, window] <= self.rate_limit:
+            return 0
+        return max(1, math.ceil((window + 1) * self.rate_window_s - time.monotonic()))
 
     def _scripted(self, request: Request) -> tuple[str, dict[str, Scripted]]:
         delivery, found = "whole", {}

@@ -204,6 +204,16 @@ def test_a_429_doubles_the_spread_behind_the_retry_after(paced, clock):
     assert due_s(paced, clock) == 2 * spread
 
 
+def test_429s_to_requests_that_were_under_way_together_count_as_one(paced, clock):
+    outage(paced, clock, 500.0)
+    spread = due_s(paced, clock)
+    clock.advance(spread)
+    for _ in range(5):
+        paced.report("sale", throttled(30.0))
+    clock.advance(30.0)
+    assert due_s(paced, clock) == 2 * spread
+
+
 def test_a_429_to_a_probe_shows_that_the_line_lives(paced, clock):
     paced.report("sale", UNREACHABLE)
     clock.advance(1000.0)

@@ -230,9 +230,19 @@ def test_a_refund_waits_for_its_order_under_a_new_key_each_time():
     [(72, 72, Status.PENDING), (72.01, 72, Status.FAILED), (2, 1, Status.FAILED), (72.01, 100, Status.PENDING)],
 )
 def test_a_refund_waits_for_its_order_as_long_as_configured(age_h, wait_h, ends):
-    subject = operation(Kind.REFUND, accepted_at=NOW_MS - int(age_h * HOUR_MS))
+    subject = after(settle(operation(Kind.REFUND), order_unknown(), NOW_MS - int(age_h * HOUR_MS)))
     settlement = settle(subject, order_unknown(), order_wait_h=wait_h)
     assert (settlement.status, settlement.verdict.code) == (ends, "order-unknown")
+
+
+def test_its_patience_is_counted_from_flashs_first_word_and_through_all_that_comes_between():
+    days_ago = NOW_MS - 30 * 24 * HOUR_MS
+    subject = after(settle(operation(Kind.REFUND, accepted_at=days_ago), order_unknown()))
+    for outcome in (OFFLINE, failing(500, Kind.REFUND), order_unknown()):
+        settlement = settle(subject, outcome, NOW_MS + 71 * HOUR_MS)
+        assert settlement.status is Status.PENDING
+        subject = after(settlement)
+    assert settle(subject, order_unknown(), NOW_MS + 73 * HOUR_MS).status is Status.FAILED
 
 
 def test_age_alone_fails_nothing_else():
