@@ -108,6 +108,9 @@ class Aside(io.TextIOBase):
             self._change.notify()
         if self._thread is not None:
             self._thread.join(max(0.0, until - time.monotonic()))
+            with self._change:  # whoever is stuck finds nothing more to write: the descriptor may be another's by then
+                self._waiting.clear()
+                self._lost = 0
 
     def _carry_out(self) -> None:
         while True:

@@ -2,8 +2,8 @@
 
 Sales (one in four with a wait), enrollments, refunds, look-ups, lists of operations and a listener to the events. Flash
 loses answers, fails, is slow and asks to be left alone. Meanwhile the write-ahead log and the memory of the agent's
-process are looked at ten times a second, and a process of its own asks for /healthz every 20 ms, which the event loop
-answers without anybody's help: its latency is the loop's lag and a little more.
+process are looked at ten times a second, and a process of its own sells and asks for /healthz every 20 ms. The event
+loop answers the latter without anybody's help: its latency is the loop's lag and a little more.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ import psutil
 from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally, is_control
 from tests.support.mix import unawarded, until_accepted
-from tests.support.pulse import Pulse, share
+from tests.support.pulse import Beats, Pulse, share
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
 from tests.support.weakened import Change
@@ -43,7 +43,6 @@ class Gauges:
 
     wal: list[int] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
-    accept_ms: list[float] = field(default_factory=list)
 
     def growth(self) -> int:
         """Bytes of memory from the second quarter to the last."""
@@ -68,10 +67,9 @@ async def _campaign(folder: Path, size: Size, chance: random.Random) -> Tally:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             till = Till(agent, session, witness)
-            pulse = Pulse(agent.port)
+            pulse = Pulse(agent.port, agent.token)
             work = [
-                _trade(till, f"r{number}", PAUSE_S[size], random.Random(chance.random()), gauges)
-                for number in range(REGISTERS)
+                _trade(till, f"r{number}", PAUSE_S[size], random.Random(chance.random())) for number in range(REGISTERS)
             ]
             tasks = [asyncio.create_task(each) for each in (*work, _listen(till), _read(till))]
             until = time.monotonic() + LENGTH_S[size]
@@ -79,13 +77,15 @@ async def _campaign(folder: Path, size: Size, chance: random.Random) -> Tally:
                 _look(agent, gauges, tally)
                 await asyncio.sleep(LOOK_S)
             tally.tries = len(witness.acknowledged)
-            lags = await asyncio.to_thread(pulse.stop)
+            beats = await asyncio.to_thread(pulse.stop)
+            for operation in beats.sold:
+                witness.saw(operation)
             for task in tasks:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if not isinstance(ended, asyncio.CancelledError):
                     tally.breaches.append(f"a register was refused for good: {ended!r}")
-            _measure(tally, gauges, lags, size)
+            _measure(tally, gauges, beats, size)
             if not (is_control() and tally.breaches):
                 await _judge(till, flash, witness, tally, size)
     return tally
@@ -100,7 +100,7 @@ def _stumble(flash: StrictFlash) -> None:
     flash.fault("status", status=429, retry_after=1, every=97)
 
 
-async def _trade(till: Till, name: str, pause_s: float, chance: random.Random, gauges: Gauges) -> None:
+async def _trade(till: Till, name: str, pause_s: float, chance: random.Random) -> None:
     number = 0
     while True:
         order, member = f"{name}-{number}", "POS-CUST-5512"
@@ -111,9 +111,7 @@ async def _trade(till: Till, name: str, pause_s: float, chance: random.Random, g
         if number % 4 == 0:
             await till.post("/v1/sales", sale, 1)
         else:
-            begun = time.perf_counter()
             await until_accepted(till, "/v1/sales", sale)
-            gauges.accept_ms.append((time.perf_counter() - begun) * 1000)
         if number % 5 == 2:
             await until_accepted(till, "/v1/refunds", {"externalOrderId": order, "refundId": "r1", "amount": 5})
         await asyncio.sleep(chance.expovariate(1 / pause_s))  # the customer
@@ -151,9 +149,9 @@ def _look(agent: AgentProcess, gauges: Gauges, tally: Tally) -> None:
     gauges.memory.append(psutil.Process(agent.process.pid).memory_info().rss)
 
 
-def _measure(tally: Tally, gauges: Gauges, lags: list[float], size: Size) -> None:
-    lag, growth = share(lags, 0.99), gauges.growth()
-    accepts = sorted(gauges.accept_ms)
+def _measure(tally: Tally, gauges: Gauges, beats: Beats, size: Size) -> None:
+    lags, sales, growth = beats.health_ms, beats.sale_ms, gauges.growth()
+    lag = share(lags, 0.99)
     if lag > LAG_MS[size]:
         tally.breaches.append(f"the event loop lagged by {lag:.0f} ms (p99)")
     if growth > GROWTH_BYTES[size]:
@@ -164,7 +162,7 @@ def _measure(tally: Tally, gauges: Gauges, lags: list[float], size: Size) -> Non
     )
     tally.figures["lag of the event loop"] = f"p50 {share(lags, 0.5):.1f} ms, p99 {lag:.1f} ms, worst {lags[-1]:.0f} ms"
     tally.figures["a sale without a wait"] = (
-        f"p50 {share(accepts, 0.5):.1f} ms, p99 {share(accepts, 0.99):.1f} ms, as registers in one process saw it"
+        f"p50 {share(sales, 0.5):.1f} ms, p99 {share(sales, 0.99):.1f} ms, worst {sales[-1]:.0f} ms"
     )
 
 
