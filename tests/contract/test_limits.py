@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import sys
 
 import psutil
@@ -10,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from agent.api.connections import Connections
-from tests.support.agents import exchange, read_answer, running, settings
+from tests.support.agents import exchange, read_answer, running, settings, strict_flash
 from tests.support.listening import listening
 
 MOST = 32
@@ -88,6 +89,23 @@ async def test_when_all_are_known_the_one_idle_longest_goes(till):
             assert await is_closed(opened[1][0])
             assert await ask(till, opened[0]) == 200
             assert await ask(till, opened[2]) == 200
+
+
+async def test_when_all_wait_for_flash_the_newcomer_goes_and_all_are_answered(tmp_path):
+    with strict_flash() as flash:
+        flash.fault("hang")
+        chosen = settings(flash.base_url, api={"port": 0, "max_connections": 16}, flash={"attempt_timeout_s": 30})
+        async with running(tmp_path, chosen) as till, lines(till, 16) as waiting:
+            for number, (_, writer) in enumerate(waiting):
+                sale = {"externalOrderId": f"o{number}", "customer": {"externalId": "C"}, "totalAmount": 1}
+                body = json.dumps(sale).encode()
+                said = ("Content-Type: application/json", f"Content-Length: {len(body)}", "Prefer: wait=2")
+                writer.write(head(till, *said, method="POST", path="/v1/sales") + body)
+            await asyncio.to_thread(flash.wait_for, lambda f: f.in_flight > 0, 5)
+            async with lines(till, 1, head(till)) as (newcomer,):
+                assert await is_closed(newcomer[0])
+            answers = [await asyncio.wait_for(read_answer(reader), 10) for reader, _ in waiting]
+            assert [answer.status for answer in answers] == [202] * 16
 
 
 async def test_waits_and_listeners_are_not_cut_off_for_a_flood(till):

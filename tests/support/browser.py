@@ -101,6 +101,11 @@ class Browser:
         assert "error" not in answer, (method, answer["error"])
         return answer["result"]
 
+    async def version(self) -> int:
+        """The number before the first dot."""
+        product = (await self.command("Browser.getVersion"))["product"]
+        return int(product.rpartition("/")[2].partition(".")[0])
+
     async def page(self, url: str) -> Page:
         """A new tab that shows this."""
         target = (await self.command("Target.createTarget", url="about:blank"))["targetId"]
