@@ -1,7 +1,8 @@
 """Reads what is still readable in a database that was set aside; its rows are not changed.
 
 Ranges of rows are halved where they cannot be read, down to the single row that is lost. The file is a copy that no
-agent uses any more. A header that is damaged is replaced in a copy beside it, `mended.db`.
+agent uses any more. What the log holds beyond its damage, and a header in the place of a damaged one, go into a copy
+beside it, `mended.db`.
 """
 
 import contextlib
@@ -12,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.storage.log_pages import PAGE_BYTES, pages_of
+
 _RANGE = 256
-_PAGE_BYTES = 4096  # SQLite's own default: the agent never sets another
-_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+_MAGIC_AND_PAGE_SIZE = b"SQLite format 3\0" + struct.pack(">H", PAGE_BYTES)
 _PAYLOAD_FRACTIONS = bytes((64, 32, 32))
 _SMALLEST_ROW_BYTES = 200
 
@@ -24,7 +27,7 @@ class DamagedDatabase:
 
     def __init__(self, path: Path) -> None:
         self._size = path.stat().st_size
-        path = _with_sound_header(path)
+        path = _mended(path)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         with contextlib.suppress(sqlite3.DatabaseError):  # or SQLite refuses every read of a file that was cut short
             self._connection.execute("PRAGMA writable_schema=ON").fetchall()
@@ -60,24 +63,31 @@ class DamagedDatabase:
         return self._size // _SMALLEST_ROW_BYTES
 
 
-def _with_sound_header(path: Path) -> Path:
-    """The file, or where its first bytes are damaged a copy with new ones: without them not a page could be read.
-
-    What a header says is the same for every database of ours, but for its size, which its file tells.
-    """
+def _mended(path: Path) -> Path:
+    """The file, or a copy of it with what the log as it was found holds beyond the damage, and with a sound header."""
+    log = path.with_name(f"{path.name}-wal.found")
+    pages = pages_of(log) if log.exists() else {}
     with path.open("rb") as file:
-        header = file.read(100)
-    expected = _MAGIC + struct.pack(">H", _PAGE_BYTES)
-    if len(header) < 100 or (header[:18] == expected and header[20:24] == b"\0" + _PAYLOAD_FRACTIONS):
+        header = pages.get(1, file.read(_HEADER_BYTES))[:_HEADER_BYTES]
+    if not pages and (_is_sound(header) or len(header) < _HEADER_BYTES):
         return path
-    pages = path.stat().st_size // _PAGE_BYTES
-    mended = expected + bytes((2, 2, 0)) + _PAYLOAD_FRACTIONS
-    mended += struct.pack(">12I", 1, pages, 0, 0, 1, 4, 0, 0, 1, 0, 0, 0) + bytes(20) + struct.pack(">2I", 1, 3040000)
     copy = path.with_name("mended.db")
     shutil.copyfile(path, copy)
     with copy.open("r+b") as file:
-        file.write(mended)
-    log = path.with_name(path.name + "-wal")
-    if log.exists():
-        shutil.copyfile(log, copy.with_name(copy.name + "-wal"))
+        for number, page in pages.items():
+            file.seek((number - 1) * PAGE_BYTES)
+            file.write(page)
+        if not _is_sound(header):
+            file.seek(0)
+            file.write(_sound_header(copy.stat().st_size // PAGE_BYTES))
     return copy
+
+
+def _is_sound(header: bytes) -> bool:
+    return header[:18] == _MAGIC_AND_PAGE_SIZE and header[20:24] == b"\0" + _PAYLOAD_FRACTIONS
+
+
+def _sound_header(pages: int) -> bytes:
+    """What a header says is the same for every database of ours, but for the number of pages."""
+    counters = struct.pack(">12I", 1, pages, 0, 0, 1, 4, 0, 0, 1, 0, 0, 0)
+    return _MAGIC_AND_PAGE_SIZE + b"\2\2\0" + _PAYLOAD_FRACTIONS + counters + bytes(20) + struct.pack(">2I", 1, 3040000)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 _FORMAT = struct.Struct("<QQ")
 _ALL_BITS = 2**64 - 1
+_HAS_PWRITE = hasattr(os, "pwrite")
 
 
 class Mark:
@@ -40,8 +41,12 @@ class Mark:
             if self._file is None:
                 flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
                 self._file = io.FileIO(os.open(self.path, flags, 0o600), "r+")
-            self._file.seek(0)
-            self._file.write(_FORMAT.pack(number, number ^ _ALL_BITS))
+            content = _FORMAT.pack(number, number ^ _ALL_BITS)
+            if _HAS_PWRITE:
+                os.pwrite(self._file.fileno(), content, 0)
+            else:
+                self._file.seek(0)
+                self._file.write(content)
             self._number = number
         except OSError:
             self.close()

@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.agents import AgentProcess, strict_flash, until
+from tests.support.agents import AgentProcess, Launch, strict_flash, until
 from tests.support.campaign import Campaign, Control, Size, Tally, is_control
 from tests.support.damage import PAGE, copy_files, overwrite
-from tests.support.forking import Forks
+from tests.support.forking import quickly
 from tests.support.mix import basket, until_accepted
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
@@ -42,7 +42,7 @@ class Stage:
     """What all tries share."""
 
     folder: Path
-    forks: Forks
+    launch: Launch
     flash: StrictFlash
     chance: random.Random
     tally: Tally = field(default_factory=Tally)
@@ -117,8 +117,8 @@ HARMLESS = {"the mark overwritten"}
 
 def run(size: Size, seed: int) -> Tally:
     """Every kind of damage, some times each."""
-    with tempfile.TemporaryDirectory() as folder, Forks() as forks, strict_flash() as flash:
-        stage = Stage(Path(folder), forks, flash, random.Random(seed))
+    with tempfile.TemporaryDirectory() as folder, quickly() as launch, strict_flash() as flash:
+        stage = Stage(Path(folder), launch, flash, random.Random(seed))
         asyncio.run(_campaign(stage, ROUNDS[size]))
     stage.tally.figures["seen"] = ", ".join(f"{count} {what}" for what, count in sorted(stage.seen.items()))
     return stage.tally
@@ -138,7 +138,7 @@ async def _campaign(stage: Stage, rounds: int) -> None:
 async def _prepare(stage: Stage) -> Killed:
     """A database with settled and pending operations, some of them in its log alone."""
     folder, older = stage.folder / "killed", stage.folder / "older.db"
-    agent = AgentProcess(folder, stage.flash.base_url, launch=stage.forks.launch)
+    agent = AgentProcess(folder, stage.flash.base_url, launch=stage.launch)
     async with aiohttp.ClientSession() as session:
         till = Till(agent, session)
         await asyncio.to_thread(agent.start)
@@ -166,7 +166,7 @@ async def _try(stage: Stage, killed: Killed, kind: str) -> None:
         (place / "data" / "agent.db-wal").unlink()
     else:
         DAMAGES[kind](place / "data", stage.chance)
-    agent = AgentProcess(place / "data", stage.flash.base_url, launch=stage.forks.launch)
+    agent = AgentProcess(place / "data", stage.flash.base_url, launch=stage.launch)
     before = len(stage.tally.breaches)
     try:
         async with aiohttp.ClientSession() as session:

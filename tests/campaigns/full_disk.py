@@ -30,7 +30,7 @@ DISK_BYTES = 4 * MIB
 PAGE = 4096
 LEFT_PAGES = {"trade": 40, "start": 60, "first start": 200}  # at the most, when the disk is filled
 REFUSALS = 4
-WAIT_S = 45.0
+WAIT_S = 8.0 if is_control() else 45.0
 ENOUGH = 5  # breaches: more say nothing more
 SAID = {"storage-full", "storage-unavailable"}
 

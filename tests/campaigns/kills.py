@@ -9,9 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.support.agents import AgentProcess, agent_process, strict_flash
+from tests.support.agents import AgentProcess, Launch, agent_process, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally
-from tests.support.forking import Forks
+from tests.support.forking import quickly
 from tests.support.mix import trade, unawarded
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
@@ -27,16 +27,16 @@ DRAIN_S = {Size.SHORT: 45, Size.LONG: 300}
 
 def run(size: Size, seed: int) -> Tally:
     """Registers trade without pause while the agent is killed and started again."""
-    with tempfile.TemporaryDirectory() as folder, Forks() as forks:
-        return asyncio.run(_campaign(Path(folder), forks, size, random.Random(seed)))
+    with tempfile.TemporaryDirectory() as folder, quickly() as launch:
+        return asyncio.run(_campaign(Path(folder), launch, size, random.Random(seed)))
 
 
-async def _campaign(folder: Path, forks: Forks, size: Size, chance: random.Random) -> Tally:
+async def _campaign(folder: Path, launch: Launch, size: Size, chance: random.Random) -> Tally:
     tally = Tally()
     with (
         contextlib.closing(Witness(folder / "witness.jsonl")) as witness,
         strict_flash() as flash,
-        agent_process(folder / "data", flash.base_url, launch=forks.launch) as agent,
+        agent_process(folder / "data", flash.base_url, launch=launch) as agent,
     ):
         flash.fault("lost-answer", every=7)
         async with aiohttp.ClientSession() as session:

@@ -140,8 +140,12 @@ def flip(log):
     overwrite(log, at, bytes([log.read_bytes()[at] ^ 1]))
 
 
-@pytest.mark.parametrize("damage", [cut, flip, os.unlink, lambda log: log.write_bytes(os.urandom(50_000))])
-async def test_acknowledged_sales_that_a_log_has_lost_are_said(tmp_path, damage):
+def header_of_the_log(log):
+    overwrite(log, 0, os.urandom(32))
+
+
+@pytest.mark.parametrize(("damage", "readable"), [(cut, 10), (flip, 28), (os.unlink, 0), (header_of_the_log, 28)])
+async def test_acknowledged_sales_that_a_log_has_lost_are_said(tmp_path, damage, readable):
     """SQLite reads a log up to where it is damaged, and says nothing."""
     with agent_process(tmp_path, "http://127.0.0.1:9/api/v2") as process:
         sold = await asyncio.to_thread(sell_by_process, process, 30)
@@ -157,7 +161,8 @@ async def test_acknowledged_sales_that_a_log_has_lost_are_said(tmp_path, damage)
         assert (folder / "agent.db").exists()
         assert found is None or (folder / "agent.db-wal.found").read_bytes() == found
         kept = await everything(register)
-        assert kept.items() < sold.items()
+        assert kept.items() <= sold.items()
+        assert len(kept) >= readable
         assert {(await register.sell(order, 1)).status for order in sold} == {202}
     shutil.rmtree(tmp_path / "quarantine")
     async with running(tmp_path) as register:

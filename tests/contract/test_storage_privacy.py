@@ -194,6 +194,25 @@ async def test_retention_strips_to_a_tombstone_that_still_gives_the_first_answer
             assert (await register.operation(failed.json["id"]))["status"] == "failed"
 
 
+async def test_a_till_that_slept_through_its_tombstones_has_lost_nothing(tmp_path):
+    """The newest operation stays, or the database would end before its mark."""
+    with strict_flash() as flash:
+        chosen = settings(flash.base_url)
+        async with running(tmp_path, chosen) as register:
+            older, newest = [(await register.sell(order, wait=10)).json for order in ("older", "newest")]
+        flash.clock_skew = 500 * 86_400.0
+        async with running(tmp_path, chosen, Later(500)) as register:
+            assert (await register.call("GET", "/v1/members?externalId=POS-CUST-5512")).status == 200
+
+            async def gone():
+                return (await register.call("GET", older["href"])).status == 404
+
+            await until(gone)
+            assert (await register.call("GET", newest["href"])).status == 200
+        async with running(tmp_path, chosen, Later(500)) as register:
+            assert "database-quarantined" not in await register.conditions()
+
+
 @pytest.mark.parametrize("days", [-9000, 500])
 async def test_a_till_whose_clock_is_years_off_forgets_nothing(tmp_path, days):
     """What it settled under the wrong date is kept, then and when the clock has been set right."""

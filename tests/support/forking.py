@@ -2,11 +2,12 @@
 
 Where a campaign starts the agent a thousand times, importing it is most of the wait. `Forks.launch` takes the place of
 `subprocess.Popen` in `AgentProcess`: the child runs the same `main` with the same arguments and is a process of its
-own, to be killed like any other. POSIX only; `tests.support.agents` starts a fresh interpreter elsewhere.
+own, to be killed like any other. POSIX only; `quickly()` starts a fresh interpreter elsewhere.
 
 The server end, `python -m tests.support.forking`, reads a line of JSON each and answers with one.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -16,9 +17,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
+
+from tests.support.agents import Launch, launch_fresh
 
 
 class Child:
@@ -48,6 +51,19 @@ class Child:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def quickly() -> contextlib.AbstractContextManager[Launch]:
+    """The quickest way there is here to launch agents, in a with statement."""
+    if hasattr(os, "fork"):
+        return _forks()
+    return contextlib.nullcontext(launch_fresh)
+
+
+@contextlib.contextmanager
+def _forks() -> Iterator[Launch]:
+    with Forks() as forks:
+        yield forks.launch
 
 
 class Forks:
