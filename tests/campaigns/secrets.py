@@ -8,6 +8,7 @@ too.
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import random
@@ -21,10 +22,12 @@ from typing import IO, Any
 
 import aiohttp
 
-from agent.storage import Sealer, load_or_create_keys
+from agent.storage import KeyFile, Sealer
+from agent.storage.protection import CREDENTIAL
 from tests.support.agents import AgentProcess, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally
 from tests.support.canaries import Canaries, files_below
+from tests.support.canary_till import CanaryTill, quoted
 from tests.support.commands import flash_agent
 from tests.support.echoing_flash import Echo, echoing_flash
 from tests.support.strict_flash import StrictFlash
@@ -93,6 +96,10 @@ class _Round:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.canaries = Canaries.invented(chance)
+        handed = folder / "credentials"
+        handed.mkdir()
+        (handed / CREDENTIAL).write_text(f"{chance.randbytes(32).hex()}")
+        self.credentials = {"CREDENTIALS_DIRECTORY": str(handed)}
         self.agent: AgentProcess | None = None
         self.requests = 0
         self.shown: dict[str, bytes] = {}
@@ -109,27 +116,28 @@ class _Round:
     # ---- the rounds ----------------------------------------------------------------------------------------------
 
     async def _ordinary_days(self, flash: StrictFlash) -> None:
-        async with self._running(flash.base_url) as call:
-            self.canaries = _with_tokens(self.canaries, self.data)
-            await self._sells(call, "day")
-            await self._sends_rubbish(call)
+        async with self._running(flash.base_url) as till:
+            self.canaries = self.canaries.with_keys(await self._given_out(till))
+            flash.add_key(self.canaries.keys["kept key"], "t1", "read")
+            await till.sells("day")
+            await till.sends_rubbish()
             flash.poison("day-2", 422)
-            await self._sells(call, "day", first=2)
-            await call("POST", "/v1/data-key/rotate")
-            await self._looks_at(call)
+            await till.sells("day", first=2)
+            await till.call("POST", "/v1/data-key/rotate")
+            await self._looks_at(till)
             self.search("while it serves")
         self.search("after kill -9")
 
     async def _echoes(self, echo: Echo) -> None:
-        async with self._running(echo.base_url) as call:
-            await self._sells(call, "echo", wait=0.2)
-            await call("POST", "/v1/key/confirm")
-            for number in range(14):
-                await call("POST", "/v1/sales", self._sale(f"echo-more-{number}"), Prefer="wait=1")
-            await call("POST", "/v1/enrollments", self._member(), Prefer="wait=1")
-            await call("GET", f"/v1/members?email={_quoted(self.canaries.persons['email'])}")
-            await asyncio.to_thread(echo.wait_for, 20, 10)
-            await self._looks_at(call)
+        async with self._running(echo.base_url) as till:
+            await till.sells("echo", wait=0.2)
+            await till.call("POST", "/v1/key/confirm")
+            for number in range(9):
+                await till.call("POST", "/v1/sales", till.sale(f"echo-more-{number}"), Prefer="wait=0.4")
+            await till.call("POST", "/v1/enrollments", till.member(), Prefer="wait=1")
+            await till.call("GET", f"/v1/members?email={quoted(self.canaries.persons['email'])}")
+            await asyncio.to_thread(echo.wait_for, 20, 5)
+            await self._looks_at(till)
             self.search("after Flash repeated everything")
 
     async def _faults(self, flash: StrictFlash) -> None:
@@ -142,133 +150,81 @@ class _Round:
             changed["TMPDIR"] = environment["TMPDIR"]
             return subprocess.Popen([sys.executable, "-m", "agent", *arguments], env=changed, stderr=log, cwd=copy)
 
-        async with self._running(flash.base_url, launch=launch) as call:
+        async with self._running(flash.base_url, launch=launch) as till:
             for path in ("/v1/enrollments", "/v1/refunds", "/v1/redemptions", "/v1/members/forget"):
-                status, _ = await call("POST", path, {**self._member(), "boom": "boom"})
+                status, _ = await till.call("POST", path, {**till.member(), "boom": "boom"})
                 if status != 500:
                     raise AssertionError(f"{path}: the fault that was built in did not fire: {status}")
-            await call("POST", "/v1/sales", self._sale("bang-1"), Prefer="wait=1")
-            await self._looks_at(call)
+            await till.call("POST", "/v1/sales", till.sale("bang-1"), Prefer="wait=1")
+            await self._looks_at(till)
             self.search("after faults of the agent's own")
 
     async def _forgotten(self, flash: StrictFlash) -> None:
         before = self._opened()
         if not set(self.canaries.persons) <= {name for name, _ in self.canaries.found_in(before)}:
             raise AssertionError("the sealed rows could not be opened, so that nothing is shown by looking into them")
-        async with self._running(flash.base_url) as call:
-            await self._gives_up_what_failed(call)
+        async with self._running(flash.base_url) as till:
+            await self._gives_up_what_failed(till)
             for key in ("email", "externalId"):
                 value = self.canaries.persons["email" if key == "email" else "external id"]
-                await call("POST", "/v1/members/forget", {key: value})
+                await till.call("POST", "/v1/members/forget", {key: value})
             self.search("after forget, while it serves")
         self.tally.tries += 1
         self._report("the opened rows after forget", self._opened(), self.canaries.persons)
 
     async def _damage(self, flash: StrictFlash) -> None:
-        async with self._running(flash.base_url) as call:
-            await self._sells(call, "late")
+        async with self._running(flash.base_url) as till:
+            await till.sells("late")
         database = self.data / "agent.db"
         content = database.read_bytes()
         database.write_bytes(content[:4096] + b"damaged " * 4 + content[4128:])
-        async with self._running(flash.base_url) as call:
-            await self._looks_at(call)
+        async with self._running(flash.base_url) as till:
+            await self._looks_at(till)
             self.search("with a database in quarantine")
 
-    # ---- what registers do ---------------------------------------------------------------------------------------
+    # ---- what operators and support do ---------------------------------------------------------------------------
 
-    def _customer(self) -> dict[str, str]:
-        return {"email": self.canaries.persons["email"], "externalId": self.canaries.persons["external id"]}
-
-    def _member(self) -> dict[str, Any]:
-        more = {"fullName": self.canaries.full_name, "phone": self.canaries.persons["phone"]}
-        return {**self._customer(), **more, "metadata": {"note": self.canaries.texts["note"]}}
-
-    def _sale(self, order: str) -> dict[str, Any]:
-        lines = [{"sku": self.canaries.texts["sku"], "name": self.canaries.full_name}]
-        return {"externalOrderId": order, "customer": self._customer(), "totalAmount": 20, "lines": lines}
-
-    async def _sells(self, call: "_Call", name: str, *, first: int = 1, wait: float = 5) -> None:
-        """One of everything a register can ask for."""
-        key = {"Idempotency-Key": f"{self.canaries.texts['request key']}-{name}-{first}"}
-        persons, texts, prefer = self.canaries.persons, self.canaries.texts, f"wait={wait}"
-        await call("POST", "/v1/enrollments", self._member(), Prefer=prefer)
-        await call("POST", "/v1/sales", self._sale(f"{name}-{first}"), Prefer=prefer, **key)
-        refund = {"externalOrderId": f"{name}-{first}", "refundId": f"r{first}", "amount": 5}
-        reason = texts["reason"]  # a register's own words, shown with the operation; people's names do not belong there
-        await call("POST", "/v1/refunds", {**refund, "reason": reason}, Prefer=prefer)
-        redemption = {"couponId": f"C-{name}-{first}", "transactionId": f"T-{first}", "customer": self._customer()}
-        await call("POST", "/v1/redemptions", redemption, Prefer="wait=1")
-        await call("POST", "/v1/redemptions/void", {**redemption, "reason": reason})
-        for query in (f"email={_quoted(persons['email'])}", f"externalId={persons['external id']}"):
-            await call("GET", f"/v1/members?{query}")
-
-    async def _sends_rubbish(self, call: "_Call") -> None:
-        """Requests that are refused, with canaries where they hurt."""
-        persons, key = self.canaries.persons, self.canaries.keys["write key"]
-        email, whole = persons["email"], json.dumps(self._member(), ensure_ascii=False)
-        for path in ("/v1/sales", "/v1/enrollments", "/v1/refunds", "/v1/redemptions", "/v1/stores", "/v1/catalogs"):
-            for body in (
-                whole[:-2],
-                f"[{whole}]",
-                whole.replace(":", "="),
-                f'{{"{email}": 1}}',
-                whole.encode("utf-16"),
-            ):
-                await call("POST", path, raw=body if isinstance(body, bytes) else body.encode())
-            await call("POST", path, {email: self._member(), "customer": {email: key}, "externalOrderId": email + "\n"})
-            await call("POST", path, {"externalOrderId": [self._member()], "totalAmount": email, "email": f"{email} x"})
-        await call(
-            "POST", "/v1/enrollments", {**self._member(), "phone": {"x": persons["phone"]}, "filler": "x" * 300_000}
-        )
-        for path in (f"/v1/{email}", f"/v1/members/{_quoted(email)}", f"/v1/operations?cursor={_quoted(email)}"):
-            await call("GET", path)
-        await call("GET", f"/v1/summary?businessDate={_quoted(email)}&key={key}")
-        for name in ("Authorization", "Prefer", "Last-Event-ID", "Origin", "Expect", "X-Register", "Accept-Language"):
-            value = f"Bearer {key}" if name == "Authorization" else f"{email};{key}"
-            await call("GET", "/v1/status", **{name: value})
-        await call(key.upper()[:16].replace("_", ""), "/v1/status")
-        first = persons["first name"].encode()
-        for raw in (
-            f"GET /v1/members?email={email} HTTP/1.1\r\nHost: {email}\r\nAuthorization: Bearer {key}\r\n\r\n".encode(),
-            b"POST /v1/sales HTTP/1.1\r\nHost: x\r\nContent-Length: " + first + b"\r\n\r\n" + whole.encode(),
-            whole.encode() + b"\r\n\r\n",
-            f"GET http://{email}/ HTTP/9.9\r\nCookie: {key}\r\n\r\n".encode(),
-        ):
-            await self._sends_raw(raw)
-
-    async def _sends_raw(self, raw: bytes) -> None:
-        assert self.agent is not None
-        self.requests += 1
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(5):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.agent.port)
-                writer.write(raw)
-                writer.write_eof()
-                await reader.read()
-                writer.close()
-
-    async def _gives_up_what_failed(self, call: "_Call") -> None:
-        for _ in range(60):
-            _, page = await call("GET", "/v1/operations?status=failed&limit=200")
+    async def _gives_up_what_failed(self, till: CanaryTill) -> None:
+        reason = {"reason": self.canaries.texts["reason"]}
+        for _ in range(100):
+            _, page = await till.call("GET", "/v1/operations?status=failed&limit=200")
             for operation in page["operations"]:
-                await call("POST", f"{operation['href']}/discard", {"reason": self.canaries.texts["reason"]})
-            _, status = await call("GET", "/v1/status")
-            if not status["pending"] + status["failed"]:
+                way = {**reason, "burned": False} if operation["kind"] == "redemption" else reason
+                await till.call("POST", f"{operation['href']}/{'close' if 'burned' in way else 'discard'}", way)
+            _, page = await till.call("GET", "/v1/operations?kind=redemption&limit=200")
+            for operation in page["operations"]:
+                if operation["credit"] == "open":
+                    await till.call("POST", f"{operation['href']}/close", reason)
+            _, status = await till.call("GET", "/v1/status")
+            if not status["pending"] + status["failed"] + status["redemptions"]["creditsOpen"]:
                 return
             await asyncio.sleep(0.2)
+        raise AssertionError("what is open did not come to an end, so that forget has nothing to show")
 
-    async def _looks_at(self, call: "_Call") -> None:
+    async def _given_out(self, till: CanaryTill) -> dict[str, str]:
+        """Keys that exist once the agent has started: its tokens, a client's, a Flash key to keep, the data keys."""
+        keys = {f"{scope} token": (self.data / f"{scope}.token").read_text() for scope in ("register", "operator")}
+        _, made = await till.call("POST", "/v1/tokens", {"name": "lane-3"})
+        keys |= {"lane-3 token": made["token"], "kept key": f"fl_live_Kept{self.chance.randrange(10**12):012}"}
+        status, _ = await till.call("POST", "/v1/key", {"which": "read", "key": keys["kept key"]})
+        if status != 200:
+            raise AssertionError(f"the key was not kept: {status}")
+        opened = KeyFile(self.data / "data.key", "auto", self.credentials).load_or_create(None, may_create=False)
+        return keys | {"data key": base64.b64encode(opened.sealing[1]).decode()}
+
+    async def _looks_at(self, till: CanaryTill) -> None:
         """What is shown to support, and what a listener hears."""
         self.shown = {}
         for path in ("/metrics", "/v1/status", "/v1/operations?limit=200", "/v1/summary?businessDate=2026-11-25",
                      "/v1/exposure", "/v1/sync", "/v1/drill", "/healthz", "/readyz", "/openapi.json"):  # fmt: skip
-            _, answer = await call("GET", path)
+            _, answer = await till.call("GET", path)
             self.shown[path] = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()
         self.shown["/v1/events"] = await self._events()
         place = ("--data-dir", self.data)
         settings = {"FLASH_AGENT_FLASH__WRITE_KEY": self.canaries.keys["write key"]}
-        for command in (("status", *place), ("operations", "list", *place), ("config", "check", *place)):
-            done = await asyncio.to_thread(flash_agent, *command, **settings)
+        commands = (("status", *place), ("operations", "list", *place), ("config", "check", *place))
+        done_at_once = [asyncio.to_thread(flash_agent, *command, **settings) for command in commands]
+        for command, done in zip(commands, await asyncio.gather(*done_at_once), strict=True):
             self.shown[f"flash-agent {' '.join(map(str, command[:2]))}"] = (done.stdout + done.stderr).encode()
 
     async def _events(self) -> bytes:
@@ -311,7 +267,8 @@ class _Round:
 
     def _opened(self) -> bytes:
         """The sealed rows of the stopped agent's database, opened."""
-        sealer = Sealer(load_or_create_keys(self.data / "data.key", None, may_create=False))
+        kept = KeyFile(self.data / "data.key", "auto", self.credentials)
+        sealer = Sealer(kept.load_or_create(None, may_create=False))
         opened = bytearray()
         with contextlib.closing(sqlite3.connect(self.data / "agent.db")) as database:
             for row_id, key_id, content, outcome_key_id, outcome in database.execute(
@@ -330,56 +287,25 @@ class _Round:
     # ---- the agent -----------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _running(self, base_url: str, **how: Any) -> AsyncIterator["_Call"]:
+    async def _running(self, base_url: str, **how: Any) -> AsyncIterator[CanaryTill]:
         """The agent as a process, killed at the end; what it prints is searched, too."""
         environment = {
             "FLASH_AGENT_FLASH__WRITE_KEY": self.canaries.keys["write key"],
             "FLASH_AGENT_LOG__LEVEL": "debug",
             "TMPDIR": str(self.temporary),
+            **self.credentials,
         }
         self.agent = AgentProcess(self.data, base_url, **how, **environment)
         try:
             await asyncio.to_thread(self.agent.start)
             async with aiohttp.ClientSession(timeout=LIMIT) as session:
-                yield _Call(self, self.agent, session)
+                till = CanaryTill(self.canaries, self.agent, session)
+                try:
+                    yield till
+                finally:
+                    self.requests += till.requests
         finally:
             self.agent.kill()
-
-
-class _Call:
-    """One request of whoever may do everything."""
-
-    def __init__(self, a_round: _Round, agent: AgentProcess, session: aiohttp.ClientSession) -> None:
-        self._round = a_round
-        self._base = f"http://127.0.0.1:{agent.port}"
-        self._token = (agent.data_dir / "operator.token").read_text()
-        self._session = session
-
-    async def __call__(
-        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str
-    ) -> tuple[int, Any]:
-        """Status and answer, parsed where it is JSON; (0, None) where there was none."""
-        self._round.requests += 1
-        sent = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **headers}
-        data = raw if raw is not None else None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        with contextlib.suppress(aiohttp.ClientError, OSError, ValueError):
-            async with self._session.request(method, self._base + path, data=data, headers=sent) as response:
-                content = await response.read()
-                parsed = json.loads(content) if "json" in response.content_type else content
-                return response.status, parsed
-        return 0, None
-
-
-def _with_tokens(canaries: Canaries, data: Path) -> Canaries:
-    """The same with the local tokens, which exist once the agent has started."""
-    tokens = {f"{scope} token": (data / f"{scope}.token").read_text() for scope in ("register", "operator")}
-    needles = {name: frozenset({token.encode(), token.encode("utf-16-le")}) for name, token in tokens.items()}
-    keys = {**canaries.keys, **tokens}
-    return Canaries(canaries.persons, keys, canaries.texts, {**canaries.needles, **needles})
-
-
-def _quoted(text: str) -> str:
-    return text.replace("+", "%2B").replace("@", "%40").replace(" ", "%20")
 
 
 CAMPAIGN = Campaign(
@@ -398,6 +324,16 @@ CAMPAIGN = Campaign(
                 ),
                 Change(
                     "agent/storage/sealing.py", "            return cipher.decrypt(", "            return sealed or ("
+                ),
+            ),
+        ),
+        Control(
+            "a Flash key that is kept as it is",
+            (
+                Change(
+                    "agent/storage/keyfile.py",
+                    '        if chosen.name != "file":\n',
+                    '        if path.name == "data.key":\n',
                 ),
             ),
         ),

@@ -5,7 +5,7 @@ import html
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -41,6 +41,11 @@ class Canaries:
         needles = {name: frozenset(spellings(value)) for name, value in {**persons, **texts}.items()}
         needles |= {name: frozenset(spellings(value[:_KEY_PREFIX_CHARS])) for name, value in keys.items()}
         return cls(persons, keys, texts, needles)
+
+    def with_keys(self, keys: Mapping[str, str]) -> "Canaries":
+        """The same, with more keys."""
+        more = {name: frozenset(spellings(value[:_KEY_PREFIX_CHARS])) for name, value in keys.items()}
+        return replace(self, keys={**self.keys, **keys}, needles={**self.needles, **more})
 
     @property
     def full_name(self) -> str:
