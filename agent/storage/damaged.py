@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.storage.log_pages import PAGE_BYTES, pages_of
 
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter where SQLite's message quotes the damage
 _RANGE = 256
 _HEADER_BYTES = 100
 _MAGIC_AND_PAGE_SIZE = b"SQLite format 3\0" + struct.pack(">H", PAGE_BYTES)
@@ -29,7 +30,7 @@ class DamagedDatabase:
         self._size = path.stat().st_size
         path = _mended(path)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        with contextlib.suppress(sqlite3.DatabaseError):  # or SQLite refuses every read of a file that was cut short
+        with contextlib.suppress(*_UNREADABLE):  # or SQLite refuses every read of a file that was cut short
             self._connection.execute("PRAGMA writable_schema=ON").fetchall()
 
     def close(self) -> None:
@@ -39,7 +40,7 @@ class DamagedDatabase:
     def rows(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """All readable rows of a table without a row number of its own; what follows the damage is lost."""
         found: list[tuple[Any, ...]] = []
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with contextlib.suppress(*_UNREADABLE):
             found.extend(self._connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))  # noqa: S608
         return found
 
@@ -51,14 +52,14 @@ class DamagedDatabase:
             low, high = ranges.pop(0)
             try:
                 yield from self._connection.execute(sql, (low, high)).fetchall()
-            except sqlite3.DatabaseError:
+            except _UNREADABLE:
                 if low < high:
                     middle = (low + high) // 2
                     ranges[:0] = [(low, middle), (middle + 1, high)]
 
     def highest(self, table: str, number: str) -> int:
         """The highest number in a table, or where that cannot be read what fits into the file at the most."""
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with contextlib.suppress(*_UNREADABLE):
             return self._connection.execute(f"SELECT max({number}) FROM {table}").fetchone()[0] or 0  # noqa: S608
         return self._size // _SMALLEST_ROW_BYTES
 

@@ -116,6 +116,8 @@ class Database:
                 await self._disconnect()
                 raise ConfigError(self._cannot_open(error)) from None
             damage = str(error)
+        except UnicodeDecodeError:  # SQLite's own message quotes what it cannot read
+            damage = "The schema is damaged."
         if damage:
             folder = self._quarantine.begin(self.path, damage)
             await self._disconnect()

@@ -12,7 +12,7 @@ import aiohttp
 
 from tests.support.agents import AgentProcess, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally, is_control
-from tests.support.disks import PlugDisk, leave_the_others_mounts, missing
+from tests.support.disks import PlugDisk, freeze, leave_the_others_mounts, missing
 from tests.support.forking import Forks
 from tests.support.mix import trade, unawarded
 from tests.support.strict_flash import StrictFlash
@@ -107,6 +107,9 @@ async def _judge(stage: Stage, till: Till, witness: Witness) -> None:
 
 
 def _cut(agent: AgentProcess, disk: PlugDisk) -> None:
+    """Processor and disk lose their power together: nothing is acknowledged any more once the disk has stopped."""
+    if agent.process is not None:
+        freeze(agent.process.pid)
     disk.pull()
     agent.kill()
     disk.plug_in()

@@ -55,7 +55,14 @@ def header(path):
     overwrite(path, 0, os.urandom(100))
 
 
-@pytest.mark.parametrize(("damage", "least"), [(pages_in_the_middle, 150), (truncate, 1), (header, 400)])
+def schema(path):
+    """A name in the schema becomes one that is no text, which SQLite quotes when it complains."""
+    raw = path.read_bytes()
+    overwrite(path, raw.index(b"tableoperationoperation") + 5, b"\xa0")
+    overwrite(path, raw.index(b"CREATE TABLE operation"), b"X")
+
+
+@pytest.mark.parametrize(("damage", "least"), [(schema, 0), (pages_in_the_middle, 150), (truncate, 1), (header, 400)])
 async def test_a_damaged_database_is_set_aside_and_said(tmp_path, damage, least):
     before = await fill(tmp_path, 2 * COUNT)  # or a file cut in half holds little but the tables' first pages
     damage(tmp_path / "agent.db")

@@ -9,9 +9,11 @@ import ctypes
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +98,20 @@ class PlugDisk:
     def _mount(self) -> None:
         _run("mount", "-o", "loop", str(self._image), str(self.place))
         self._mounted = True
+
+
+def freeze(pid: int, seconds: float = 10) -> None:
+    """Stop a process where it is. A thread that the kernel works for goes on there, but does not come back."""
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + seconds
+    while not all(_is_still(thread) for thread in Path(f"/proc/{pid}/task").iterdir()):
+        if time.monotonic() > until:
+            raise TimeoutError(f"process {pid} does not stop")
+        time.sleep(0.001)
+
+
+def _is_still(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] in "TD"
 
 
 def _format(image: Path, size_bytes: int) -> None:
