@@ -266,6 +266,8 @@ class Agent:
             self._health.set("data-key-unavailable", active=True, detail=error.detail)
             self._log.error("the data key is unavailable", error=error.detail)
             return error
+        if not self._key_file.is_as_asked:
+            self._log.warning("the data key is not protected as asked", state=self._key_file.protected_by)
         self._flash_keys.load()
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])

@@ -93,7 +93,11 @@ class Rotation:
         """Before anything is accepted: let go of keys that nothing needs, go on where a former run was interrupted."""
         if self._keys is None or not self._keys.older:
             return
-        used = set[int]().union(*[await seals.used() for seals in self._seals])
+        try:
+            used = set[int]().union(*[await seals.used() for seals in self._seals])
+        except Refusal as error:
+            self._log.warning("older data keys stay", code=error.code)
+            return
         if (unused := self._keys.older - used) and not self._needed_elsewhere():
             kept = self._keys.without(unused)
             try:

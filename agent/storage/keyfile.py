@@ -6,6 +6,7 @@ What stands before the file besides its mode, the file itself says: `protection.
 """
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -28,11 +29,12 @@ class KeyFile:
         self._asked = asked
         self._environ = environ
         self._protection: Protection | None = None
+        self.protected_by: StoreName | None = None  # as the file is now; None before it was read
 
     @property
-    def protected_by(self) -> StoreName | None:
-        """What protects it; None before it was read."""
-        return None if self._protection is None else self._protection.name
+    def is_as_asked(self) -> bool:
+        """Whether what protects the file is what the settings come to."""
+        return self._protection is not None and self._protection.name == self.protected_by
 
     def load_or_create(self, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
         """The keys; made on the first start alone, durable before they are returned.
@@ -51,9 +53,10 @@ class KeyFile:
         kept_by, keys = self._read()
         if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
             raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
-        self._protection = self._asked_for(kept_by)
-        if self._protection.name != kept_by:
-            self._save_where_possible(keys)
+        self._protection, self.protected_by = self._asked_for(kept_by), kept_by
+        if not self.is_as_asked:
+            with contextlib.suppress(OSError):  # a full disk, say: as it was until the next start
+                self.save(keys)
         return keys
 
     def save(self, keys: DataKeys) -> None:
@@ -64,30 +67,32 @@ class KeyFile:
             "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
             "hashing": base64.b64encode(keys.hashing).decode(),
         }
-        self._write(self._path, json.dumps(document).encode())
+        self.protected_by = self._write(self._path, json.dumps(document).encode())
 
     def keep(self, path: Path, secret: str) -> None:
         """Another small secret beside it, protected alike; raises OSError."""
         self._write(path, json.dumps({"format": _PLAIN, "secret": secret}).encode())
 
     def kept(self, path: Path) -> str | None:
-        """What `keep` wrote; None where there is none. Raises DataKeyError where it does not open."""
+        """What `keep` wrote, protected as is asked now; None where there is none. Raises DataKeyError."""
         if not path.exists():
             return None
-        return str(self._reveal(path)[1]["secret"])
+        kept_by, document = self._reveal(path)
+        secret = document.get("secret")
+        if not isinstance(secret, str):
+            raise _damaged(path)
+        if self._protection is not None and self._protection.name != kept_by:
+            with contextlib.suppress(OSError):
+                self.keep(path, secret)
+        return secret
 
-    def _write(self, path: Path, plain: bytes) -> None:
+    def _write(self, path: Path, plain: bytes) -> StoreName:
         chosen = self._protection or self._asked_for(None)
         if chosen.name != "file":
             sealed = base64.b64encode(chosen.protect(plain, path.name)).decode()
             plain = json.dumps({"format": _PROTECTED, "store": chosen.name, "sealed": sealed}).encode()
         write_durably(path, plain)
-
-    def _save_where_possible(self, keys: DataKeys) -> None:
-        try:
-            self.save(keys)
-        except OSError as error:
-            raise DataKeyError(f"data.key cannot be written anew: {error.strerror}.", retry_after_s=30) from None
+        return chosen.name
 
     def _asked_for(self, kept_by: StoreName | None) -> Protection:
         """`auto` never takes away what protects a file already."""

@@ -115,3 +115,14 @@ def test_the_command_reads_the_key_from_standard_input(tmp_path):
         done = subprocess.run(command, input="bad", env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "8 to 512" in done.stderr
+
+
+def test_the_commands_change_the_data_key_and_show_it(tmp_path):
+    with agent_process(tmp_path / "data", "http://127.0.0.1:9/api/v2") as agent:
+        place = ("--data-dir", agent.data_dir)
+        done = flash_agent("data-key", "rotate", *place)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Data key 2 seals from now on." in done.stdout
+        assert "number 2 (file); older ones kept: 1" in flash_agent("status", *place).stdout
+    nobody = flash_agent("data-key", "rotate", *place)
+    assert (nobody.returncode, nobody.stdout) == (1, "")

@@ -108,6 +108,37 @@ def test_a_bare_file_is_protected_once_something_can(path, credentials):
     assert not lies_bare(path, keys)
 
 
+def test_where_it_cannot_be_written_anew_the_file_serves_as_it_is_and_that_is_said(path, credentials):
+    keys = KeyFile(path, "auto", {}).load_or_create(None)
+    (path.parent / "data.key.new").mkdir()
+    kept = KeyFile(path, "auto", credentials)
+    assert kept.load_or_create(keys.check_value) == keys
+    assert (kept.protected_by, kept.is_as_asked) == ("file", False)
+    (path.parent / "data.key.new").rmdir()
+    kept.save(keys.renewed())
+    assert (kept.protected_by, kept.is_as_asked) == ("credentials", True)
+
+
+def test_what_was_kept_bare_is_protected_when_it_is_next_read(path, tmp_path, credentials):
+    bare = KeyFile(path, "auto", {})
+    keys = bare.load_or_create(None)
+    bare.keep(tmp_path / "flash-write.key", "fl_live_canary")
+    assert b"fl_live" in (tmp_path / "flash-write.key").read_bytes()
+    kept = KeyFile(path, "auto", credentials)
+    kept.load_or_create(keys.check_value)
+    assert kept.kept(tmp_path / "flash-write.key") == "fl_live_canary"
+    assert b"fl_live" not in (tmp_path / "flash-write.key").read_bytes()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"format": 1, "secret": 7}', '{"format": 2}'])
+def test_a_damaged_kept_file_is_said_to_be(path, tmp_path, content):
+    kept = KeyFile(path, "file", {})
+    kept.load_or_create(None)
+    (tmp_path / "flash-write.key").write_text(content)
+    with pytest.raises(DataKeyError, match=r"flash-write\.key cannot be read"):
+        kept.kept(tmp_path / "flash-write.key")
+
+
 def test_protection_is_taken_away_only_where_that_is_said(path, credentials):
     keys = KeyFile(path, "credentials", credentials).load_or_create(None)
     with pytest.raises(DataKeyError, match=r"no credential flash-agent\.key"):
