@@ -291,11 +291,12 @@ CAMPAIGN = Campaign(
             "(origin := origins[0].lower()) in self._origins or",
             "(origin := origins[0].lower()).startswith(tuple(self._origins)) or",
         ),
-        _weakness(
+        Control(
             "a token's beginning is enough",
-            _TOKENS,
-            'return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()',
-            'return hashlib.sha256(token[:20].encode("utf-8", "surrogateescape")).digest()',
+            (
+                Change(_TOKENS, "found = hashlib.sha256(token.encode(", "found = hashlib.sha256(token[:20].encode("),
+                Change(_TOKENS, "return hashlib.sha256(token.encode(", "return hashlib.sha256(token[:20].encode("),
+            ),
         ),
         _weakness(
             "a revoked token is good until the restart",
