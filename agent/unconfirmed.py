@@ -169,6 +169,7 @@ class Unconfirmed:
         """How long its last attempt may still be on its way: an attempt's limit at the most, whatever the clock.
 
         Fixed when that attempt is first looked at, so that a clock that was set back does not begin it again each time.
+        One of a former run gets the whole limit: a clock that was set ahead meanwhile would let it seem long over.
         """
         asked_at = operation.redeemed.last_asked_at if operation.redeemed else None
         if asked_at is None:
@@ -177,7 +178,8 @@ class Unconfirmed:
         known, until = self._under_way_until.get(operation.seq, (None, 0.0))
         if known != asked_at:
             limit_s = self._flash.attempt_timeout_s
-            passed_s = max(0.0, (self._clock.steady_ms() - asked_at) / 1000)
+            is_of_a_former_run = known is None and operation.seq in self._of_a_former_run
+            passed_s = 0.0 if is_of_a_former_run else max(0.0, (self._clock.steady_ms() - asked_at) / 1000)
             until = now + max(0.0, limit_s - passed_s)
             self._under_way_until[operation.seq] = (asked_at, until)
         return max(0.0, until - now)

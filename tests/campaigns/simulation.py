@@ -54,6 +54,7 @@ CAMPAIGN = Campaign(
                     "        if not rows:\n",
                 ),
             ),
+            seed=36,
         ),
         Control(
             "a Retry-After is ignored",
@@ -86,7 +87,7 @@ CAMPAIGN = Campaign(
                     "        if not too_old:\n",
                 ),
             ),
-            seed=30,
+            seed=45,
         ),
         Control(
             "a credit is not used up",

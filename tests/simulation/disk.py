@@ -17,7 +17,7 @@ from agent.storage.connection import Connection, Row
 from tests.simulation.loop import LIFE, Life, resolve
 
 T = TypeVar("T")
-_SUFFIXES = ("", "-wal")
+_SUFFIXES = ("", "-wal", "-mark")
 
 
 class SimulatedConnection(Connection):

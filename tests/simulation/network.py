@@ -85,7 +85,7 @@ class Network:
         if not self.is_calm:
             for weather in self.weather:
                 holds = weather.at <= self.now() < weather.at + weather.for_s and weather.till in {None, till}
-                if holds and self.chance.random() < weather.share:
+                if holds and weather.text in what and self.chance.random() < weather.share:
                     return self.chance.choice(weather.faults), weather.asks_s
         return "", 0.0
 

@@ -16,7 +16,7 @@ from agent.outbox.state import Status
 from tests.simulation.flash import Call, Effect, FlashModel
 from tests.simulation.network import IN_FLIGHT, Heard, Network
 from tests.simulation.plan import Ask, Plan
-from tests.simulation.registers import Log, Told
+from tests.simulation.registers import Log, Told, redemption_key
 
 if TYPE_CHECKING:
     from tests.simulation.run import World
@@ -322,11 +322,18 @@ def discounts_are_burned(evidence: Evidence) -> Iterator[str]:
             yield f"{_what(told.ask)} was honored at {told.at:.3f}, and its basket was voided at {void_at:.3f}"
         if told.honor and void_at is None and told.basis != "offline-policy":
             given[told.ask.till, fields["couponId"]].add((fields["transactionId"], fields.get("attempt", 1)))
+        if told.honor and told.basis == "flash" and not _was_burned_by(evidence, told):
+            yield f"{_what(told.ask)} was honored at {told.at:.3f}, and it burned nothing"
     burned = Counter((effect.call.till, effect.detail["coupon"]) for effect in _burns(evidence))
     for (till, coupon), discounts in given.items():
         closed = sum(each.id in evidence.log.closed for each in evidence.shown[till].values())
         if len(discounts) > burned[till, coupon] + closed:
             yield f"{till} gave {len(discounts)} discounts for {coupon} and burned it {burned[till, coupon]} times"
+
+
+def _was_burned_by(evidence: Evidence, told: Told) -> bool:
+    key = redemption_key(told.ask.till, told.ask.fields)
+    return any((effect.call.till, effect.call.key) == (told.ask.till, key) for effect in _burns(evidence))
 
 
 def a_no_stands(evidence: Evidence) -> Iterator[str]:
@@ -349,6 +356,11 @@ def offline_honours_are_few(evidence: Evidence) -> Iterator[str]:
         seen.add(told.id)
         if evidence.plan.offline == "decline":
             yield f"{_what(told.ask)} was honored without Flash's word"
+        final = evidence.final(told)
+        lost = final is not None and final.verdict.code == "honored-offline"
+        taken_back = final is not None and (not redeemed_of(final).honor or final.id in evidence.log.closed)
+        if not (lost or taken_back or _was_burned_by(evidence, told) or final is None):
+            yield f"{_what(told.ask)} was honored without Flash's word, and is neither burned nor shown as lost"
         given[told.ask.till, evidence.flash.coupons[told.ask.fields["couponId"]].member] += 1
     void = any(told.ask.kind == "void" for told in evidence.log.told)
     for (till, member), count in given.items():

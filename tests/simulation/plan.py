@@ -70,13 +70,14 @@ class Drill(Event):
 
 @dataclass(frozen=True, slots=True)
 class Weather(Event):
-    """For a while this share of the calls (of one till, or of all) suffers one of these faults."""
+    """For a while this share of the calls (of one till or of all, with this text) suffers one of these faults."""
 
     for_s: float
     faults: tuple[str, ...]
     share: float
     till: str | None = None
     asks_s: float = 30.0  # what a Retry-After says
+    text: str = ""  # in the method and path
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ class _Maker:
         self.seed = seed
         self.chance = random.Random(seed)
         self.tills = TILLS[: self.chance.choice((1, 1, 2, 2, 3))]
-        self.length = self.chance.choice((30.0, 120.0, 120.0, 600.0, 3600.0))
+        self.theme = self.chance.choices(("mixed", "coupons", "crashes"), (0.5, 0.3, 0.2))[0]
+        self.length = self.chance.choice((30.0, 120.0, 120.0, 600.0, 3600.0) if self.theme == "mixed" else (20.0, 90.0))
         self.events: list[Event] = []
         self.sold: list[tuple[float, str, int]] = []
         self.bursts = [self.chance.uniform(0, self.length) for _ in range(self.chance.randint(1, 4))]
@@ -164,7 +166,7 @@ class _Maker:
             self._business()
         for _ in range(chance.randint(0, 5)):
             self._weather()
-        for _ in range(chance.choice((0, 1, 1, 2, 3))):
+        for _ in range(chance.choice((3, 5, 8) if self.theme == "crashes" else (0, 1, 1, 2, 3))):
             self._crash()
         for _ in range(chance.choice((0, 0, 1, 2))):
             self._operator()
@@ -209,7 +211,9 @@ class _Maker:
 
     def _business(self) -> None:
         draw = self.chance.random()
-        if draw < 0.45 or not self.sold:
+        if self.theme == "coupons" and draw < 0.7:
+            self._redemption()
+        elif draw < 0.45 or not self.sold:
             self._sale()
         elif draw < 0.57:
             self._refund()
@@ -268,12 +272,14 @@ class _Maker:
 
     def _redemption(self) -> None:
         chance = self.chance
-        coupon, basket, till = chance.randint(1, 5), f"B{chance.randint(1, 4)}", self._till()
+        few = self.theme == "coupons"
+        coupon, basket = chance.randint(1, 2 if few else 5), f"B{chance.randint(1, 2 if few else 4)}"
+        till = self._till()
         at, attempt = self._time(), 1
         member = f"C{min(coupon, 3)}"
         if chance.random() < 0.7:
             self.events.append(LookUp(round(max(0.0, at - chance.uniform(0.5, 20)), 3), till, member))
-        for _ in range(chance.choice((1, 1, 2, 3))):
+        for _ in range(chance.choice((1, 1, 2, 3, 5) if few else (1, 1, 2, 3))):
             fields: dict[str, Any] = {"couponId": f"K{coupon}", "transactionId": basket, "attempt": attempt}
             if chance.random() < 0.8:
                 fields["customer"] = {"externalId": member}
@@ -281,7 +287,7 @@ class _Maker:
             self.events.append(
                 Ask(at, till, "redemption", fields, wait_s, chance.choice((0, 0, 1, 3)), chance.random() < 0.1)
             )
-            at = round(min(at + chance.expovariate(0.15), self.length), 3)
+            at = round(min(at + chance.expovariate(1.0 if few else 0.15), self.length), 3)
             attempt += chance.choice((0, 1))
         if chance.random() < 0.2:
             fields = {"couponId": f"K{coupon}", "transactionId": basket}
@@ -294,7 +300,8 @@ class _Maker:
         share = chance.choice((0.2, 0.5, 1.0))
         till = self._till() if chance.random() < 0.3 else None
         asks_s = chance.choice((0.5, 2.0, 20.0, 120.0))
-        self.events.append(Weather(self._time(), for_s, faults, share, till, asks_s))
+        text = chance.choice(("", "", "/redeem", "GET ", "POST ", "/coupons"))
+        self.events.append(Weather(self._time(), for_s, faults, share, till, asks_s, text))
 
     def _crash(self) -> None:
         chance = self.chance

@@ -117,13 +117,7 @@ class Registers:
         now = self._network.now
 
         async def post(service: Service, tell: Tell) -> None:
-            try:
-                operation = await _accept(service, ask)
-            except Refusal as refusal:
-                if refusal.stored:
-                    service.wake(Kind(ask.kind))
-                tell(Told(ask, asked_at, now(), code=refusal.code))
-                return
+            operation = await _accept(service, ask)
             tell(Told(ask, asked_at, now(), operation.id, operation.status.value, operation.verdict.code))
 
         async def redeem(service: Service, tell: Tell) -> None:
@@ -143,7 +137,17 @@ class Registers:
             credit = await service.redeeming.void(BasketVoid.model_validate(ask.fields))
             tell(Told(ask, asked_at, now(), status="voided", code=credit or ""))
 
-        return {"redemption": redeem, "void": void}.get(ask.kind, post)
+        call = {"redemption": redeem, "void": void}.get(ask.kind, post)
+
+        async def answered(service: Service, tell: Tell) -> None:
+            try:
+                await call(service, tell)
+            except Refusal as refusal:
+                if refusal.stored and ask.kind != "void":
+                    service.wake(Kind(ask.kind))
+                tell(Told(ask, asked_at, now(), code=refusal.code))
+
+        return answered
 
     async def look_up(self, look: LookUp) -> None:
         """At the counter; whatever comes of it."""

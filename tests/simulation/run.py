@@ -88,41 +88,47 @@ def run(plan: Plan) -> Result:
     """Run it from beginning to end; the same plan runs the same way each time."""
     result = Result(plan)
     template = _template()
-    loop = VirtualLoop()
     gc.freeze()  # what was there before is not looked at when this run is cleared away
     gc.disable()
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
     before = random.getstate()
     random.seed(plan.salt)
     try:
-        with _logging(result, loop):
-            world = World(plan, loop, folder, result, template)
-            loop.set_exception_handler(
-                lambda _loop, context: world.fault(str(context.get("exception") or context["message"]))
-            )
-            with contextlib.suppress(StuckError):
-                loop.run_until_complete(world.happen())
-            loop.set_exception_handler(lambda _loop, _said: None)  # what the dead never asked for
-            _bury(world)
+        _run(plan, folder, template, result)
     finally:
         random.setstate(before)
-        loop.close()
+        with _silence():
+            gc.collect()
         shutil.rmtree(folder, ignore_errors=True)
         gc.enable()
         gc.unfreeze()
     return result
 
 
-def _bury(world: "World") -> None:
-    """Clear away what the dead left, in silence: coroutines that were never awaited and the like."""
+def _run(plan: Plan, folder: Path, template: Path, result: Result) -> None:
+    loop = VirtualLoop()
+    try:
+        with _logging(result, loop):
+            world = World(plan, loop, folder, result, template)
+            loop.set_exception_handler(lambda _, said: world.fault(str(said.get("exception") or said["message"])))
+            with contextlib.suppress(StuckError):
+                loop.run_until_complete(world.happen())
+            loop.set_exception_handler(lambda _loop, _said: None)  # what the dead never asked for
+            with _silence():
+                for till in world.tills.values():
+                    till.bury()
+    finally:
+        loop.close()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What the dead left is cleared away: coroutines that were never awaited, files that were never closed."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _unraisable: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for till in world.tills.values():
-                till.bury()
-            world.tills.clear()
-            gc.collect()
+            yield
     finally:
         sys.unraisablehook = hook
 

@@ -6,6 +6,7 @@ from tests.simulation.plan import (
     FIRST_KEY,
     SECOND_KEY,
     Ask,
+    ClockJump,
     Crash,
     Event,
     LookUp,
@@ -88,3 +89,16 @@ def test_a_pause_that_begins_between_two_reads_of_a_coupon_holds_the_second() ->
     )
     assert left_at(result, "GET /members?") < 11
     assert left_at(result, "/m_1/coupons") > 70
+
+
+def test_a_clock_set_ahead_does_not_end_an_attempt_that_is_still_on_its_way() -> None:
+    """Read too early, the coupon was still active: "nothing was burned", and a moment later it was."""
+    redemption = {"couponId": "K1", "transactionId": "B1", "customer": {"externalId": "C1"}}
+    result = happen(
+        ClockJump(1.0, TILL, 3600.0),
+        Strike(1.0, "POST /coupons", "late"),
+        Ask(2.0, TILL, "redemption", redemption, 3.0, 0),
+        Crash(2.06, TILL, 1, 0.5),
+    )
+    assert left_at(result, "/m_1/coupons") > left_at(result, "POST /coupons") + 8
+    assert "[redemption-K1:st_1:till-1:-:B1:1] -> 200" in result.story()

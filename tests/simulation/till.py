@@ -60,13 +60,15 @@ class SimulatedAgent(Agent):
     def __init__(self, settings: Settings, data_dir: Path, clock: Clock, wire: Wire) -> None:
         super().__init__(settings, data_dir, clock)
         self._wire = wire
+        self.database: Database | None = None
 
     def _take_port(self) -> list[Any]:
         return []
 
     def _database(self) -> Database:
         place = self.data_dir
-        return Database(place.database, place.quarantine, self._health, connection=SimulatedConnection)
+        self.database = Database(place.database, place.quarantine, self._health, connection=SimulatedConnection)
+        return self.database
 
     def _flash_client(self) -> FlashClient:
         client = super()._flash_client()
@@ -165,7 +167,9 @@ class Till:
         for database in life.databases:
             database.close()
         files.put_back()
-        agent.data_dir._lock.release()  # as the system does for a dead process
+        if agent.database is not None:
+            agent.database.mark.close()
+        agent.data_dir._lock.release()  # both as the system does for a dead process
         self._agent = None
         self._network.tell(f"{self.name} died after {life.steps} steps")
 
