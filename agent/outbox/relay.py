@@ -240,7 +240,7 @@ class Relay:
             self._maybe_ready |= set(BACKLOG_KINDS)
         await self._serve_waiting()
         if self._line.needs_probe:
-            return await self._probe_when_due(began)
+            return await self._probe_when_due(began, began_ms)
         for kind in BACKLOG_KINDS:
             if kind in self._maybe_ready:
                 await self._serve_backlog(kind)
@@ -251,18 +251,24 @@ class Relay:
         if self._due_ms <= began_ms:
             due = await self._store.next_due()
             self._due_ms = float("inf") if due is None else due
-        delays = [self._waiters.next_s()]
-        if began_ms < self._due_ms < float("inf"):
-            delays.append((self._due_ms - self._clock.steady_ms()) / 1000)
+        delays = [self._waiters.next_s(), self._due_in_s(began_ms)]
         # A pause that was over when this look began was looked at: it waits for the line or for a place, below.
         if self._maybe_ready:
             delays += [STAND_ASIDE_S if self._waiters.are_about else None, self._line.next_change_s(began)]
         soonest = _earliest(*delays)
         return None if soonest is None else max(0.001, soonest)
 
-    async def _probe_when_due(self, began: float) -> float | None:
-        if self._probing or not self._maybe_ready:
+    def _due_in_s(self, began_ms: int) -> float | None:
+        """Seconds until the next pause ends; None when none is timed, or it was over when this look began."""
+        if began_ms < self._due_ms < float("inf"):
+            return max(0.001, (self._due_ms - self._clock.steady_ms()) / 1000)
+        return None
+
+    async def _probe_when_due(self, began: float, began_ms: int) -> float | None:
+        if self._probing:
             return self._waiters.next_s()
+        if not self._maybe_ready:  # what pauses by itself will want the line
+            return _earliest(self._waiters.next_s(), self._due_in_s(began_ms))
         if not self._line.probe_due():
             return _earliest(self._waiters.next_s(), self._line.next_change_s(began))
         maybe_ready, self._maybe_ready = self._maybe_ready, set()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.simulation.plan import (
     FIRST_KEY,
     SECOND_KEY,
@@ -17,12 +19,12 @@ from tests.simulation.plan import (
 )
 from tests.simulation.run import Result, run
 
-TILL = "till-1"
+TILL, OTHER_TILL = "till-1", "till-2"
 
 
 def happen(*events: Event, ends_at: float = 300.0, **options: Any) -> Result:
-    """Run a plan of one till in fair weather, but for what is struck."""
-    plan = Plan(seed=-1, salt=1, tills=(TILL,), ends_at=ends_at, events=events, **options)
+    """Run a plan of two tills in fair weather, but for what is struck."""
+    plan = Plan(seed=-1, salt=1, tills=(TILL, OTHER_TILL), ends_at=ends_at, events=events, **options)
     result = run(plan)
     assert result.breaches == [], result.story()
     return result
@@ -102,3 +104,17 @@ def test_a_clock_set_ahead_does_not_end_an_attempt_that_is_still_on_its_way() ->
     )
     assert left_at(result, "/m_1/coupons") > left_at(result, "POST /coupons") + 8
     assert "[redemption-K1:st_1:till-1:-:B1:1] -> 200" in result.story()
+
+
+@pytest.mark.parametrize("fault", ["unauthorized", "refused"])
+def test_what_pauses_by_itself_wakes_a_line_that_died_meanwhile(fault: str) -> None:
+    """A refund waits for another till's sale; the line dies under a redemption, which leaves nothing to be sent."""
+    fields = {"externalOrderId": "1", "customer": {"externalId": "C1"}, "totalAmount": 20}
+    redemption = {"couponId": "K1", "transactionId": "B1"}
+    result = happen(
+        Ask(1.0, TILL, "refund", {"externalOrderId": "1", "refundId": "r"}),
+        Strike(9.0, "POST /coupons", fault),
+        Ask(10.0, TILL, "redemption", redemption, 0.1, 0),
+        Ask(11.0, OTHER_TILL, "sale", fields),
+    )
+    assert any("orders/1/refund" in line and "-> 200" in line for line in result.trace), result.story()
