@@ -244,8 +244,11 @@ class Agent:
         return Database(self._data_dir.database, self._data_dir.quarantine, self._health)
 
     async def _take_over_damaged(self, database: Database) -> None:
-        """Salvage what was set aside, now or before an interrupted start; the condition stays until it is removed."""
-        for folder in self._data_dir.quarantined():
+        """Salvage what was set aside, now or before an interrupted start; the condition stays until it is removed.
+
+        The newest first: it remembers which older ones were taken over into it, whose states are not to come back.
+        """
+        for folder in reversed(self._data_dir.quarantined()):
             from agent.outbox.salvage import salvage  # noqa: PLC0415 - hardly ever needed
 
             taken_over = await salvage(database, folder / database.path.name)

@@ -101,6 +101,23 @@ async def test_what_is_taken_over_is_still_sent_once(tmp_path):
             assert 0 < len(lost) < 50
 
 
+async def test_a_second_damage_does_not_bring_back_what_the_first_one_left(tmp_path):
+    """Both folders are there: the older one still shows as pending what was settled since."""
+    with strict_flash() as flash:
+        flash.stop()
+        before = await fill(tmp_path, 5)
+        header(tmp_path / "agent.db")
+        flash.start()
+        async with running(tmp_path, settings(flash.base_url)) as register:
+            for operation_id in before.values():
+                assert (await register.settled(operation_id))["status"] == "succeeded"
+    header(tmp_path / "agent.db")
+    async with running(tmp_path) as register:
+        assert len(list((tmp_path / "quarantine").iterdir())) == 2
+        assert await everything(register) == before
+        assert (await register.status())["pending"] == 0
+
+
 async def test_damaged_content_of_one_operation_keeps_nobody_else_from_selling(tmp_path):
     """Bits that flip inside a sealed value pass SQLite's own check."""
     await fill(tmp_path, 20)
