@@ -51,8 +51,9 @@ class OperationSeals:
             seqs = [seq for (seq,) in older]
             async with self._database.transaction() as transaction:
                 rows = await transaction.fetch(_READ.format(seqs=placeholders(len(seqs))), seqs)
-                placed, parameters = values_rows([self._anew(row) for row in rows])
-                await transaction.fetch(_WRITE.format(rows=placed), parameters)
+                if rows:  # housekeeping may have removed them meanwhile
+                    placed, parameters = values_rows([self._anew(row) for row in rows])
+                    await transaction.fetch(_WRITE.format(rows=placed), parameters)
             if len(seqs) == _SLICE:
                 upto = seqs[-1]
         return (upto if upto < last else None), len(older)

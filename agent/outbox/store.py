@@ -142,12 +142,14 @@ class Store:
         """Give back what is claimed in the database and not in hand here, once after each opening of the database."""
         if self._reconciled:
             return
-        self._reconciled = True
-        kept = ", ".join(map(str, self._in_hand))
-        unsettled = "status = 'pending' AND status IN ('pending', 'failed')"  # so that the index of these serves
-        sql = f"UPDATE operation SET claimed = 0 WHERE {unsettled} AND claimed = 1 AND seq NOT IN ({kept})"  # noqa: S608
         try:
-            await self._database.fetch(sql)
+            async with self._database.transaction() as transaction:
+                self._reconciled = True
+                kept = ", ".join(map(str, self._in_hand))  # now that it is our turn: claims before us are in hand
+                # Twice asked for the status, so that the index of unsettled ones serves.
+                unsettled = "status = 'pending' AND status IN ('pending', 'failed')"
+                chosen = f"{unsettled} AND claimed = 1 AND seq NOT IN ({kept})"
+                await transaction.fetch(f"UPDATE operation SET claimed = 0 WHERE {chosen}")  # noqa: S608
         except BaseException:
             self._reconciled = False
             raise

@@ -1,6 +1,7 @@
 """A store that fails for a moment: what was in hand goes on when it is well again."""
 
 import asyncio
+import contextlib
 
 from agent import jsons, outbox
 from agent.clock import Clock
@@ -53,28 +54,54 @@ class Flash:
         return True
 
 
-async def test_a_sale_that_could_not_be_taken_in_hand_is_not_forgotten(tmp_path):
-    """Whatever wakes the relay next: here a refund, after which it need not look at sales."""
+@contextlib.asynccontextmanager
+async def started(kind, tmp_path):
+    """A store and its database."""
     clock = Clock()
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", outbox.MIGRATIONS)
-    store = FailingStore(database, Sealer(load_or_create_keys(tmp_path / "data.key", None)), clock)
+    store = kind(database, Sealer(load_or_create_keys(tmp_path / "data.key", None)), clock)
     await store.start()
-    line = Line(clock, max_in_flight=8, start_delay_s=0, hold_probe_s=60)
-    flash = Flash()
-    relay = Relay(store, flash, line, clock, RelayOptions())
-    content = Content({"totalAmount": "9"}, "/orders", jsons.raw({}), "sale-1")
-    await relay.start()
     try:
-        async with asyncio.timeout(30):
-            await store.looked.wait()
-            await store.accept(Draft(Kind.SALE, "order:1", content, "9"))
-            relay.wake(Kind.SALE)
-            await store.failed.wait()
-            relay.wake(Kind.REFUND)
-            await flash.sent.wait()
+        yield store, database
     finally:
-        await relay.stop()
         await store.stop()
         await database.close()
+
+
+def sale():
+    content = Content({"totalAmount": "9"}, "/orders", jsons.raw({}), "sale-1")
+    return Draft(Kind.SALE, "order:1", content, "9")
+
+
+async def test_a_sale_that_could_not_be_taken_in_hand_is_not_forgotten(tmp_path):
+    """Whatever wakes the relay next: here a refund, after which it need not look at sales."""
+    clock, flash = Clock(), Flash()
+    line = Line(clock, max_in_flight=8, start_delay_s=0, hold_probe_s=60)
+    async with started(FailingStore, tmp_path) as (store, _database):
+        relay = Relay(store, flash, line, clock, RelayOptions())
+        await relay.start()
+        try:
+            async with asyncio.timeout(30):
+                await store.looked.wait()
+                await store.accept(sale())
+                relay.wake(Kind.SALE)
+                await store.failed.wait()
+                relay.wake(Kind.REFUND)
+                await flash.sent.wait()
+        finally:
+            await relay.stop()
+
+
+async def test_after_a_reopening_nothing_is_taken_in_hand_twice(tmp_path):
+    """The first claim waited already when the database was opened anew, the second one asks what is in doubt."""
+    async with started(Store, tmp_path) as (store, database):
+        await store.accept(sale())
+        async with database.transaction():
+            first = asyncio.create_task(store.claim(Kind.SALE, 9, fresh=True))
+            await asyncio.sleep(0)
+            database.on_reopen()
+            second = asyncio.create_task(store.claim(Kind.SALE, 9, fresh=False))
+            await asyncio.sleep(0)
+        assert [len(await first), len(await second)] == [1, 0]
