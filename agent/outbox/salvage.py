@@ -17,6 +17,7 @@ from agent.storage.damaged import DamagedDatabase
 from agent.storage.database import placeholders, values_rows
 
 _CHUNK = 200
+_SCHEMA = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema WHERE type IN ('table', 'index')"
 _FREE = """
 UPDATE operation SET blocked = 0
 WHERE blocked = 1 AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = operation.seq)
@@ -44,7 +45,8 @@ async def salvage(database: Database, damaged: Path) -> int | None:
     fact = f"salvaged:{damaged.parent.name}"
     if await database.fetch("SELECT 1 FROM fact WHERE name = ?", [fact]):
         return None
-    source = await asyncio.to_thread(DamagedDatabase, damaged)
+    schema = await database.fetch(_SCHEMA)
+    source = await asyncio.to_thread(DamagedDatabase, damaged, schema)
     try:
         async with database.transaction() as transaction:
             columns = [row[1] for row in await transaction.fetch("PRAGMA table_info(operation)")]

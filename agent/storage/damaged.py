@@ -1,8 +1,8 @@
 """Reads what is still readable in a database that was set aside; its rows are not changed.
 
 Ranges of rows are halved where they cannot be read, down to the single row that is lost. The file is a copy that no
-agent uses any more. What the log holds beyond its damage, and a header in the place of a damaged one, go into a copy
-beside it, `mended.db`.
+agent uses any more. What the log holds beyond its damage, and a header or a schema in the place of a damaged one, go
+into a copy beside it, `mended.db`.
 """
 
 import contextlib
@@ -26,12 +26,21 @@ _SMALLEST_ROW_BYTES = 200
 class DamagedDatabase:
     """A quarantined database file; `open` it, read, `close` it, one call at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: Sequence[tuple[Any, ...]] = ()) -> None:
+        """`schema`: the rows of `sqlite_schema` of a new database, for where its own cannot be read."""
         self._size = path.stat().st_size
-        path = _mended(path)
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        with contextlib.suppress(*_UNREADABLE):  # or SQLite refuses every read of a file that was cut short
-            self._connection.execute("PRAGMA writable_schema=ON").fetchall()
+        mended = _mended(path)
+        self._connection = _connect(mended)
+        if schema and not self._reads_schema(schema):
+            self.close()
+            self._connection = _connect(_with_schema(mended, path.with_name("mended.db"), schema))
+
+    def _reads_schema(self, schema: Sequence[tuple[Any, ...]]) -> bool:
+        try:
+            own = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema")}
+        except _UNREADABLE:
+            return False
+        return {name for _, name, *_ in schema} <= own
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -62,6 +71,31 @@ class DamagedDatabase:
         with contextlib.suppress(*_UNREADABLE):
             return self._connection.execute(f"SELECT max({number}) FROM {table}").fetchone()[0] or 0  # noqa: S608
         return self._size // _SMALLEST_ROW_BYTES
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with contextlib.suppress(*_UNREADABLE):  # or SQLite refuses every read of a file that was cut short
+        connection.execute("PRAGMA writable_schema=ON").fetchall()
+    return connection
+
+
+def _with_schema(path: Path, copy: Path, schema: Sequence[tuple[Any, ...]]) -> Path:
+    """A copy with another schema: the tables of a database that went the same way lie where a new one's lie.
+
+    Where that is not so, what is read is no row of that table, and breaks the rules where it is taken over.
+    """
+    if path != copy:
+        shutil.copyfile(path, copy)
+    with copy.open("r+b") as file:
+        pages = max(1, copy.stat().st_size // PAGE_BYTES)
+        file.truncate(pages * PAGE_BYTES)
+        no_rows = struct.pack(">BHHHB", 0x0D, 0, 0, PAGE_BYTES, 0)
+        file.write((_sound_header(pages) + no_rows).ljust(PAGE_BYTES, b"\0"))
+    connection = _connect(copy)
+    with contextlib.closing(connection), contextlib.suppress(*_UNREADABLE):
+        connection.executemany("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", schema)
+    return copy
 
 
 def _mended(path: Path) -> Path:

@@ -289,9 +289,9 @@ CAMPAIGN = Campaign(
             (
                 Change(
                     "agent/outbox/salvage.py",
-                    "    source = await asyncio.to_thread(DamagedDatabase, damaged)\n",
+                    "    source = await asyncio.to_thread(DamagedDatabase, damaged, schema)\n",
                     '    await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [fact, b"1"])\n'
-                    "    source = await asyncio.to_thread(DamagedDatabase, damaged)\n",
+                    "    source = await asyncio.to_thread(DamagedDatabase, damaged, schema)\n",
                 ),
                 Change(
                     "agent/outbox/salvage.py",

@@ -62,7 +62,14 @@ def schema(path):
     overwrite(path, raw.index(b"CREATE TABLE operation"), b"X")
 
 
-@pytest.mark.parametrize(("damage", "least"), [(schema, 0), (pages_in_the_middle, 150), (truncate, 1), (header, 400)])
+def first_pages(path):
+    """The header and the whole schema, but for its last rows."""
+    overwrite(path, 0, bytes(3 * PAGE))
+
+
+@pytest.mark.parametrize(
+    ("damage", "least"), [(schema, 400), (first_pages, 390), (pages_in_the_middle, 150), (truncate, 1), (header, 400)]
+)
 async def test_a_damaged_database_is_set_aside_and_said(tmp_path, damage, least):
     before = await fill(tmp_path, 2 * COUNT)  # or a file cut in half holds little but the tables' first pages
     damage(tmp_path / "agent.db")
