@@ -130,7 +130,7 @@ class Chance:
             return token, f"{pick(['Bearer', 'bearer', 'BEARER'])} {token.text}"
         text = token.text
         place = self._random.randrange(len(text))
-        twins = [text[:-1], text[:place], f"{text}x", f"x{text}", text[:place] + "-" * (len(text) - place),
+        twins = [text[:-1], text[:place], f"{text}x", f"x{text}", text[:place] + "." * (len(text) - place),
                  text.swapcase(), text[::-1], "", "null", f"{text},{text}", "A" * 43]  # fmt: skip
         return None, pick([None, text, f"Basic {text}", f"Token {text}", *(f"Bearer {twin}" for twin in twins)])
 
