@@ -242,8 +242,7 @@ class Acceptor:
     async def _write_one_by_one(self, group: Iterable[_Waiting]) -> None:
         for waiting in group:
             try:
-                async with self._database.transaction() as transaction:
-                    accepted = await self._look_then_write(transaction, waiting)
+                accepted = await self._database.transact(functools.partial(self._look_then_write, waiting=waiting))
                 await self._explain_waits([accepted.operation])
             except Exception as error:  # noqa: BLE001 - as above
                 await self._refuse([waiting], error)
@@ -276,6 +275,7 @@ class Acceptor:
                 waiting.answer.set_exception(own)
 
     async def _look_then_write(self, transaction: Transaction, waiting: _Waiting) -> Accepted:
+        """Called in the connection's thread."""
         draft, row = waiting.draft, waiting.row
         scope, item, fingerprint, request_key = row[2], row[3], row[4], row[10]
         if request_key is not None:

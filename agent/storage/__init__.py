@@ -4,10 +4,11 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 """
 
 from agent.storage.connection import Row
-from agent.storage.database import Database, IntegrityError, Transaction
+from agent.storage.database import Database, IntegrityError
 from agent.storage.datadir import DataDir
 from agent.storage.keyfile import KeyFile, load_or_create_keys
 from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
+from agent.storage.transactions import Transaction
 
 __all__ = [
     "DataDir",

@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +25,7 @@ from agent.health import Health
 from agent.storage.connection import Connection, Row
 from agent.storage.mark import Mark
 from agent.storage.quarantine import Quarantine
+from agent.storage.transactions import AtOnce, Transaction, run_through
 
 T = TypeVar("T")
 IntegrityError = sqlite3.IntegrityError
@@ -60,17 +61,6 @@ class Batches(Protocol):
     def wrote(self, count: int) -> None:
         """It was committed, with so many rows; triggers' rows do not count. Ask `Database.gone` before saying yes."""
         ...
-
-
-class Transaction:
-    """Statements between BEGIN and COMMIT; handed out by `Database.transaction`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement and return all its rows."""
-        return await self._connection.fetch(sql, parameters)
 
 
 Lacks = Callable[[Transaction, int], Awaitable[str]]
@@ -232,6 +222,24 @@ class Database:
         if gone is not None:
             raise gone
         self._written(1, stored=False)
+
+    async def transact(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        """As `transaction`, all of it in one visit of the connection's thread, where each statement would be one.
+
+        `work` awaits its statements and nothing else, and may be called in that thread. Who is cancelled does not stop
+        it.
+        """
+        async with self._turn():
+            connection = await self._ready()
+            try:
+                answer = await connection.visit(lambda inner: run_through(inner, work(AtOnce(inner))))
+            except sqlite3.Error as error:
+                raise await self._translate(error) from error
+        gone = self.gone()
+        if gone is not None:
+            raise gone
+        self._written(1, stored=False)
+        return answer
 
     def _file_is_there(self) -> bool:
         """What goes into files that were deleted under us is gone at the next start: never say yes to it.
