@@ -21,7 +21,7 @@ from tests.simulation.registers import Log, Told, redemption_key
 if TYPE_CHECKING:
     from tests.simulation.run import World
 
-WAIT_SLACK_S = 0.1  # of a disk that takes its time; it is not Flash's
+WAIT_SLACK_S = 0.25  # of a disk that takes its time, for several statements; it is not Flash's
 ON_ITS_WAY_S = 0.02  # what was permitted already, and waits for the commit of its claim
 NOTED_WITHIN_S = 0.25  # of a Retry-After: until then it may die with its agent
 SETTLED = {"succeeded", "declined"}
