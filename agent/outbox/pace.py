@@ -3,8 +3,9 @@
 No till knows how many there are. What it knows: how long the outage was (a long one was everybody's, and a minute more
 no longer matters), and how often it was told 429. So after an outage each request of the backlog waits for a random
 moment within a spread that grew with the outage. A success shortens it by a fifth, a 429 doubles it: a fleet that is
-too fast for its limit slows down sooner than it speeds up again. Waiting registers are never paced. The constants are
-those under which `tests/campaigns/fleet.py` keeps ten thousand tills near the limit.
+too fast for its limit slows down sooner than it speeds up again. A turn that nobody took for longer than the spread
+ends it, for what the outage left is sent by then. Waiting registers are never paced. The constants are those under
+which `tests/campaigns/fleet.py` keeps ten thousand tills near the limit.
 
 Pure: times are seconds of the caller's clock; what is random is handed in. Called by the Line.
 """
@@ -19,6 +20,7 @@ CEILING_S: Final = 300.0
 FLOOR_S: Final = 0.5  # below it nothing is spread any more
 FIRST_S: Final = 1.0  # where a 429 finds none
 SHORTER: Final = 0.8
+QUIET_LEAST_S: Final = 60.0  # longer than any attempt takes: a backlog that is there has taken its turn by then
 
 Between = Callable[[float, float], float]
 
@@ -38,7 +40,11 @@ class Pace:
 
     def succeeded(self, now: float) -> None:
         """A request went through; one that did not await its turn (a register waited for it) changes nothing."""
-        if self.spread_s and now >= self.next_at:
+        if not self.spread_s or now < self.next_at:
+            return
+        if now - self.next_at > max(self.spread_s, QUIET_LEAST_S):
+            self.forget()
+        else:
             self._spread(self.spread_s * SHORTER, now)
 
     def throttled(self, until: float, *, is_news: bool) -> None:

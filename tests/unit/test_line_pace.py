@@ -187,6 +187,20 @@ def test_each_success_of_the_backlog_shortens_the_next_turn_until_there_is_none(
     assert paced.places == paced.window > 1
 
 
+def test_a_turn_that_nobody_took_for_long_ends_the_spread(paced, clock):
+    """Else a quiet till's sales would each wait for minutes, hours after the outage."""
+    outage(paced, clock, 1000.0)
+    spread = due_s(paced, clock)
+    clock.advance(2 * spread)
+    succeed(paced)
+    assert due_s(paced, clock) is not None
+    clock.advance(due_s(paced, clock) + spread)
+    succeed(paced)
+    assert due_s(paced, clock) is None
+    assert permits(paced) == (True, True)
+    assert paced.places == paced.window
+
+
 def test_a_registers_success_before_its_turn_changes_nothing(paced, clock):
     outage(paced, clock, 1000.0)
     before = due_s(paced, clock)
