@@ -12,9 +12,11 @@ from agent import jsons
 
 MASK = "***"
 _KEY = r"\bfl_[A-Za-z0-9]+_[^\s\"'<>,;]*|\bBearer\s+[^\s\"'<>,;]+"
-_EMAIL = r"[^\s\"'<>()\[\],;:@/\\=]+(?:@|%40)[^\s\"'<>()\[\],;:@/\\=&?]+"
+# Tried where a word begins alone, or a long text without an address would take the square of its length.
+_EMAIL = r"(?<![^\s\"'<>()\[\],;:@/\\=&?])[^\s\"'<>()\[\],;:@/\\=]+(?:@|%40)[^\s\"'<>()\[\],;:@/\\=&?]+"
 _PHONE = r"\+\d[\d ()/.\-]{5,}\d"
-_ANY = re.compile(f"{_KEY}|{_EMAIL}|{_PHONE}", re.IGNORECASE)
+_ADDRESSES = re.compile(_EMAIL, re.IGNORECASE)
+_OTHERS = re.compile(f"{_KEY}|{_PHONE}", re.IGNORECASE)
 _PERSONAL = frozenset({"email", "fullName", "phone", "externalId", "memberId"})
 _SHORTEST = 3  # a shorter value would mask half of an ordinary sentence
 
@@ -24,7 +26,7 @@ def scrubbed(text: str, values: Iterable[str] = ()) -> str:
     own = sorted({value.strip() for value in values if len(value.strip()) >= _SHORTEST}, key=len, reverse=True)
     if own:
         text = re.sub("|".join(map(re.escape, own)), MASK, text, flags=re.IGNORECASE)
-    return _ANY.sub(MASK, text)
+    return _ADDRESSES.sub(MASK, _OTHERS.sub(MASK, text))
 
 
 def personal_values(body: bytes) -> list[str]:
