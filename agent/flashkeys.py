@@ -5,6 +5,7 @@ systemd hands to the service, and what `flash-agent key set` kept in the data di
 The same for the read key. A key that does not open is missing, and a condition says so.
 """
 
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ class FlashKeys:
         self._key_file = key_file
         self._data_dir = data_dir
         self._log = logs.get()
+        self._keeping = threading.Lock()
         self.sources: dict[Which, Source | None] = {"write": None, "read": None}
         self._settings = settings
         self._keys: dict[Which, SecretStr | None] = {"write": None, "read": None}
@@ -48,9 +50,10 @@ class FlashKeys:
         return self._keys[which]
 
     def keep(self, which: Which, key: SecretStr) -> None:
-        """Keep a new one for the next start; raises StorageUnavailableError."""
+        """Keep a new one for the next start; raises StorageUnavailableError. May be called from several threads."""
         try:
-            self._key_file.keep(self._path(which), key.get_secret_value())
+            with self._keeping:
+                self._key_file.keep(self._path(which), key.get_secret_value())
         except OSError as error:
             raise StorageUnavailableError(f"The key cannot be written ({error.strerror}).", retry_after_s=30) from None
 

@@ -151,6 +151,9 @@ class Rotation:
             except Refusal as error:
                 self._log.warning("sealing anew waits for the store", code=error.code)
                 await self._clock.sleep(AGAIN_S)
+            except Exception:  # noqa: BLE001 - the next start goes on, and a stop in order is none of its business
+                self._log.exception("sealing anew failed")
+                return
             else:
                 self._log.info("rows were sealed anew", count=count)
                 return

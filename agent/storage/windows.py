@@ -64,5 +64,8 @@ def restriction(path: Path) -> list[str]:
 
 def restrict(path: Path) -> bool:
     """Do so; whether it worked."""
-    done = subprocess.run(restriction(path), capture_output=True, check=False, timeout=30)  # noqa: S603 - our own
+    try:
+        done = subprocess.run(restriction(path), capture_output=True, check=False, timeout=30)  # noqa: S603 - our own
+    except (OSError, subprocess.SubprocessError):
+        return False
     return done.returncode == 0

@@ -217,6 +217,24 @@ def test_another_secret_is_kept_alike(path, tmp_path, credentials):
     assert KeyFile(path, "auto", credentials).kept(tmp_path / "flash-write.key") == "fl_live_canary"
 
 
+def test_another_secret_is_protected_once_something_can(path, tmp_path, credentials):
+    bare = KeyFile(path, "auto", {})
+    bare.load_or_create(None)
+    bare.keep(tmp_path / "flash-write.key", "fl_live_canary")
+    kept = KeyFile(path, "auto", credentials)
+    kept.load_or_create(None)
+    for _ in range(2):
+        assert kept.kept(tmp_path / "flash-write.key") == "fl_live_canary"
+        assert "canary" not in (tmp_path / "flash-write.key").read_text()
+
+
+@pytest.mark.parametrize("content", ['{"format": 1}', '{"format": 1, "secret": 7}', "[]", "{}"])
+def test_another_secret_that_is_damaged_is_said_to_be(path, tmp_path, content):
+    (tmp_path / "flash-write.key").write_text(content)
+    with pytest.raises(DataKeyError, match="damaged"):
+        KeyFile(path, "auto", {}).kept(tmp_path / "flash-write.key")
+
+
 def test_one_kept_file_is_not_taken_for_another(path, tmp_path, credentials):
     kept = KeyFile(path, "auto", credentials)
     kept.load_or_create(None)
