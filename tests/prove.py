@@ -110,6 +110,8 @@ def details(runs: Sequence[Run]) -> str:
         if done.report is not None and done.control is None:
             lines += [f"- {title}: {name}: {value}" for name, value in done.report.tally.figures.items()]
         if done.passed:
+            if done.control is not None and done.report is not None:
+                lines += [f"- {title}: found: {_short(breach)}" for breach in done.report.tally.breaches[:1]]
             continue
         if done.control is not None and done.code == HELD:
             lines.append(f"- {title}: **the weakness was not found**")
@@ -118,6 +120,11 @@ def details(runs: Sequence[Run]) -> str:
         else:
             lines.append(f"- {title}: **the campaign failed** (exit code {done.code})\n{done.said[-4000:]}")
     return "\n".join(lines)
+
+
+def _short(breach: str) -> str:
+    """Enough of a breach to see whether it is the one that the weakness makes."""
+    return " ".join(breach.split())[:200]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -81,6 +81,8 @@ async def _judge(till: Till, flash: StrictFlash, witness: Witness, tally: Tally,
             tally.breaches.append("what was pending did not drain within its time once the line was well")
         witness.judge(flash, await till.operations()).add_to(tally)
         tally.breaches += unawarded(flash)[:10]
+    if not witness.acknowledged:
+        tally.tries = 0  # kills alone try nothing
     kinds = Counter(operation["kind"] for operation in witness.acknowledged.values())
     said = ", ".join(f"{count:,} {kind}s" for kind, count in sorted(kinds.items()))
     tally.figures["acknowledged"] = f"{said}; {len(flash.effects):,} effects in Flash"

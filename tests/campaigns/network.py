@@ -95,7 +95,6 @@ class Station:
     silent: dict[str, Stranger | TlsFront]
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     told_no: dict[str, str] = field(default_factory=dict)  # coupons, by the redemption that did not honor them
-    told_yes: dict[str, str] = field(default_factory=dict)
 
     async def go_through(self, weathers: Iterable[Weather]) -> None:
         for weather in weathers:

@@ -42,8 +42,12 @@ async def _campaign(folder: Path, kills: int, chance: random.Random) -> Tally:
                     break
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(ended, asyncio.CancelledError):
+                    tally.breaches.append(f"a register or the operator was refused for good: {ended!r}")
             tally.figures["rotations"] = f"{rotations[0]} acknowledged"
+            if not (rotations[0] and witness.acknowledged):
+                tally.tries = 0  # kills alone try nothing here
             if tally.held:
                 await _judge(till, flash, witness, tally)
     witness.close()

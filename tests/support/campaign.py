@@ -50,9 +50,14 @@ class Tally:
     figures: dict[str, str] = field(default_factory=dict)
 
     @property
+    def broken(self) -> bool:
+        """Whether a breach was seen."""
+        return bool(self.lost or self.doubled or self.breaches)
+
+    @property
     def held(self) -> bool:
         """Whether something was tried and nothing was broken."""
-        return self.tries > 0 and not (self.lost or self.doubled or self.breaches)
+        return self.tries > 0 and not self.broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,9 @@ def run_one(campaigns: Sequence[Campaign], arguments: Sequence[str]) -> int:
     if chosen.report is not None:
         report.write(chosen.report)
     print(json.dumps(dataclasses.asdict(report), indent=1))
-    return HELD if tally.held else BROKEN
+    if tally.broken:
+        return BROKEN
+    return HELD if tally.tries else FAULTY  # what tried nothing neither shows a promise nor finds a weakness
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def campaign(tally: Tally | Exception) -> Campaign:
     ("tally", "code"),
     [
         (Tally(tries=1), HELD),
-        (Tally(tries=0), BROKEN),
+        (Tally(tries=0), FAULTY),
+        (Tally(tries=0, breaches=["it did not start"]), BROKEN),
         (Tally(tries=1, lost=1), BROKEN),
         (Tally(tries=1, doubled=1), BROKEN),
         (Tally(tries=1, breaches=["late"]), BROKEN),
