@@ -44,13 +44,14 @@ class Answer:
 
 @dataclass(slots=True)
 class Heard:
-    """What an agent was told, and when."""
+    """What an agent was told, and when; `items` are the statuses of a batch's, in their order."""
 
     at: float
     call: Call
     status: int  # 0: nothing
     code: str = ""
     retry_after_s: float = 0.0
+    items: tuple[int, ...] = ()
 
 
 @dataclass
@@ -163,7 +164,8 @@ class Wire:
                 return
             whole = bool(status) and (fault != "torn" or status >= 500)
             asked = float(headers.get("retry-after", 0))
-            network.heard.append(Heard(network.now(), call, status if whole else 0, code, asked))
+            items = _items(content) if whole and status == 207 else ()
+            network.heard.append(Heard(network.now(), call, status if whole else 0, code, asked, items))
             reply.set_result(Answer(status, content, {"date": network.date(), **headers}) if status else None)
 
         match fault:
@@ -209,6 +211,10 @@ class Wire:
                 network.later(there + back, tell, answer, 200, b"<html>Welcome</html>", {})
             case _:
                 network.later(there, arrive, answer)
+
+
+def _items(content: bytes) -> tuple[int, ...]:
+    return tuple(item["status"] for item in json.loads(content)["data"])
 
 
 def _short(document: Any) -> str:

@@ -26,6 +26,7 @@ ON_ITS_WAY_S = 0.02  # what was permitted already, and waits for the commit of i
 NOTED_WITHIN_S = 0.25  # of a Retry-After: until then it may die with its agent
 SETTLED = {"succeeded", "declined"}
 STORED_FAILURES = 5
+DEFINITIVE = {400, 404, 409, 422}
 _GENERATION = re.compile(r"^(.*?)(?:\.(\d+))?$")
 
 
@@ -232,7 +233,7 @@ def keys_stay(evidence: Evidence) -> Iterator[str]:
             continue
         earlier = [base if before == 1 else f"{base}.{before}"]
         heard = [each for key in earlier for each in answers[call.till, key] if each.at <= call.left_at]
-        refused = any(each.status in {400, 404, 409, 422} and each.code != IN_FLIGHT for each in heard)
+        refused = any(each.status in DEFINITIVE and each.code != IN_FLIGHT for each in heard)
         heard += [each for each in in_batches if each.call.till == call.till and each.at <= call.left_at]
         stored = sum(each.status == 500 for each in heard) >= STORED_FAILURES
         several = operations[known] > 1
@@ -243,10 +244,13 @@ def keys_stay(evidence: Evidence) -> Iterator[str]:
 def _refused_in_batches(evidence: Evidence) -> set[tuple[str, str]]:
     """Sales that were refused as an item of a batch."""
     found: set[tuple[str, str]] = set()
-    for call in evidence.network.calls:
-        if call.path == "/orders/batch":
+    for heard in evidence.network.heard:
+        if heard.call.path == "/orders/batch" and heard.items:
+            orders = re.findall(r'"externalOrderId":"([^"]+)"', heard.call.body.decode())
             found |= {
-                (call.till, f"sale-{order}") for order in re.findall(r'"externalOrderId":"([^"]+)"', call.body.decode())
+                (heard.call.till, f"sale-{order}")
+                for order, status in zip(orders, heard.items, strict=True)
+                if status in DEFINITIVE
             }
     return found
 
