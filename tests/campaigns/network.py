@@ -143,6 +143,7 @@ class Station:
                 self._nobody_else_heard("fair weather")
                 await asyncio.sleep(0.1)  # the agent finds the way back with pauses of its own
         await self._ask(f"/v1/members?externalId={MEMBER['externalId']}", 5)
+        self._nobody_else_heard("fair weather")
         return sold
 
     async def all_calls(self, name: str, sold: Sequence[str]) -> None:

@@ -137,8 +137,11 @@ CAMPAIGN = Campaign(
         Control(
             "the data key is not synced",
             (
-                Change("agent/storage/sealing.py", "            os.fsync(file.fileno())\n", ""),
-                Change("agent/storage/sealing.py", "            os.fsync(directory)\n", "            pass\n"),
+                Change(
+                    "agent/storage/sealing.py",
+                    "            os.fsync(file.fileno())\n",
+                    '            if path.name != "data.key":\n                os.fsync(file.fileno())\n',
+                ),
             ),
         ),
     ),
