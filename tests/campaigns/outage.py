@@ -207,7 +207,12 @@ CAMPAIGN = Campaign(
     controls=(
         Control(
             "Retry-After ignored",
-            (Change("agent/outbox/line.py", "wait_s = retry_after_s or max(", "wait_s = 0.0 * max("),),
+            (
+                Change("agent/outbox/line.py", "wait_s = retry_after_s or max(", "wait_s = 0.0 * max("),
+                Change(  # or it would be slow enough to keep the pause without having heard of it
+                    "agent/outbox/line.py", "        self._pace.throttled(self._closed_until, is_news=is_news)\n", ""
+                ),
+            ),
         ),
         Control(
             "a refund's patience ends by its age",
