@@ -39,7 +39,8 @@ CAMPAIGN = Campaign(
                 Change(
                     "agent/outbox/operation.py",
                     "            key=self.upstream_key,\n",
-                    '            key=f"{self.upstream_key}.{self.attempts}",\n',
+                    "            key=self.upstream_key if self.attempts < 2\n"
+                    '            else f"{self.upstream_key}.{self.attempts}",\n',
                 ),
             ),
         ),
