@@ -19,7 +19,7 @@ from tests.support.agents import AgentProcess, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally, is_control
 from tests.support.disks import MIB, leave_the_others_mounts, missing, small_disk
 from tests.support.forking import Forks
-from tests.support.mix import basket, trade, unawarded
+from tests.support.mix import basket, trade, unawarded, unsuccessful
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
 from tests.support.weakened import Change
@@ -164,7 +164,9 @@ async def _judge(stage: Stage, till: Till, witness: Witness) -> None:
             await asyncio.to_thread(till.agent.end)
             await asyncio.to_thread(till.agent.start)
         await till.settled(stage.flash, WAIT_S)
-        witness.judge(stage.flash, await till.operations()).add_to(stage.tally)
+        shown = await till.operations()
+        witness.judge(stage.flash, shown).add_to(stage.tally)
+        stage.tally.breaches += unsuccessful(shown)[:ENOUGH]
         conditions = (await till.get("/v1/status"))["conditions"]
         stage.tally.breaches += [f"it still says: {c['text']}" for c in conditions if c["severity"] == "critical"]
     stage.tally.breaches += unawarded(stage.flash)[:ENOUGH]

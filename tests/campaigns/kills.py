@@ -12,7 +12,7 @@ import aiohttp
 from tests.support.agents import AgentProcess, Launch, agent_process, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally
 from tests.support.forking import quickly
-from tests.support.mix import trade, unawarded
+from tests.support.mix import trade, unawarded, unsuccessful
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
 from tests.support.weakened import Change
@@ -79,8 +79,9 @@ async def _judge(till: Till, flash: StrictFlash, witness: Witness, tally: Tally,
             await till.settled(flash, drain_s)
         except TimeoutError:
             tally.breaches.append("what was pending did not drain within its time once the line was well")
-        witness.judge(flash, await till.operations()).add_to(tally)
-        tally.breaches += unawarded(flash)[:10]
+        shown = await till.operations()
+        witness.judge(flash, shown).add_to(tally)
+        tally.breaches += unsuccessful(shown)[:10] + unawarded(flash)[:10]
     if not witness.acknowledged:
         tally.tries = 0  # kills alone try nothing
     kinds = Counter(operation["kind"] for operation in witness.acknowledged.values())

@@ -20,7 +20,7 @@ import psutil
 
 from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally, is_control
-from tests.support.mix import unawarded, until_accepted
+from tests.support.mix import unawarded, unsuccessful, until_accepted
 from tests.support.pulse import Beats, Pulse, share
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
@@ -182,8 +182,9 @@ async def _judge(till: Till, flash: StrictFlash, witness: Witness, tally: Tally,
         f"{tally.tries:,} operations in {LENGTH_S[size]:.0f} s, {len(flash.effects):,} effects in Flash, "
         f"drained {time.monotonic() - begun:.0f} s after"
     )
-    witness.judge(flash, await till.operations()).add_to(tally)
-    tally.breaches += unawarded(flash)[:10]
+    shown = await till.operations()
+    witness.judge(flash, shown).add_to(tally)
+    tally.breaches += unsuccessful(shown)[:10] + unawarded(flash)[:10]
 
 
 CAMPAIGN = Campaign(

@@ -14,7 +14,7 @@ from tests.support.agents import AgentProcess, strict_flash
 from tests.support.campaign import Campaign, Control, Size, Tally, is_control
 from tests.support.disks import PlugDisk, freeze, leave_the_others_mounts, missing
 from tests.support.forking import Forks
-from tests.support.mix import trade, unawarded
+from tests.support.mix import trade, unawarded, unsuccessful
 from tests.support.strict_flash import StrictFlash
 from tests.support.tills import Till
 from tests.support.weakened import Change
@@ -99,8 +99,9 @@ async def _judge(stage: Stage, till: Till, witness: Witness) -> None:
     if not tally.held:
         return
     await till.settled(stage.flash, DRAIN_S)
-    witness.judge(stage.flash, await till.operations()).add_to(tally)
-    tally.breaches += unawarded(stage.flash)[:ENOUGH]
+    shown = await till.operations()
+    witness.judge(stage.flash, shown).add_to(tally)
+    tally.breaches += unsuccessful(shown)[:ENOUGH] + unawarded(stage.flash)[:ENOUGH]
     for condition in (await till.get("/v1/status"))["conditions"]:
         if condition["severity"] == "critical":
             tally.breaches.append(f"after a power cut: {condition['text']}")

@@ -4,7 +4,7 @@ Every request is sent again, unchanged, until the agent says yes, as registers d
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -52,6 +52,15 @@ async def trade(till: Till, name: str) -> None:
     while True:
         await basket(till, name, number)
         number += 1
+
+
+def unsuccessful(shown: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What did not succeed, once all is settled: nothing in this mix gives Flash a reason for a no."""
+    return [
+        f"{operation['kind']} {operation['id']} is {operation['status']}: {operation['error']}"
+        for operation in shown
+        if operation["status"] != "succeeded"
+    ]
 
 
 def unawarded(flash: StrictFlash) -> list[str]:
