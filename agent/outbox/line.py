@@ -255,6 +255,7 @@ class Line:
         self._troubled_sources.add(source)
         if retry_after_s:
             self._closed_until = max(self._closed_until, self._now() + retry_after_s)
+            self._pace.held(self._closed_until)
             self._become(Connectivity.THROTTLED)
         if self._probe_from is not None or len(self._troubled_sources) >= TROUBLES_UNTIL_OFFLINE:
             self._fail(None, probe=probe)

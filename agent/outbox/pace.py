@@ -52,6 +52,11 @@ class Pace:
         wider_s = min(max(2 * self.spread_s, FIRST_S), CEILING_S)
         self._spread(wider_s if is_news else self.spread_s, until)
 
+    def held(self, until: float) -> None:
+        """Nobody sends before `until`, whatever the reason: the turns come after it, or all would come at its end."""
+        if self.spread_s and until > self.next_at:
+            self._spread(self.spread_s, until)
+
     def forget(self) -> None:
         """Begin anew, unspread."""
         self.spread_s = self.next_at = 0.0

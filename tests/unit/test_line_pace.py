@@ -218,6 +218,25 @@ def test_a_429_doubles_the_spread_behind_the_retry_after(paced, clock):
     assert due_s(paced, clock) == 2 * spread
 
 
+def test_a_503s_retry_after_puts_the_turn_behind_it(paced, clock):
+    outage(paced, clock, 500.0)
+    spread = due_s(paced, clock)
+    clock.advance(spread)
+    paced.report("sale", judge(Kind.SALE, 503, b"", retry_after=600.0))
+    clock.advance(600.0)
+    assert permits(paced) == (False, True)
+    assert due_s(paced, clock) == spread
+    clock.advance(spread)
+    succeed(paced)
+    assert due_s(paced, clock) == pytest.approx(0.8 * spread)
+
+
+def test_a_503s_retry_after_spreads_nothing_that_was_not(paced, clock):
+    paced.report("sale", judge(Kind.SALE, 503, b"", retry_after=600.0))
+    clock.advance(600.0)
+    assert permits(paced) == (True, True)
+
+
 def test_429s_to_requests_that_were_under_way_together_count_as_one(paced, clock):
     outage(paced, clock, 500.0)
     spread = due_s(paced, clock)
