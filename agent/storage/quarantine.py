@@ -25,11 +25,15 @@ class Quarantine:
         self._path = path
 
     def begin(self, database: Path, reason: str) -> Path:
-        """A new folder with the reason and a copy of the log; the database may still be open."""
-        folder = self._path / (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + _MOVING)
-        while folder.exists() or _final(folder).exists():
-            folder = folder.with_name(f"{folder.name.removesuffix(_MOVING)}_{_MOVING}")
-        folder.mkdir(parents=True, mode=0o700)
+        """A new folder with the reason and a copy of the log; the database may still be open.
+
+        Its name comes after those that are there, whatever the clock says: their order is the order of the damages.
+        """
+        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        latest = max((_final(there).name for there in self._path.iterdir()), default="")
+        named = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        folder = self._path / f"{named if named > latest else f'{latest}_'}{_MOVING}"
+        folder.mkdir(mode=0o700)
         log = database.with_name(database.name + "-wal")
         with contextlib.suppress(OSError):  # a full disk, say: neither is needed for going on
             folder.joinpath("reason.txt").write_text(reason, encoding="utf-8")

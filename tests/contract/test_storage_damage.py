@@ -237,6 +237,17 @@ async def test_a_setting_aside_that_was_interrupted_is_finished(tmp_path):
     assert [found.name for found in (tmp_path / "quarantine").iterdir()] == ["20260101T000000Z"]
 
 
+async def test_folders_are_named_in_their_order_whatever_the_clock_says(tmp_path):
+    (tmp_path / "quarantine" / "20990101T000000Z").mkdir(parents=True)
+    await fill(tmp_path, 5)
+    for _ in range(2):
+        header(tmp_path / "agent.db")
+        async with running(tmp_path):
+            pass
+    names = sorted(found.name for found in (tmp_path / "quarantine").iterdir())
+    assert names == [f"20990101T000000Z{more}" for more in ("", "_", "__")]
+
+
 @pytest.mark.parametrize("loss", ["deleted", "emptied"])
 async def test_a_database_that_is_gone_at_the_start_is_said(tmp_path, loss):
     await fill(tmp_path, 5)
