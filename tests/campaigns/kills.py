@@ -22,7 +22,7 @@ KILLS = {Size.SHORT: 40, Size.LONG: 1000}
 REGISTERS = 6
 LONGEST_LIFE_S = 0.25
 LOOK_EVERY = 10
-DRAIN_S = {Size.SHORT: 45, Size.LONG: 300}
+DRAIN_S = {Size.SHORT: 45, Size.LONG: 900}
 
 
 def run(size: Size, seed: int) -> Tally:
