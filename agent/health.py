@@ -68,7 +68,8 @@ _DECLARED = (
         "flash-key-refused",
         Severity.CRITICAL,
         "Flash refuses the write key; sales are kept but not sent.",
-        "Replace the key in [flash] write_key and restart the agent.",
+        "Replace the key where it lies (flash-agent status says where: the setting [flash] write_key, its file, a "
+        "credential, or kept by flash-agent key set), and restart the agent.",
     ),
     Condition(
         "flash-key-unverified",
@@ -86,7 +87,8 @@ _DECLARED = (
         "operations-failed",
         Severity.WARNING,
         "Operations failed for good and wait for a person.",
-        "flash-agent operations list --status failed; then retry or discard each.",
+        "flash-agent operations list --status failed shows them; then flash-agent operations retry ID, or discard ID "
+        "--reason TEXT.",
         counts=True,
     ),
     Condition(
@@ -94,22 +96,23 @@ _DECLARED = (
         Severity.WARNING,
         "Of some coupons it is not known whether they were burned; none of them was honored by that.",
         "Pending ones are cleared up when Flash answers. flash-agent operations list --kind redemption --status failed "
-        "shows those that need you: retry, or close each with --burned or --not-burned.",
+        "shows those that need you: retry each, or close it with --burned or --not-burned and --reason TEXT.",
         counts=True,
     ),
     Condition(
         "coupon-credits-open",
         Severity.WARNING,
         "Coupons were burned and their discount not given.",
-        "The next redemption of such a coupon at this till is honored; or settle it with the customer, then "
-        "flash-agent operations close ID.",
+        "The next redemption of such a coupon at this till is honored. Or settle it with the customer, then "
+        "flash-agent operations close ID --reason TEXT; flash-agent operations list --kind redemption shows which.",
         counts=True,
     ),
     Condition(
         "coupons-honored-offline-lost",
         Severity.WARNING,
         "Flash refused coupons that were honored offline; the discount is the store's loss.",
-        "flash-agent exposure shows the day's sheet; note the loss, then discard each such operation.",
+        "flash-agent exposure shows the day's sheet; note the loss, then flash-agent operations discard ID "
+        "--reason TEXT for each.",
         counts=True,
     ),
     Condition(
@@ -128,7 +131,7 @@ _DECLARED = (
         "storage-full",
         Severity.CRITICAL,
         "The disk is full; nothing is accepted.",
-        "Free space on the disk of the data directory.",
+        "Free space on the disk of the data directory; the agent then goes on by itself.",
     ),
     Condition(
         "disk-low",
@@ -140,13 +143,15 @@ _DECLARED = (
         "data-key-unavailable",
         Severity.CRITICAL,
         "The data key is missing or is not the one that sealed the stored operations; nothing is accepted.",
-        "Put data.key back from a backup. Do not delete the database: without the key it cannot be read.",
+        "Put data.key back from a backup and restart the agent. Do not delete the database: without the key nobody can "
+        "read it.",
     ),
     Condition(
         "database-quarantined",
         Severity.CRITICAL,
         "The database was damaged or gone; what is left was set aside, and what could be read was taken over.",
-        "Send the quarantine folder to support; delete it when the case is closed.",
+        "Send the quarantine folder to support. When the case is closed delete the folder; the next start no longer "
+        "shows this.",
     ),
     Condition(
         "tokens-unreadable",
@@ -183,6 +188,11 @@ class Raised:
             "since": rfc3339(self.since_ms),
             "mend": self.condition.mend,
         }
+
+
+def how_many(count: int) -> str:
+    """A condition's detail that says how many there are."""
+    return "There is 1." if count == 1 else f"There are {count}."
 
 
 class Health:

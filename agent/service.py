@@ -17,7 +17,7 @@ from agent.events import Events
 from agent.exposure import figures, sheet
 from agent.flash.client import FlashClient
 from agent.flashkeys import FlashKeys
-from agent.health import Health
+from agent.health import Health, how_many
 from agent.intake import Intake
 from agent.members.members import Members
 from agent.outbox.exposure import add_up
@@ -176,7 +176,7 @@ class Service:
     async def count(self) -> Counts:
         """The backlog, and the condition that follows from it."""
         counts = await self.store.counts()
-        self._health.set("operations-failed", active=counts.failed > 0, detail=f"There are {counts.failed}.")
+        self._health.set("operations-failed", active=counts.failed > 0, detail=how_many(counts.failed))
         return counts
 
     def observe_line(self) -> None:

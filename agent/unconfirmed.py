@@ -21,7 +21,7 @@ from agent.errors import Refusal
 from agent.flash import readings
 from agent.flash.client import FlashClient
 from agent.flash.reads import Reads
-from agent.health import Health
+from agent.health import Health, how_many
 from agent.members.gate import Gate
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation, redeemed_of
@@ -268,4 +268,4 @@ class Unconfirmed:
             ("coupon-credits-open", counts["creditsOpen"]),
             ("coupons-honored-offline-lost", counts["lost"]),
         ):
-            self._health.set(code, active=count > 0, detail=f"There are {count}.")
+            self._health.set(code, active=count > 0, detail=how_many(count))

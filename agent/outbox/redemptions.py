@@ -327,9 +327,11 @@ class Redemptions(RedemptionRows):
                 )
             else:
                 needs = was is not None and operation.status is Status.FAILED
-                detail = "Say whether the coupon was burned." if needs else "It neither failed nor has an open credit."
-                raise ConflictError(
-                    f"There is nothing to close: {detail}", code="illegal-transition", operation_id=operation_id
+                detail = (
+                    "Say whether the coupon was burned or not."
+                    if needs
+                    else "There is nothing to close: the operation neither failed nor has an open credit."
                 )
+                raise ConflictError(detail, code="illegal-transition", operation_id=operation_id)
             current = await self._read(transaction, operation.seq)
         return self._told(moved, current)

@@ -315,7 +315,7 @@ def _change_of(new: Settlement) -> Change:
 
 def _illegal(what: str, operation: Operation) -> ConflictError:
     sent = operation.status is Status.PENDING and (operation.maybe_sent or operation.kind is Kind.REDEMPTION)
-    state = "may have been sent and is pending" if sent else f"is {operation.status}"
+    state = "may have been sent and is pending" if sent else f"has the status {operation.status}"
     return ConflictError(
         f"The operation cannot be {what}: it {state}.", code="illegal-transition", operation_id=operation.id
     )

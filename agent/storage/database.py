@@ -351,7 +351,9 @@ class Database:
             full = code == sqlite3.SQLITE_IOERR and self._no_space()
         if full:
             self._health.set("storage-full", active=True)
-            return StorageFullError("Nothing can be stored: the disk is full.", stored=True, retry_after_s=30)
+            return StorageFullError(
+                "The disk is full: nothing can be stored until there is space.", stored=True, retry_after_s=30
+            )
         self._health.set("storage-unavailable", active=True, detail=f"SQLite says: {error}.")
         return StorageUnavailableError("The database cannot be used now.", stored=True, retry_after_s=_RETRY_AFTER_S)
 

@@ -45,14 +45,18 @@ class KeyFile:
         """
         if not self._path.exists():
             if check_value is not None or not may_create:
-                raise DataKeyError("data.key is missing, and the database holds rows that it sealed. Put it back.")
+                raise DataKeyError(
+                    "data.key is missing, and the database holds rows that it sealed. Put it back, and restart."
+                )
             self._protection = self._asked_for(None)
             keys = DataKeys.fresh()
             self.save(keys)
             return keys
         kept_by, keys = self._read()
         if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
-            raise DataKeyError("data.key is not the key that sealed this database. Put the right one back.")
+            raise DataKeyError(
+                "data.key is not the key that sealed this database. Put the right one back, and restart."
+            )
         self._protection, self.protected_by = self._asked_for(kept_by), kept_by
         if not self.is_as_asked:
             with contextlib.suppress(OSError):  # a full disk, say: as it was until the next start
