@@ -42,8 +42,10 @@ class Drill:
     @property
     def ends_at(self) -> str | None:
         """When it ends by itself, by the till's clock as it is now; None when none runs."""
-        left_s = self.left_s
-        return None if left_s is None else rfc3339((to_ms(self._clock.now()) // 1000 + left_s) * 1000)
+        if not self.is_on:
+            return None
+        left_s = self._until - self._clock.monotonic()
+        return rfc3339(round(to_ms(self._clock.now()) / 1000 + left_s) * 1000)
 
     def start(self, seconds: int, by: str) -> None:
         """Begin, or let the one that runs last so long from now on."""
