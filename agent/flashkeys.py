@@ -55,7 +55,9 @@ class FlashKeys:
             with self._keeping:
                 self._key_file.keep(self._path(which), key.get_secret_value())
         except OSError as error:
-            raise StorageUnavailableError(f"The key cannot be written ({error.strerror}).", retry_after_s=30) from None
+            raise StorageUnavailableError(
+                f"The key was not kept: it cannot be written ({error.strerror}).", retry_after_s=30
+            ) from None
 
     def _find(self, which: Which) -> tuple[SecretStr | None, Source | None]:
         if (key := self._settings.key(which)) is not None:

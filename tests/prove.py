@@ -147,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
             chosen.append(campaign)
         else:
             left_out.append((campaign, why))
-    print(f"{len(chosen)} campaigns, {size} form, seed {asked.seed}", flush=True)
+    print(f"{len(chosen)} campaign{'s' * (len(chosen) != 1)}, {size} form, seed {asked.seed}", flush=True)
     runs = []
     for done in run_all(chosen, size, asked.seed, asked.jobs):
         runs.append(done)

@@ -33,7 +33,7 @@ def main(names: list[str]) -> int:
     for lock in [LOCKED / f"{name}.txt" for name in names] or sorted(LOCKED.glob("*.txt")):
         found = audit(lock)
         if found is None:
-            print(f"{lock.name}: NOT AUDITED: the advisory service cannot be reached.", file=sys.stderr)
+            print(f"{lock.name}: NOT AUDITED: the advisory service cannot be reached from here.", file=sys.stderr)
             worst = worst or NOT_KNOWN
             continue
         unknown = [each for each in found if each.get("skip_reason")]
@@ -44,7 +44,7 @@ def main(names: list[str]) -> int:
                 print(f"{lock.name}: {each['name']} {each['version']}: {advisory['id']}, mended in {mended}")
         if unknown:
             text = f"{lock.name}: NOT AUDITED: {len(unknown)} of {len(found)} are not known to the advisory service"
-            print(f"{text}, such as {unknown[0]['name']}.", file=sys.stderr)
+            print(f"{text}, such as {unknown[0]['name']}; ask from a machine that reaches it.", file=sys.stderr)
             worst = worst or NOT_KNOWN
         elif not vulnerable:
             print(f"{lock.name}: {len(found)} audited, none is known to be vulnerable.")

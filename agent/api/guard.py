@@ -67,9 +67,12 @@ class Guard:
         came_from = origin.lower() if origin is not None else None
         sound = came_from in self._origins if caller.origin is None else came_from == caller.origin
         if not sound:
-            raise ForeignOriginError(
-                "This token is bound to another origin, or this origin to other tokens.", code="token-origin"
+            mend = (
+                "This page takes only tokens that were made for it: flash-agent token create --origin."
+                if caller.origin is None
+                else "This token is good in pages of its own origin alone; a program takes one without --origin."
             )
+            raise ForeignOriginError(mend, code="token-origin")
 
     @staticmethod
     def check_json(request: web.BaseRequest) -> None:

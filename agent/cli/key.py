@@ -7,6 +7,11 @@ from agent.cli import options
 
 _MISSING = "flash-key-missing"
 _LONGEST = 1024
+_WHERE = {  # by the source that the answer names
+    "setting": "[flash] {which}_key of the settings",
+    "file": "the file that [flash] {which}_key_file names",
+    "credential": "the service's credential flash-{which}-key",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         kept = client.call("POST", "/v1/key", {"which": arguments.which, "key": _asked_for(arguments.which)})
         print(f"The {kept['which']} key is kept (protected by: {kept['protectedBy']}). Restart the agent to use it.")
         if kept["source"] not in {None, "kept"}:
-            print(f"But the one in use comes from elsewhere ({kept['source']}), which goes before it.", file=sys.stderr)
+            where = _WHERE.get(kept["source"], kept["source"]).format(which=kept["which"])
+            print(f"But another goes before it; remove that first: {where}.", file=sys.stderr)
         return 0
     status = client.call("POST", "/v1/key/confirm")
     if any(condition["code"] == _MISSING for condition in status["conditions"]):

@@ -25,7 +25,7 @@ COMMANDS = {
     "members": "show or forget a member, or follow what changed at Flash",
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "config": "check the configuration",
-    "key": "confirm a new Flash key",
+    "key": "give the agent a Flash key to keep, or confirm a new one",
     "token": "give a client a token of its own, list or revoke them",
     "data-key": "change the key that seals what is stored",
 }

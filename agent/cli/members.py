@@ -110,8 +110,9 @@ def _progress(state: dict[str, Any]) -> str:
     """`Followed 12,000 of 100,000 (12 %), kept 40; asked for again 3, 37 to go; 512 members are remembered.`"""
     total = state["total"]
     share = f" of {total:,} ({min(100, 100 * state['seen'] // total)} %)" if total else ""
+    held = "1 member is" if state["members"] == 1 else f"{state['members']:,} members are"
     waits = " Waiting as Flash asked." if state["state"] == "waiting" else ""
     return (
         f"Followed {state['seen']:,}{share}, kept {state['kept']:,}; asked for again {state['refreshed']:,}, "
-        f"{state['due']:,} to go; {state['members']:,} members are remembered.{waits}"
+        f"{state['due']:,} to go; {held} remembered.{waits}"
     )

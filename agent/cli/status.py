@@ -42,7 +42,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
         ("disk", f"{text.size(disk['freeBytes'])} free, journal {text.size(disk['walBytes'])}"),
         ("store, till", f"{text.printable(status['storeId'])}, {text.printable(status['tillId'])}"),
         ("data key", _data_key(status["dataKey"])),
-        ("Flash keys", ", ".join(f"{which}: {source or 'none'}" for which, source in status["flashKeys"].items())),
+        ("Flash keys", _flash_keys(status)),
         ("version", status["version"]),
     ]
 
@@ -53,6 +53,12 @@ def _data_key(state: dict[str, Any] | None) -> str | None:
     older = f"; older ones kept: {', '.join(map(str, state['older']))}" if state["older"] else ""
     under_way = ", rows are being sealed anew" if state["resealing"] else ""
     return f"number {state['current']} ({state['protectedBy']}){older}{under_way}"
+
+
+def _flash_keys(status: dict[str, Any]) -> str | None:
+    if status["dataKey"] is None:  # then they were not looked for
+        return None
+    return ", ".join(f"{which}: {source or 'none'}" for which, source in status["flashKeys"].items())
 
 
 def _exposure(exposure: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -17,7 +17,7 @@ def test_a_member_is_shown_followed_and_forgotten(agent: AgentProcess) -> None:
     assert "1814" in shown.stdout
     synced = of(agent, "members", "sync")
     assert (synced.returncode, synced.stderr) == (0, "")
-    assert "1 members are remembered" in synced.stdout
+    assert "1 member is remembered" in synced.stdout
     gone = of(agent, "members", "forget", "--email", "Ada@example.com")
     assert (gone.returncode, gone.stdout) == (0, "Erased: snapshots 1, operations 0.\n")
     assert of(agent, "members", "forget", "--email", "ada@example.com").stdout.startswith("This till holds nothing")
