@@ -112,6 +112,7 @@ class Database:
             folder = self._quarantine.begin(self.path, damage)
             await self._disconnect()
             self._quarantine.move(self.path, folder)
+            self.mark.read()  # it went with its database
             self._connection = await self._connect()
 
     def _begin_without_file(self) -> None:

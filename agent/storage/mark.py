@@ -26,12 +26,13 @@ class Mark:
         self._number = 0
 
     def read(self) -> int:
-        """The number in the file; 0 where there is none that can be read."""
+        """The number in the file, which is not lowered from then on; 0 where there is none that can be read."""
+        self._number = 0
         with contextlib.suppress(OSError, struct.error):
             number, complement = _FORMAT.unpack(self.path.read_bytes())
             if number ^ complement == _ALL_BITS:
-                return int(number)
-        return 0
+                self._number = int(number)
+        return self._number
 
     def raise_to(self, number: int) -> None:
         """Everything up to this number was acknowledged, or is about to be."""

@@ -212,6 +212,17 @@ async def test_an_older_copy_of_the_database_is_said(tmp_path):
         assert len(await everything(register)) == 5
 
 
+async def test_a_repetition_after_a_restart_does_not_lower_the_mark(tmp_path):
+    await fill(tmp_path, 5)
+    mark = tmp_path / "agent.db-mark"
+    before = mark.read_bytes()
+    async with running(tmp_path) as register:
+        assert (await register.sell("o0")).json["replayed"]
+        assert mark.read_bytes() == before
+        assert (await register.sell("new")).status == 202
+        assert int.from_bytes(mark.read_bytes()[:8], "little") > 5
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\0" * 16, b"\xff" * 16, b"\xff" * 8 + b"\0" * 7])
 async def test_a_mark_that_says_nothing_alarms_nobody(tmp_path, content):
     await fill(tmp_path, 5)
