@@ -6,7 +6,7 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 from agent.storage.connection import Row
 from agent.storage.database import Database, IntegrityError
 from agent.storage.datadir import DataDir
-from agent.storage.keyfile import KeyFile, load_or_create_keys
+from agent.storage.keyfile import KeyFile
 from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
 from agent.storage.transactions import Transaction
 
@@ -20,6 +20,5 @@ __all__ = [
     "Row",
     "Sealer",
     "Transaction",
-    "load_or_create_keys",
     "write_durably",
 ]

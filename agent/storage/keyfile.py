@@ -140,8 +140,3 @@ class KeyFile:
 
 def _damaged(path: Path) -> DataKeyError:
     return DataKeyError(f"{path.name} cannot be read: it is damaged. Put it back from a backup.")
-
-
-def load_or_create_keys(path: Path, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
-    """The keys in a file that nothing but its mode protects; see KeyFile."""
-    return KeyFile(path).load_or_create(check_value, may_create=may_create)

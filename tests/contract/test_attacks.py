@@ -18,7 +18,7 @@ from agent.outbox import MIGRATIONS
 from agent.outbox.operation import Content, Draft, Settlement, Verdict
 from agent.outbox.state import Status
 from agent.outbox.store import Store
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 from tests.support.agents import exchange, read_answer, running, settings, strict_flash, until
 from tests.support.listening import listening
@@ -35,7 +35,7 @@ async def store(tmp_path):
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", MIGRATIONS)
-    store = Store(database, Sealer(load_or_create_keys(tmp_path / "data.key", None)), clock)
+    store = Store(database, Sealer(KeyFile(tmp_path / "data.key").load_or_create(None)), clock)
     await store.start()
     yield store
     await store.stop()

@@ -16,7 +16,7 @@ from agent.health import Health
 from agent.outbox.operation import Content, Draft, Settlement, Verdict
 from agent.outbox.state import PREDECESSORS, UPSERTS, Status
 from agent.outbox.store import Store
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 
 PEOPLE = ["a", "b", "c"]
@@ -88,7 +88,7 @@ async def play(folder: Path, story: list) -> None:
     await database.open()
     try:
         await migrate(database, "outbox", outbox.MIGRATIONS)
-        store = Store(database, Sealer(load_or_create_keys(folder / "data.key", None)), clock)
+        store = Store(database, Sealer(KeyFile(folder / "data.key").load_or_create(None)), clock)
         await store.start()
         known: dict[int, Known] = {}
         for count, step in enumerate(story):

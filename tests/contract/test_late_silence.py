@@ -13,7 +13,7 @@ from agent.outbox.line import Line
 from agent.outbox.operation import Content, Draft
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 from tests.support.agents import until
 
@@ -63,7 +63,7 @@ async def outbox_of(tmp_path):
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", outbox.MIGRATIONS)
-    store = BusyStore(database, Sealer(load_or_create_keys(tmp_path / "data.key", None)), clock)
+    store = BusyStore(database, Sealer(KeyFile(tmp_path / "data.key").load_or_create(None)), clock)
     store.line, store.claimed = Line(clock, max_in_flight=8, start_delay_s=0, hold_probe_s=60), asyncio.Event()
     await store.start()
     flash = Flash()

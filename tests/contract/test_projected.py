@@ -14,7 +14,7 @@ from agent.outbox.operation import Content, Draft, Settlement, Verdict
 from agent.outbox.projected import Projected
 from agent.outbox.state import Status
 from agent.outbox.store import Store
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 
 MEMBERS = [f"C{number}" for number in range(12)]
@@ -31,7 +31,7 @@ async def database(tmp_path):
 
 @pytest.fixture
 def sealer(tmp_path):
-    return Sealer(load_or_create_keys(tmp_path / "data.key", None))
+    return Sealer(KeyFile(tmp_path / "data.key").load_or_create(None))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
 from agent.redeeming import Redeeming
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 from tests.support.agents import running, settings, strict_flash, until
 from tests.support.redeeming import (
@@ -312,7 +312,7 @@ async def counter(tmp_path, flash):
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", MIGRATIONS)
-    sealer = Sealer(load_or_create_keys(tmp_path / "data.key", None, may_create=True))
+    sealer = Sealer(KeyFile(tmp_path / "data.key").load_or_create(None, may_create=True))
     store = Store(database, sealer, clock)
     await store.start()
     client = flash_client(known, clock)

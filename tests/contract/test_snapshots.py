@@ -10,7 +10,7 @@ from agent.members.snapshot import Key, News
 from agent.members.snapshots import Snapshots, Watermark
 from agent.members.vault import Vault
 from agent.model import member_subjects
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 
 NOW = 1_800_000_000_000
@@ -28,7 +28,7 @@ async def database(tmp_path):
 
 @pytest.fixture
 def vault(tmp_path):
-    return Vault(Sealer(load_or_create_keys(tmp_path / "data.key", None)))
+    return Vault(Sealer(KeyFile(tmp_path / "data.key").load_or_create(None)))
 
 
 @pytest.fixture

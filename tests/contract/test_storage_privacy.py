@@ -19,7 +19,7 @@ from agent.health import Health
 from agent.outbox.housekeeping import CHECKPOINT_WRITES, Housekeeping
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
 
@@ -274,7 +274,7 @@ async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", health)
     await database.open()
     await migrate(database, "outbox", Path(agent.__file__).parent / "outbox" / "migrations")
-    sealer = Sealer(load_or_create_keys(tmp_path / "data.key", None))
+    sealer = Sealer(KeyFile(tmp_path / "data.key").load_or_create(None))
     store = Store(database, sealer, clock)
     await store.start()
     house = Housekeeping(database, clock, health, skew_s=lambda: 0.0, retention_days=30, tombstone_days=400)

@@ -12,7 +12,7 @@ from agent.outbox.line import Line
 from agent.outbox.operation import Content, Draft
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 
 
@@ -61,7 +61,7 @@ async def started(kind, tmp_path):
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", outbox.MIGRATIONS)
-    store = kind(database, Sealer(load_or_create_keys(tmp_path / "data.key", None)), clock)
+    store = kind(database, Sealer(KeyFile(tmp_path / "data.key").load_or_create(None)), clock)
     await store.start()
     try:
         yield store, database

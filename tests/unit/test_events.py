@@ -18,7 +18,7 @@ from agent.outbox.line import Line
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
-from agent.storage import Database, Sealer, load_or_create_keys
+from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
 from tests.support.agents import until
 
@@ -39,7 +39,7 @@ class Outbox:
         clock = Clock()
         self.health = Health(clock)
         self.database = Database(place / "agent.db", place / "quarantine", self.health)
-        keys = load_or_create_keys(place / "data.key", None, may_create=True)
+        keys = KeyFile(place / "data.key").load_or_create(None, may_create=True)
         self.store = Store(self.database, Sealer(keys), clock)
         self.line = Line(clock, max_in_flight=8, start_delay_s=0, hold_probe_s=60)
         self.events = Events(self.store, self.line, self.health, clock, shown, heartbeat_s=0.05, write_limit_s=0.1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import DataKeyError
-from agent.storage.keyfile import load_or_create_keys
+from agent.storage.keyfile import KeyFile
 from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
 
 KEYS = DataKeys({1: b"\x01" * 32, 2: b"\x02" * 32}, 2, b"\x03" * 32)
@@ -125,14 +125,14 @@ def test_an_older_key_can_be_let_go_the_current_one_cannot_and_no_id_comes_back(
 
 
 def test_the_first_start_makes_keys_and_later_ones_read_them(path):
-    made = load_or_create_keys(path, None)
+    made = KeyFile(path).load_or_create(None)
     assert [len(key) for key in (*made.sealing.values(), made.hashing)] == [32, 32]
-    assert load_or_create_keys(path, made.check_value) == made
-    assert load_or_create_keys(path, None) == made
+    assert KeyFile(path).load_or_create(made.check_value) == made
+    assert KeyFile(path).load_or_create(None) == made
 
 
 def test_every_directory_has_keys_of_its_own(tmp_path):
-    first, second = (load_or_create_keys(tmp_path / name, None) for name in "ab")
+    first, second = (KeyFile(tmp_path / name).load_or_create(None) for name in "ab")
     assert first.sealing != second.sealing
     assert first.hashing != second.hashing
     assert first.sealing[1] != first.hashing
@@ -142,7 +142,7 @@ def test_every_directory_has_keys_of_its_own(tmp_path):
 def test_the_key_file_is_its_owners_alone_whatever_the_umask(path):
     before = os.umask(0)
     try:
-        load_or_create_keys(path, None)
+        KeyFile(path).load_or_create(None)
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -150,27 +150,27 @@ def test_the_key_file_is_its_owners_alone_whatever_the_umask(path):
 
 
 def test_a_missing_key_over_sealed_rows_is_never_made_anew(path):
-    check = load_or_create_keys(path, None).check_value
+    check = KeyFile(path).load_or_create(None).check_value
     path.unlink()
     with pytest.raises(DataKeyError, match="missing"):
-        load_or_create_keys(path, check)
+        KeyFile(path).load_or_create(check)
     assert list(path.parent.iterdir()) == []
 
 
 def test_no_key_is_made_where_rows_may_be_sealed_by_another(path):
     with pytest.raises(DataKeyError, match="missing"):
-        load_or_create_keys(path, None, may_create=False)
+        KeyFile(path).load_or_create(None, may_create=False)
     assert not path.exists()
-    made = load_or_create_keys(path, None)
-    assert load_or_create_keys(path, None, may_create=False) == made
+    made = KeyFile(path).load_or_create(None)
+    assert KeyFile(path).load_or_create(None, may_create=False) == made
 
 
 def test_another_databases_key_is_refused_and_left_as_it_is(path, tmp_path):
-    check = load_or_create_keys(tmp_path / "other.key", None).check_value
-    load_or_create_keys(path, None)
+    check = KeyFile(tmp_path / "other.key").load_or_create(None).check_value
+    KeyFile(path).load_or_create(None)
     content = path.read_bytes()
     with pytest.raises(DataKeyError, match="not the key"):
-        load_or_create_keys(path, check)
+        KeyFile(path).load_or_create(check)
     assert path.read_bytes() == content
 
 
@@ -202,20 +202,20 @@ DAMAGED = [
 def test_a_damaged_key_file_is_refused_and_left_for_its_owner(path, content, known):
     path.write_bytes(content)
     with pytest.raises(DataKeyError) as caught:
-        load_or_create_keys(path, KEYS.check_value if known else None)
+        KeyFile(path).load_or_create(KEYS.check_value if known else None)
     assert good()["hashing"] not in str(caught.value)
     assert path.read_bytes() == content
 
 
 def test_a_whole_key_file_is_read(path):
     path.write_text(json.dumps(good()))
-    assert load_or_create_keys(path, None) == DataKeys({1: b"k" * 32}, 1, b"k" * 32)
+    assert KeyFile(path).load_or_create(None) == DataKeys({1: b"k" * 32}, 1, b"k" * 32)
 
 
 def test_a_directory_in_the_keys_place_is_refused(path):
     path.mkdir()
     with pytest.raises(DataKeyError):
-        load_or_create_keys(path, None)
+        KeyFile(path).load_or_create(None)
 
 
 # ---- small durable files -------------------------------------------------------------------------------------------
