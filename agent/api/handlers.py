@@ -20,6 +20,7 @@ from agent.delivery import Kind
 from agent.errors import (
     BadRequestError,
     Fault,
+    ForbiddenError,
     InvalidError,
     NotFoundError,
     Refusal,
@@ -56,6 +57,12 @@ class Call(msgspec.Struct, frozen=True):
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """JSON, with a length, never cached."""
     return Answer(jsons.encode(document), status, headers)
+
+
+def not_for_pages(call: Call) -> None:
+    """Refuse a token that is bound to an origin: tokens and keys are no page's to change; raises ForbiddenError."""
+    if call.caller.origin is not None:
+        raise ForbiddenError("A token that is bound to an origin cannot manage tokens and keys.")
 
 
 async def read_object(request: web.BaseRequest) -> dict[str, Any]:
@@ -230,6 +237,7 @@ async def get_status(call: Call) -> web.Response:
 
 async def confirm_key(call: Call) -> web.Response:
     """Say that the new write key belongs to this till's tenant."""
+    not_for_pages(call)
     return answer(await call.service.confirm_key())
 
 
@@ -238,6 +246,7 @@ async def rotate_data_key(call: Call) -> web.Response:
 
     What older keys sealed is sealed anew behind, a few rows at a time; the status shows how it stands.
     """
+    not_for_pages(call)
     return answer(call.service.data_key(await call.service.rotation.rotate(call.caller.name)))
 
 

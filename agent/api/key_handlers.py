@@ -3,7 +3,7 @@
 import asyncio
 
 from agent.api import web
-from agent.api.handlers import Call, answer, read_object, validated
+from agent.api.handlers import Call, answer, not_for_pages, read_object, validated
 from agent.model import FlashKeyOrder
 
 
@@ -12,6 +12,7 @@ async def keep_flash_key(call: Call) -> web.Response:
 
     `[flash] write_key` and the like go before it.
     """
+    not_for_pages(call)
     order = validated(FlashKeyOrder, await read_object(call.request), "The document has faults; no key was kept.")
     keys = call.service.flash_keys
     await asyncio.to_thread(keys.keep, order.which, order.key)

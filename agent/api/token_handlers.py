@@ -1,21 +1,17 @@
-"""The handlers of tokens.
-
-A token that is bound to an origin makes, shows and revokes none: a page could step out of its origin with it.
-"""
+"""The handlers of tokens; none of them for a page, which could step out of its origin with another token."""
 
 from typing import Any
 
 from agent.api import web
-from agent.api.handlers import Call, answer, read_object, validated
+from agent.api.handlers import Call, answer, not_for_pages, read_object, validated
 from agent.clock import rfc3339
-from agent.errors import ForbiddenError
 from agent.model import TokenOrder
 from agent.tokens import Scope, Token
 
 
 async def list_tokens(call: Call) -> web.Response:
     """The tokens that clients were given, without the tokens themselves."""
-    _check_unbound(call)
+    not_for_pages(call)
     return answer({"tokens": [_token_json(token) for token in call.service.tokens.all()]})
 
 
@@ -24,7 +20,7 @@ async def create_token(call: Call) -> web.Response:
 
     With an origin it is good in a browser's pages of that origin alone, which may then call the agent.
     """
-    _check_unbound(call)
+    not_for_pages(call)
     order = validated(TokenOrder, await read_object(call.request), "The document has faults; no token was made.")
     made, secret = await call.service.tokens.create(order.name, Scope(order.scope), order.origin, call.caller.name)
     return answer({**_token_json(made), "token": secret}, 201)
@@ -32,13 +28,8 @@ async def create_token(call: Call) -> web.Response:
 
 async def revoke_token(call: Call) -> web.Response:
     """Revoke a client's token: it is refused at once, and what its client listens to ends."""
-    _check_unbound(call)
+    not_for_pages(call)
     return answer(_token_json(await call.service.tokens.revoke(call.parameters["token"], call.caller.name)))
-
-
-def _check_unbound(call: Call) -> None:
-    if call.caller.origin is not None:
-        raise ForbiddenError("A token that is bound to an origin cannot manage tokens.")
 
 
 def _token_json(token: Token) -> dict[str, Any]:

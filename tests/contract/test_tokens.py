@@ -149,6 +149,9 @@ async def test_a_page_cannot_step_out_of_its_origin(till):
         ("POST", "/v1/tokens", {"name": "free", "scope": "operator"}),
         ("GET", "/v1/tokens", None),
         ("DELETE", "/v1/tokens/lane-3", None),
+        ("POST", "/v1/key", {"which": "write", "key": "fl_live_of_another_tenant"}),
+        ("POST", "/v1/key/confirm", None),
+        ("POST", "/v1/data-key/rotate", None),
     ):
         answer = await till.call(method, path, body, **headers)
         assert (answer.status, answer.json["code"]) == (403, "forbidden")
