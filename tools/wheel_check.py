@@ -29,7 +29,9 @@ PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> None:
-    subprocess.run([str(part) for part in command], cwd=cwd, check=True)  # noqa: S603 - our own arguments
+    done = subprocess.run([str(part) for part in command], cwd=cwd, check=False)  # noqa: S603 - our own arguments
+    if done.returncode:
+        raise SystemExit(f"This failed with exit code {done.returncode}: {' '.join(map(str, command))}")
 
 
 def build(target: Path, cwd: Path = ROOT, **environment: str) -> Path:

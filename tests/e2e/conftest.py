@@ -20,7 +20,8 @@ def flash() -> Iterator[Flash]:
 
 @pytest.fixture
 def agent(flash: Flash, tmp_path: Path) -> Iterator[AgentProcess]:
-    with agent_process(tmp_path / "data", flash.base_url, **flash.settings()) as started:
+    patient = {"FLASH_AGENT_MEMBERS__LOOKUP_BUDGET_MS": "10000"}  # a busy machine is slow
+    with agent_process(tmp_path / "data", flash.base_url, **flash.settings(), **patient) as started:
         yield started
 
 
