@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent import jsons
 from agent.errors import Fault
-from agent.fields import plain
+from agent.fields import MAX_AMOUNT_DECIMALS, plain
 from agent.model import Customer, Discard, Document, DrillOrder, Enrollment, OrderRef, Refund, Sale, faults_of
 
 MODELS = [Sale, Refund, Enrollment, Discard, Customer, OrderRef]
@@ -185,8 +185,12 @@ ALMOST = st.builds(lambda units, zeros: Decimal(f"{units}.{'0' * zeros}1"), st.i
 
 
 @given(AMOUNTS | ALMOST | st.decimals(allow_nan=False, allow_infinity=False))
+@example(Decimal("156.25" + "0" * MAX_AMOUNT_DECIMALS))
+@example(Decimal("156.25" + "0" * (MAX_AMOUNT_DECIMALS - 2)))
 def test_an_amount_is_taken_as_it_is_or_not_at_all(amount):
     fits = 0 <= amount < 10**12 and amount == amount.quantize(Decimal("0.01"))
+    endless = not amount.is_zero() and int(amount.as_tuple().exponent) < -MAX_AMOUNT_DECIMALS  # be it with zeros
+    fits = fits and not endless
     try:
         sale = Sale.model_validate({**SALE, "totalAmount": amount}, context=CONTEXT)
     except ValidationError:
