@@ -21,7 +21,7 @@ from agent.tracebacks import spell
 
 NUMBERS = frozenset({"http_status", "attempts", "count", "port", "wait_s", "duration_s", "bytes"})
 WORDS = frozenset(
-    {"operation", "kind", "status", "code", "version", "till", "state", "method", "route", "condition", "by"}
+    {"operation", "kind", "status", "code", "version", "till", "state", "method", "route", "condition", "by", "client"}
 )
 TEXTS = frozenset({"event", "level", "timestamp", "logger", "exception", "path", "error"})  # our own and the system's
 ALLOWED_FIELDS = NUMBERS | WORDS | TEXTS

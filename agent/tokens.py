@@ -128,7 +128,7 @@ class Tokens:
                 created_by=by,
             )
             await self._write([*self.all(), made], "No token was made.")
-        self._log.info("a token was created", by=by)
+        self._log.info("a token was created", client=name, by=by)
         return made, secret
 
     async def revoke(self, name_or_id: str, by: str) -> Token:
@@ -141,7 +141,7 @@ class Tokens:
             self._refused.add(token.id)
             self._make_index()
             self.revoked(token.name)
-            self._log.info("a token was revoked", by=by)
+            self._log.info("a token was revoked", client=token.name, by=by)
             await self._write(self.all(), "The token is refused until a restart; revoke it again to make that last.")
         return token
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from agent import logs
 from tests.support.agents import running, settings
 from tests.support.listening import listening
 
@@ -140,6 +141,18 @@ async def test_preflights_are_answered_for_the_origin_of_a_token_until_it_is_rev
     assert await preflight() == (204, POS)
     await revoke(till, made["id"])
     assert await preflight() == (403, None)
+
+
+async def test_the_log_says_whose_token_was_made_and_revoked_and_never_the_token(tmp_path, capfd):
+    logs.set_up()
+    async with running(tmp_path) as till:
+        made = await create(till)
+        assert (await revoke(till, "lane-3")).status == 200
+    said = capfd.readouterr().err
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    told = [(line["event"], line["client"], line["by"]) for line in lines if "token" in line["event"]]
+    assert told == [("a token was created", "lane-3", "operator"), ("a token was revoked", "lane-3", "operator")]
+    assert made["token"] not in said
 
 
 async def test_a_page_cannot_step_out_of_its_origin(till):
