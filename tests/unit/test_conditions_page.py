@@ -7,8 +7,8 @@ from agent.health import CONDITIONS, Severity
 PAGE = Path(__file__).parents[2] / "docs" / "conditions.md"
 HEAD = """# Conditions
 
-What `flash-agent status`, `GET /v1/status`, the events and the metrics may show, the gravest first, and what to do about
-it. Sales go on being accepted under every one of them but where it says otherwise.
+What `flash-agent status`, `GET /v1/status`, the events and the metrics may show, the gravest first, and what to do.
+Sales go on being accepted under each of them but where it says otherwise.
 """
 
 
