@@ -226,13 +226,13 @@ class Redeeming:
                 async with case.lock:
                     waiting = self._somebody_waits(case)
                     before = redeemed_of(await self.redemptions.get(operation.seq)).honor
+                    if waiting and not before:
+                        case.delivered = False  # by now: a commit that fails may turn out to have been written
                     operation = await self.redemptions.conclude(
                         operation, outcome, waiting=waiting, sent=sent and not again
                     )
                     honored = redeemed_of(operation).honor and operation.status is Status.SUCCEEDED
-                    if honored and not before:
-                        case.delivered = False
-                    elif again and honored and not waiting and not case.delivered:
+                    if again and honored and not waiting and case.nobody_was_told():
                         operation = await self.redemptions.forfeit(operation)  # the first try was written after all
                 break
             except Refusal as error:

@@ -20,6 +20,7 @@ from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
 from agent.redeeming import Redeeming
 from agent.storage import Database, KeyFile, Sealer
+from agent.storage.connection import Connection
 from agent.storage.migrations import migrate
 from tests.support.agents import running, settings, strict_flash, until
 from tests.support.redeeming import (
@@ -288,6 +289,23 @@ class SlowDisk(Clock):
         return super().monotonic() + self.passed_s
 
 
+class LateFault(Connection):
+    """A commit that is written, and fails all the same: what an I/O error at its sync comes to after a reopening."""
+
+    is_near = False
+    struck = 0
+
+    async def fetch(self, sql, parameters=()):
+        rows = await super().fetch(sql, parameters)
+        if sql == "COMMIT" and LateFault.is_near:
+            LateFault.is_near = False
+            LateFault.struck += 1
+            fault = sqlite3.OperationalError("disk I/O error")
+            fault.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise fault
+        return rows
+
+
 class Counter:
     """The conductor with its rooms, without the API: whether an answer was written is said by the test."""
 
@@ -296,10 +314,10 @@ class Counter:
         self.clock = clock
         self._intake = intake
 
-    async def redeem(self, basket="T-1", attempt=1, *, gone=False):
+    async def redeem(self, basket="T-1", attempt=1, *, is_gone=lambda: False):
         fields = {"couponId": COUPON, "transactionId": basket, "attempt": attempt, "customer": MEMBER}
         accepted = await self._intake.redemption(Request(fields))
-        return await self.redeeming.redeem(accepted.operation, 3.0, lambda: gone)
+        return await self.redeeming.redeem(accepted.operation, 3.0, is_gone)
 
     async def state(self, told_):
         redeemed = (await self.redeeming.redemptions.get(told_.operation.seq)).redeemed
@@ -309,7 +327,8 @@ class Counter:
 @pytest.fixture
 async def counter(tmp_path, flash):
     clock, known = SlowDisk(), settings(flash.base_url)
-    database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
+    database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock), connection=LateFault)
+    LateFault.is_near, LateFault.struck = False, 0
     await database.open()
     await migrate(database, "outbox", MIGRATIONS)
     sealer = Sealer(KeyFile(tmp_path / "data.key").load_or_create(None, may_create=True))
@@ -388,8 +407,41 @@ async def test_a_yes_that_came_before_a_failed_write_was_known_is_not_taken_back
     assert await counter.state(first) == (True, None)
 
 
+async def redeem_with_a_late_fault(counter, flash, **options):
+    """Flash's yes is written, and the commit fails: it is written again half a second later."""
+    flash.fault("latency", ms=300, path="/redeem$", times=1)
+    asking = asyncio.create_task(counter.redeem(**options))
+    await until(lambda: asyncio.to_thread(flash.wait_for, posts, 0.05))
+    LateFault.is_near = True
+    told_ = await asking
+    assert (LateFault.struck, burns(flash)) == (1, 1)
+    return told_
+
+
+async def test_a_yes_whose_commit_failed_late_is_a_credit_where_it_could_not_be_written(counter, flash):
+    told_ = await redeem_with_a_late_fault(counter, flash)
+    assert told_.operation.redeemed.honor
+    told_.written(False)
+    await counter.redeeming.stop()
+    assert await counter.state(told_) == (False, "open")
+
+
+async def test_a_yes_whose_commit_failed_late_and_that_was_written_stands(counter, flash):
+    told_ = await redeem_with_a_late_fault(counter, flash)
+    told_.written(True)
+    (await counter.redeem()).written(False)  # the register has it already
+    await counter.redeeming.stop()
+    assert await counter.state(told_) == (True, None)
+
+
+async def test_a_yes_whose_commit_failed_late_is_a_credit_where_the_register_has_gone_meanwhile(counter, flash):
+    told_ = await redeem_with_a_late_fault(counter, flash, is_gone=lambda: LateFault.struck)
+    assert not told_.operation.redeemed.honor
+    assert await counter.state(told_) == (False, "open")
+
+
 async def test_nobody_waits_on_a_closed_connection(counter):
-    told_ = await counter.redeem(gone=True)
+    told_ = await counter.redeem(is_gone=lambda: True)
     assert told_.operation.redeemed.basis == "not-sent"
 
 
