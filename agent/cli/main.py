@@ -67,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
     try:
         code = int(_module(parsed.command).run(parsed) or 0)
-        sys.stdout.flush()
+        if sys.stdout:  # there is none where we were started with it closed
+            sys.stdout.flush()
     except ConfigError as error:
         print(f"flash-agent: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,8 @@ YOUNG_OBJECTS = 5000  # a request has some fifty, and there may be many requests
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run to the end, on the fastest loop there is: uvloop or winloop where they are installed."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _fill_standard_descriptors()
+    _leave_no_core()
     _allow_many_files()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         return runner.run(main)
@@ -33,6 +36,28 @@ def spare_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
+
+
+def _fill_standard_descriptors() -> None:
+    """Where somebody started us with some of them closed, files and the loop's own pipes would get their numbers.
+
+    What is then written to standard error would end up in there, and libuv aborts as it closes one of them.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest free number
+        if descriptor > 2:
+            os.close(descriptor)
+            return
+
+
+def _leave_no_core() -> None:
+    """A core file would hold keys and customers' data."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def _allow_many_files() -> None:
