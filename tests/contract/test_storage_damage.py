@@ -201,11 +201,19 @@ async def test_acknowledged_sales_that_a_log_has_lost_are_said(tmp_path, damage,
         assert (await everything(register)).keys() == sold.keys()
 
 
-async def test_an_older_copy_of_the_database_is_said(tmp_path):
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/sales", {"externalOrderId": "new", "customer": {"externalId": "C"}, "totalAmount": 1}),
+        ("/v1/refunds", {"externalOrderId": "o1", "refundId": "r1", "amount": 1}),  # these look back, and go singly
+        ("/v1/enrollments", {"externalId": "C"}),
+    ],
+)
+async def test_an_older_copy_of_the_database_is_said(tmp_path, path, body):
     await fill(tmp_path, 5)
     shutil.copy(tmp_path / "agent.db", tmp_path / "copy")
     async with running(tmp_path) as register:
-        assert (await register.sell("new")).status == 202
+        assert (await register.call("POST", path, body)).status == 202
     (tmp_path / "copy").replace(tmp_path / "agent.db")
     async with running(tmp_path) as register:
         assert "database-quarantined" in await register.conditions()

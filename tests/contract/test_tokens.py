@@ -280,3 +280,14 @@ async def test_a_revocation_that_cannot_be_written_counts_all_the_same_and_says_
     blocker.rmdir()
     assert (await revoke(till, "lane-3")).status == 200
     assert made["id"] not in (tmp_path / "tokens.json").read_text()
+
+
+async def test_a_revocation_that_could_not_be_written_is_not_undone_by_a_token_made_later(till, tmp_path):
+    made = await create(till)
+    blocker = tmp_path / "tokens.json.new"
+    blocker.mkdir()
+    assert (await revoke(till, "lane-3")).status == 503
+    blocker.rmdir()
+    await create(till, "lane-4")
+    assert await status_with(till, made["token"]) == (401, "unauthorized")
+    assert made["id"] not in (tmp_path / "tokens.json").read_text()
