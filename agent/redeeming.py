@@ -98,6 +98,9 @@ class Redeeming:
                 async with case.lock:
                     operation = await self._answer(case, post, operation)
                     return self._told(case, operation)
+            except Refusal:
+                self._take_back_soon(case, operation)  # a yes that was written although its commit failed
+                raise
             finally:
                 case.posts.discard(post)
                 self.left_open()
@@ -106,10 +109,8 @@ class Redeeming:
         current = await self.redemptions.get(operation.seq)
         if current.status is not Status.PENDING or redeemed_of(current).phase != "posting":
             return current
-        operation = await self.redemptions.begin(current, self.basket_of(current))
-        if redeemed_of(operation).honor:
-            case.delivered = False  # a credit was used for this very request
-        return operation
+        case.delivered = False  # a credit may be used for this very request, even where the commit fails
+        return await self.redemptions.begin(current, self.basket_of(current))
 
     def _set_going(self, case: Case, operation: Operation) -> None:
         if redeemed_of(operation).phase == "posting" and case.work is None:
@@ -144,9 +145,9 @@ class Redeeming:
 
     async def _give_up(self, case: Case, operation: Operation, *, offline: bool) -> Operation:
         exposure = await self._exposure(operation) if offline else None
-        operation = await self.redemptions.give_up(operation, self.basket_of(operation), exposure)
-        if redeemed_of(operation).honor:
+        if exposure is not None:
             case.delivered = False
+        operation = await self.redemptions.give_up(operation, self.basket_of(operation), exposure)
         case.released.set()
         if redeemed_of(operation).phase != "settled":
             self._tell_others(case)
@@ -281,12 +282,15 @@ class Redeeming:
         """A yes reached its register, or not."""
         case.undelivered -= 1
         case.delivered = case.delivered or written
-        if case.delivered:
-            self.cases.done_with(case)
-            return
-        task = asyncio.create_task(self._take_back(case, operation))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._take_back_soon(case, operation)
+        self.cases.done_with(case)
+
+    def _take_back_soon(self, case: Case, operation: Operation) -> None:
+        if case.nobody_was_told():
+            case.users += 1
+            task = asyncio.create_task(self._take_back(case, operation))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _take_back(self, case: Case, operation: Operation) -> None:
         """No yes reached a register, unless another POST of this redemption brings one."""

@@ -10,6 +10,7 @@ import pytest
 from agent.clock import Clock
 from agent.config import Settings
 from agent.coupons import NoSightings
+from agent.errors import StorageUnavailableError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.health import Health
@@ -438,6 +439,20 @@ async def test_a_yes_whose_commit_failed_late_is_a_credit_where_the_register_has
     told_ = await redeem_with_a_late_fault(counter, flash, is_gone=lambda: LateFault.struck)
     assert not told_.operation.redeemed.honor
     assert await counter.state(told_) == (False, "open")
+
+
+async def test_a_credit_whose_use_failed_late_is_left_again(counter, flash):
+    """The register hears that the store failed, and may never ask again."""
+    (await counter.redeem()).written(False)
+    await counter.redeeming.stop()
+    LateFault.is_near = True
+    with pytest.raises(StorageUnavailableError):
+        await counter.redeem("T-2")
+    await counter.redeeming.stop()
+    third = await counter.redeem("T-3")
+    assert third.operation.redeemed.basis == "earlier-redemption"
+    third.written(True)
+    assert (LateFault.struck, burns(flash)) == (1, 1)
 
 
 async def test_nobody_waits_on_a_closed_connection(counter):
