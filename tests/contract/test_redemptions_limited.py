@@ -86,6 +86,22 @@ async def test_one_that_flash_refuses_later_is_the_stores_loss(till, flash):
     assert told(await redeem(till, "T-2")) == NOT_SENT  # the store loses it once
 
 
+@pytest.mark.parametrize(("burned", "status", "lost"), [(True, "succeeded", 0), (False, "declined", 1)])
+async def test_an_operator_who_knows_better_gives_no_second_discount(till, flash, burned, status, lost):
+    flash.stop()
+    answer = await redeem(till, businessDate="2026-11-25")
+    flash.state._apply(
+        {"kind": "redeem", "tenant": "t1", "row": {"id": "C-5"}, "points": 0}, ledger=False
+    )  # at another till
+    flash.start()
+    await till.settled(answer.json["id"])
+    path = f"/v1/operations/{answer.json['id']}/close"
+    closed = await till.call("POST", path, {"reason": "looked", "burned": burned}, scope="operator")
+    assert (closed.json["status"], closed.json["honor"], closed.json["credit"]) == (status, True, None)
+    assert (await exposure(till, businessDate="2026-11-25"))["total"]["lost"] == lost
+    assert told(await redeem(till, "T-2")) == ("declined", False, "flash", None)
+
+
 async def test_an_unknown_one_is_honored_and_asked_for_under_the_same_key(till, flash):
     flash.fault("lost-answer", path="/redeem$")
     answer = await redeem(till, wait=0.5)
