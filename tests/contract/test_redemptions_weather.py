@@ -185,6 +185,20 @@ async def test_a_coupon_for_several_uses_is_never_guessed_at(till, flash):
     assert burns(flash, "C-3") == 2
 
 
+async def test_what_may_have_burned_takes_no_credit_for_its_own(till, flash):
+    """Else its own burn, of a coupon for several uses, would be nobody's."""
+    coupon(flash, "C-3", uses=3)
+    assert told(await redeem(till, "T-1", "C-3"))[1] is True
+    flash.fault("lost-answer", path="/redeem$")
+    asking = asyncio.create_task(redeem(till, "T-2", "C-3", wait=0.8))
+    await until(lambda: asyncio.to_thread(flash.wait_for, lambda flash: burns(flash, "C-3") == 2, 0.05))
+    assert (await void(till, "T-1", "C-3")).json["credit"] == "open"
+    assert told(await asking)[1:] == (False, "unconfirmed", None)
+    flash.clear()
+    assert told(await redeem(till, "T-3", "C-3")) == ("succeeded", True, "earlier-redemption", None)
+    assert burns(flash, "C-3") == 2
+
+
 async def test_a_slow_flash_keeps_no_cashier_longer_than_the_wait(till, flash):
     flash.fault("latency", ms=5000, path="/redeem$")
     began = asyncio.get_running_loop().time()
