@@ -489,14 +489,15 @@ async def test_a_commit_that_took_the_wait_sends_nothing(counter, flash):
     assert posts(flash) == []
 
 
-async def test_a_post_that_comes_after_the_void_waits_and_gets_no_yes(till, flash):
-    flash.fault("latency", ms=400, path="/redeem$", times=1)
-    asking = asyncio.create_task(redeem(till, wait=5))
-    await until(lambda: asyncio.to_thread(flash.wait_for, posts, 0.05))
-    await void(till)
-    again = await redeem(till, wait=5)
-    assert told(again) == ("succeeded", False, "voided", "open")
-    assert (await asking).json["honor"] is False
+async def test_a_post_that_comes_after_the_void_waits_and_gets_no_yes(tmp_path, flash):
+    async with running(tmp_path, settings(flash.base_url, flash={"attempt_timeout_s": 8.0})) as till:
+        flash.fault("latency", ms=400, path="/redeem$", times=1)
+        asking = asyncio.create_task(redeem(till, wait=5))
+        await until(lambda: asyncio.to_thread(flash.wait_for, posts, 0.05))
+        await void(till)
+        again = await redeem(till, wait=5)
+        assert told(again) == ("succeeded", False, "voided", "open")
+        assert (await asking).json["honor"] is False
 
 
 async def test_a_credit_is_kept_for_as_long_as_it_is_open(tmp_path, flash):
