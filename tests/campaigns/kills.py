@@ -102,7 +102,8 @@ CAMPAIGN = Campaign(
                     "agent/outbox/accepting.py",
                     "        self._writing = _Group(first, members)\n",
                     "        self._writing = _Group(first, members)\n"
-                    "        self._loop.call_soon_threadsafe(self._answer, list(enumerate(members, first)))\n",
+                    "        self._loop.call_soon_threadsafe(self._answer, list(enumerate(members, first)))\n"
+                    "        __import__('time').sleep(0.02)\n",  # a disk slow enough for a kill to fall in between
                 ),
             ),
         ),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ async def _campaign(stage: Stage, tills: int) -> None:
             tally.breaches.append(f"a traceback is no message:\n{said[-3000:]}")
         if tally.breaches and (is_control() or len(tally.breaches) > ENOUGH):
             return
+        shutil.rmtree(agent.data_dir)  # room for the next one
 
 
 async def _till(stage: Stage, agent: AgentProcess, witness: Witness) -> None:
