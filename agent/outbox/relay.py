@@ -254,7 +254,9 @@ class Relay:
         delays = [self._waiters.next_s(), self._due_in_s(began_ms)]
         # A pause that was over when this look began was looked at: it waits for the line or for a place, below.
         if self._maybe_ready:
-            delays += [STAND_ASIDE_S if self._waiters.are_about else None, self._line.next_change_s(began)]
+            # By `began`, for who was about when places were counted may have gone since, and nobody else would wake us.
+            aside = self._waiters.are_about or began - self._backlog_sent_at < STAND_ASIDE_S
+            delays += [STAND_ASIDE_S if aside else None, self._line.next_change_s(began)]
         soonest = _earliest(*delays)
         return None if soonest is None else max(0.001, soonest)
 

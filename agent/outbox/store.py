@@ -21,7 +21,7 @@ from agent.outbox.operation import Accepted, Draft, Operation, Settlement
 from agent.outbox.reading import Counts, Filter, Reading
 from agent.outbox.redemptions import Redemptions
 from agent.outbox.rows import READ, Rows, read_as_json
-from agent.outbox.state import Status, may_discard, may_retry
+from agent.outbox.state import UNSETTLED, Status, may_discard, may_retry
 from agent.storage import Database, Sealer
 from agent.storage.database import values_rows
 
@@ -280,7 +280,7 @@ class Store:
             if not may_discard(operation.status, maybe_sent=sent):
                 raise _illegal("discarded", operation)
             rows = await transaction.fetch(_DEPENDENTS, [operation.seq])
-            dependents = [self._rows.operation(row) for row in rows]
+            dependents = [later for row in rows if (later := self._rows.operation(row)).status in UNSETTLED]
             doomed = [later for later in dependents if later.kind is Kind.REFUND and later.maybe_sent == 0]
             await self._rows.discard(transaction, [operation, *doomed], by, reason, to_ms(self._clock.now()))
             await transaction.fetch("UPDATE redemption SET phase = 'settled' WHERE seq = ?", [operation.seq])

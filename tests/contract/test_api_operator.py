@@ -194,6 +194,17 @@ async def test_discarding_a_sale_that_never_landed_discards_its_refunds(register
     assert (await register.operation(other.json["id"]))["status"] == "pending"
 
 
+async def test_a_refund_that_was_discarded_before_its_sale_keeps_its_own_reason(register):
+    sale = await register.sell()
+    first, second = [await refund(register, refund_id=name, amount=10) for name in ("r1", "r2")]
+    assert (await discard(register, first, "a slip of the hand")).status == 200
+    before = await register.operation(first.json["id"])
+    answer = await discard(register, sale, "rung up twice")
+    assert [each["id"] for each in answer.json["dependents"]] == [second.json["id"]]
+    assert await register.operation(first.json["id"]) == before
+    assert "a slip of the hand" in before["error"]["detail"]
+
+
 async def test_discarding_a_sale_that_flash_refused_discards_its_refunds_and_all_can_follow_anew(online, flash):
     flash.poison("90871", 422)
     sale = await online.sell(wait=10)

@@ -361,7 +361,8 @@ def offline_honours_are_few(evidence: Evidence) -> Iterator[str]:
         if evidence.plan.offline == "decline":
             yield f"{_what(told.ask)} was honored without Flash's word"
         final = evidence.final(told)
-        lost = final is not None and final.verdict.code == "honored-offline"
+        # A person's to see: refused by Flash, or no longer to be found out (a clock that jumped beyond the key's age).
+        lost = final is not None and final.verdict.code in {"honored-offline", "unconfirmed"}
         taken_back = final is not None and (not redeemed_of(final).honor or final.id in evidence.log.closed)
         if not (lost or taken_back or _was_burned_by(evidence, told) or final is None):
             yield f"{_what(told.ask)} was honored without Flash's word, and is neither burned nor shown as lost"
