@@ -248,7 +248,7 @@ class Line:
         is_news = self.is_open  # several that were under way together are refused together: that is one refusal
         wait_s = retry_after_s or max(line_wait_s(self._failures, None), _THROTTLE_DEFAULT_S)
         self._closed_until = max(self._closed_until, self._now() + wait_s)
-        self._pace.throttled(self._closed_until, is_news=is_news)
+        self._pace.throttled(self._now(), self._closed_until, is_news=is_news)
         self._become(Connectivity.THROTTLED)
 
     def _troubled(self, retry_after_s: float | None, *, probe: bool, source: str) -> None:

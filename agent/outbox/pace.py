@@ -47,8 +47,15 @@ class Pace:
         else:
             self._spread(self.spread_s * SHORTER, now)
 
-    def throttled(self, until: float, *, is_news: bool) -> None:
-        """A request was refused for its rate, `is_news`: the first in its time; none goes before `until` anyway."""
+    def throttled(self, now: float, until: float, *, is_news: bool) -> None:
+        """A request was refused for its rate, `is_news`: the first in its time; none goes before `until` anyway.
+
+        One that did not await its turn (a register waited for it) widens nothing, as its success would narrow nothing:
+        or a till that sells without rest would put its backlog off for as long as it sells.
+        """
+        if self.spread_s and now < self.next_at:
+            self.held(until)
+            return
         wider_s = min(max(2 * self.spread_s, FIRST_S), CEILING_S)
         self._spread(wider_s if is_news else self.spread_s, until)
 

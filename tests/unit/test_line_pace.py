@@ -218,6 +218,21 @@ def test_a_429_doubles_the_spread_behind_the_retry_after(paced, clock):
     assert due_s(paced, clock) == 2 * spread
 
 
+def test_429s_of_registers_put_the_backlogs_turn_off_no_further_than_their_own_end(paced, clock):
+    """A till that sells without rest, now and then too fast: its backlog keeps its turn."""
+    outage(paced, clock, 1000.0)
+    turn = clock.monotonic() + due_s(paced, clock)
+    while clock.monotonic() < turn - 10.0:
+        paced.report("sale", throttled(2.0))
+        clock.advance(5.0)
+        succeed(paced)
+    clock.advance(turn - clock.monotonic())
+    assert permits(paced) == (True, True)
+    paced.report("sale", throttled(30.0))
+    clock.advance(30.0)
+    assert due_s(paced, clock) == pytest.approx(min(2 * 0.2 * 1000.0, CEILING_S))
+
+
 def test_a_503s_retry_after_puts_the_turn_behind_it(paced, clock):
     outage(paced, clock, 500.0)
     spread = due_s(paced, clock)
