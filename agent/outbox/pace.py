@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Final
 
 OUTAGE_LEAST_S: Final = 60.0  # a shorter one was hardly anybody else's
-OUTAGE_SHARE: Final = 0.2
-CEILING_S: Final = 300.0
+OUTAGE_SHARE: Final = 0.3
+CEILING_S: Final = 330.0
 FLOOR_S: Final = 0.5  # below it nothing is spread any more
 FIRST_S: Final = 1.0  # where a 429 finds none
 SHORTER: Final = 0.8
