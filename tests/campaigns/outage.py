@@ -210,7 +210,9 @@ CAMPAIGN = Campaign(
             (
                 Change("agent/outbox/line.py", "wait_s = retry_after_s or max(", "wait_s = 0.0 * max("),
                 Change(  # or it would be slow enough to keep the pause without having heard of it
-                    "agent/outbox/line.py", "        self._pace.throttled(self._closed_until, is_news=is_news)\n", ""
+                    "agent/outbox/line.py",
+                    "        self._pace.throttled(self._now(), self._closed_until, is_news=is_news)\n",
+                    "",
                 ),
             ),
         ),
