@@ -81,12 +81,12 @@ CAMPAIGN = Campaign(
             (Change(PACE, "        if outage_s >= OUTAGE_LEAST_S:\n", "        if outage_s < 0:\n"),),
         ),
         Control(
-            "the backlog not slowed down by a 429",
+            "the backlog hurried by a 429",
             (
                 Change(
                     PACE,
                     "self._spread(wider_s if is_news else self.spread_s, until)",
-                    "self.next_at = until",
+                    "self._spread(0.0, until)",
                 ),
             ),
         ),
