@@ -82,6 +82,7 @@ class Agent:
 
     async def _start(self) -> None:
         settings, clock, health = self._settings, self._clock, self._health
+        self._check_adapters()
         self._take_directory()
         sockets = self._take_port()
         tokens, (database, sealer, keys) = await self._open_directory()
@@ -170,6 +171,14 @@ class Agent:
         except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
             self._log.warning("could not announce", error=error.strerror)
         self._log.info("started", port=self.port, till=settings.store.till_id)
+
+    def _check_adapters(self) -> None:
+        """Refuse unknown systems and options before anything is touched; raises ConfigError."""
+        settings = self._settings
+        if settings.adapters or settings.spool.folders:
+            from agent.adapters import registry  # noqa: PLC0415 - hardly any till has them
+
+            registry.check(settings.adapters, settings.spool.folders)
 
     def _take_directory(self) -> None:
         self._data_dir.take()

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import ConfigError
-from agent.fields import FLASH_KEY, check_origin
+from agent.fields import FLASH_KEY, check_currency, check_id, check_origin
 from agent.receipt import LANGUAGES
 from agent.receipt.negotiation import supported
 from agent.receipt.templates import read_own
@@ -28,6 +28,7 @@ from agent.receipt.wording import Wordings
 
 APP_NAME = "flash-agent"
 ENV_PREFIX = "FLASH_AGENT_"
+ADAPTERS = "adapters"  # sections of their own, whose names and settings the adapters know
 OUTSIDE_THE_FILE = {"CONFIG", "DATA_DIR"}
 ORDER_FIELDS = frozenset({"external_order_id", "store_id", "till_id", "business_date"})
 REFUND_FIELDS = ORDER_FIELDS | {"refund_id"}
@@ -198,6 +199,25 @@ class Storage(_Section):
     tombstone_days: int = Field(default=400, ge=30, le=3650)
 
 
+class Documents(_Section):
+    """Documents of other systems: what all adapters share."""
+
+    max_bytes: int = Field(default=16 * 1024 * 1024, ge=4096, le=256 * 1024 * 1024)  # of one that is posted
+    currencies: tuple[
+        Annotated[str, AfterValidator(check_currency)], ...
+    ] = ()  # sent as they stand, besides the till's
+    stores: dict[str, Annotated[str, AfterValidator(check_id)]] = Field(default_factory=dict)  # their code → Flash's id
+    push_members: bool = False  # else customers are only resolved when they buy
+
+
+class Spool(_Section):
+    """Folders into which other systems put their documents."""
+
+    folders: dict[str, Path] = Field(default_factory=dict)  # adapter → folder
+    settle_s: float = Field(default=2.0, gt=0, le=600)  # a file that has not changed for so long is complete
+    keep_done_days: int = Field(default=30, ge=0, le=3650)
+
+
 class Keys(_Section):
     """What protects the files in which keys are kept, besides their mode."""
 
@@ -232,6 +252,9 @@ class Settings(BaseSettings):
     members: Members = Members()
     relay: Relay = Relay()
     storage: Storage = Storage()
+    documents: Documents = Documents()
+    spool: Spool = Spool()
+    adapters: dict[str, dict[str, Any]] = Field(default_factory=dict)  # judged by the adapters themselves
     keys: Keys = Keys()
     log: Log = Log()
 
@@ -376,6 +399,12 @@ def _names() -> dict[str, list[str]]:
     return sections
 
 
+def _no_tables(values: Any) -> list[str]:
+    if not isinstance(values, dict):
+        return ["NAME"]
+    return [name for name, value in values.items() if not isinstance(value, dict)]
+
+
 def _hint(name: str, known: list[str]) -> str:
     import difflib  # noqa: PLC0415 - for a misspelt name alone
 
@@ -386,7 +415,11 @@ def _hint(name: str, known: list[str]) -> str:
 def _unknown(table: Mapping[str, Any], path: Path) -> Iterator[str]:
     sections = _names()
     for section, values in table.items():
-        if section not in sections:
+        if section == ADAPTERS:
+            yield from (
+                f"{path}: adapters must hold sections, written [adapters.{name}]." for name in _no_tables(values)
+            )
+        elif section not in sections:
             yield f"{path}: unknown section [{section}].{_hint(section, list(sections))}"
         elif not isinstance(values, dict):
             yield f"{path}: {section} must be a section, written [{section}]."
@@ -401,7 +434,9 @@ def _unknown_environment() -> Iterator[str]:
     known = {f"{ENV_PREFIX}{section}__{name}".upper() for section, names in sections.items() for name in names}
     known |= {f"{ENV_PREFIX}{name}" for name in OUTSIDE_THE_FILE}
     for variable in os.environ:
-        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
+        name = variable.upper()
+        of_an_adapter = name.startswith(f"{ENV_PREFIX}{ADAPTERS.upper()}__")
+        if name.startswith(ENV_PREFIX) and name not in known and not of_an_adapter:
             yield f"Unknown environment variable {variable}.{_hint(variable.upper(), sorted(known))}"
 
 

@@ -4,9 +4,9 @@ Every document, whether a register posted it or an adapter parsed it, passes her
 (path, body, key) is fixed here, before the first send, and resent unchanged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -17,9 +17,10 @@ from agent.common_sale import CommonSale
 from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
-from agent.errors import Fault, InvalidError
+from agent.errors import Fault, InvalidError, Refusal
 from agent.fields import MAX_ID_CHARS, plain
 from agent.flash import wire
+from agent.masterdata import Store as StoreRecord
 from agent.model import Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, coupon_scope, order_scope
 from agent.outbox.store import Store
@@ -35,6 +36,8 @@ class Request(msgspec.Struct, frozen=True):
     request_key: str | None = None
     strict: bool = False
     common: CommonSale | None = None  # a sale that was read by the shortcut; `fields` is empty then
+    found: Document | None = None  # by an adapter: it is validated, and its ids are whole
+    upstream_key: str | None = None  # of a found one: the key that the platforms have agreed on
 
     def __repr__(self) -> str:
         return "<Request>"
@@ -53,6 +56,12 @@ class Intake:
         self._store_id = settings.store.store_id
         self._extended = settings.flash.extended_orders
         self._ids_are_plain = settings.orders.id_template == "{external_order_id}"
+        self._drafting: Mapping[Kind, Callable[[Request], Draft]] = {
+            Kind.SALE: self._sale,
+            Kind.REFUND: self._refund,
+            Kind.ENROLLMENT: self._enrollment,
+            Kind.STORE: self._store_record,
+        }
 
     def common_sale(self, body: bytes) -> CommonSale | None:
         """The sale in a body, where it is an ordinary one; for `Request.common`."""
@@ -60,6 +69,32 @@ class Intake:
 
     async def sale(self, request: Request) -> Accepted:
         """Accept a sale, or find the one it repeats."""
+        return await self._accept(self._sale(request))
+
+    async def refund(self, request: Request) -> Accepted:
+        """Accept a refund; where its sale is known here, its amount is fixed and checked against what is left."""
+        return await self._accept(self._refund(request))
+
+    async def enrollment(self, request: Request) -> Accepted:
+        """Accept a new member, or news of one."""
+        return await self._accept(self._enrollment(request))
+
+    async def store(self, request: Request) -> Accepted:
+        """Accept a store of the chain, or news of one."""
+        return await self._accept(self._store_record(request))
+
+    async def rehearse(self, requests: Sequence[tuple[Kind, Request]]) -> list[Accepted | Refusal]:
+        """What accepting these one after another would come to; nothing is stored, whatever the answer."""
+        drafts: list[Draft | Refusal] = []
+        for kind, request in requests:
+            try:
+                drafts.append(self._drafting[kind](request))
+            except Refusal as refusal:
+                drafts.append(refusal)
+        rehearsed = iter(await self._store.rehearse([draft for draft in drafts if isinstance(draft, Draft)]))
+        return [_told_or_refused(next(rehearsed)) if isinstance(draft, Draft) else draft for draft in drafts]
+
+    def _sale(self, request: Request) -> Draft:
         sale: Sale | CommonSale
         warnings: Sequence[str] = ()
         if request.common is not None:
@@ -67,43 +102,45 @@ class Intake:
         else:
             sale, warnings = self._read(Sale, request)
             sent = _without_metadata(sale.sent())
-        order_id = self._order_id(sale.external_order_id, sale.store_id, None, sale.business_date, "businessDate")
+        if request.found is not None:
+            order_id = sale.external_order_id
+        else:
+            order_id = self._order_id(sale.external_order_id, sale.store_id, None, sale.business_date, "businessDate")
         scope = order_scope(order_id)
         body = wire.order_body(order_id, sent, sale.store_id or self._store_id, extended=self._extended)
         content = Content(
             request=sent,
             path="/orders",
             body=wire.encode(body),
-            key=wire.readable_key(Kind.SALE, order_id),
+            key=request.upstream_key or wire.readable_key(Kind.SALE, order_id),
             metadata=sale.metadata or {},
             warnings=warnings,
             upstream_order_id=order_id,
         )
-        return await self._accept(
-            Draft(
-                kind=Kind.SALE,
-                scope=scope,
-                content=content,
-                fingerprint=plain(sale.total_amount),
-                subjects=sale.customer.subjects(),
-                request_key=request.request_key,
-                external_order=_if_other(sale.external_order_id, order_id),
-                basket=sale.transaction_id,
-                business_date=sale.business_date,
-            )
+        return Draft(
+            kind=Kind.SALE,
+            scope=scope,
+            content=content,
+            fingerprint=plain(sale.total_amount),
+            subjects=sale.customer.subjects(),
+            request_key=request.request_key,
+            external_order=_if_other(sale.external_order_id, order_id),
+            basket=sale.transaction_id,
+            business_date=sale.business_date,
         )
 
-    async def refund(self, request: Request) -> Accepted:
-        """Accept a refund; where its sale is known here, its amount is fixed and checked against what is left."""
+    def _refund(self, request: Request) -> Draft:
         refund, warnings = self._read(Refund, request)
-        order_id = self._refunded_order_id(refund)
-        refund_id = self._refund_id(refund)
+        if request.found is not None:
+            order_id, refund_id = refund.external_order_id, refund.refund_id
+        else:
+            order_id, refund_id = self._refunded_order_id(refund), self._refund_id(refund)
         sent = _without_metadata(refund.sent())
         content = Content(
             request=sent,
             path=wire.refund_path(order_id),
             body=wire.encode(wire.refund_body(refund_id, sent)),
-            key=wire.readable_key(Kind.REFUND, order_id, refund_id),
+            key=request.upstream_key or wire.readable_key(Kind.REFUND, order_id, refund_id),
             metadata=refund.metadata,
             warnings=warnings,
             upstream_order_id=order_id,
@@ -119,23 +156,20 @@ class Intake:
             known = refund.if_known and order.total is None
             return replace(content, request=fixed, body=body, if_known=known), plain(amount)
 
-        return await self._accept(
-            Draft(
-                kind=Kind.REFUND,
-                scope=order_scope(order_id),
-                item=f"refund:{refund_id}",
-                content=content,
-                fingerprint=None if refund.amount is None else plain(refund.amount),
-                request_key=request.request_key,
-                external_order=_if_other(refund.external_order_id, order_id),
-                business_date=refund.business_date,
-                conflict_code="refund-conflict",
-                decide=decide,
-            )
+        return Draft(
+            kind=Kind.REFUND,
+            scope=order_scope(order_id),
+            item=f"refund:{refund_id}",
+            content=content,
+            fingerprint=None if refund.amount is None else plain(refund.amount),
+            request_key=request.request_key,
+            external_order=_if_other(refund.external_order_id, order_id),
+            business_date=refund.business_date,
+            conflict_code="refund-conflict",
+            decide=decide,
         )
 
-    async def enrollment(self, request: Request) -> Accepted:
-        """Accept a new member, or news of one."""
+    def _enrollment(self, request: Request) -> Draft:
         enrollment, warnings = self._read(Enrollment, request)
         sent = _without_metadata(enrollment.sent())
         body = wire.encode(wire.member_body(sent))
@@ -148,15 +182,34 @@ class Intake:
             metadata=enrollment.metadata,
             warnings=warnings,
         )
-        return await self._accept(
-            Draft(
-                kind=Kind.ENROLLMENT,
-                scope=scope,
-                content=content,
-                fingerprint=bytes(body).decode(),
-                subjects=enrollment.subjects(),
-                request_key=request.request_key,
-            )
+        return Draft(
+            kind=Kind.ENROLLMENT,
+            scope=scope,
+            content=content,
+            fingerprint=bytes(body).decode(),
+            subjects=enrollment.subjects(),
+            request_key=request.request_key,
+        )
+
+    def _store_record(self, request: Request) -> Draft:
+        record, warnings = self._read(StoreRecord, request)
+        sent = _without_metadata(record.sent())
+        body = wire.encode(wire.store_body(sent))
+        scope = f"store:{record.external_id}"
+        content = Content(
+            request=sent,
+            path=wire.STORES_PATH,
+            body=body,
+            key=self._upsert_key(Kind.STORE, scope),
+            metadata=record.metadata,
+            warnings=warnings,
+        )
+        return Draft(
+            kind=Kind.STORE,
+            scope=scope,
+            content=content,
+            fingerprint=bytes(body).decode(),
+            request_key=request.request_key,
         )
 
     async def redemption(self, request: Request) -> Accepted:
@@ -196,16 +249,11 @@ class Intake:
         return f"{kind}~{self._sealer.hash(f'upsert:{scope}').hex()}"
 
     async def _accept(self, draft: Draft) -> Accepted:
-        accepted = await self._store.accept(draft)
-        if accepted.differs:
-            names = ", ".join(accepted.differs)
-            detail = (
-                f"This was accepted before; the first one stands. What differs this time was not taken over: {names}."
-            )
-            return replace(accepted, differs=[detail])
-        return accepted
+        return _told(await self._store.accept(draft))
 
     def _read(self, model: type[D], request: Request) -> tuple[D, Sequence[str]]:
+        if request.found is not None:
+            return cast("D", request.found), ()
         try:
             document = model.model_validate(request.fields, context=self._context)
         except ValidationError as error:
@@ -282,6 +330,19 @@ class Intake:
             message = f"makes an upstream id of {len(filled)} characters; {MAX_ID_CHARS} are the most"
             raise InvalidError("The document has faults; nothing was stored.", faults=[Fault(field, message)])
         return filled
+
+
+def _told(accepted: Accepted) -> Accepted:
+    """A replay says which fields differ this time."""
+    if not accepted.differs:
+        return accepted
+    names = ", ".join(accepted.differs)
+    detail = f"This was accepted before; the first one stands. What differs this time was not taken over: {names}."
+    return replace(accepted, differs=[detail])
+
+
+def _told_or_refused(rehearsed: Accepted | Refusal) -> Accepted | Refusal:
+    return rehearsed if isinstance(rehearsed, Refusal) else _told(rehearsed)
 
 
 def _amount_of(refund: Refund, order: KnownOrder) -> Decimal | None:

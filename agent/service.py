@@ -4,8 +4,9 @@ Built by the composition root; fails with the errors of the rooms below.
 """
 
 import asyncio
+import functools
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
@@ -34,6 +35,9 @@ from agent.storage import Database
 from agent.tokens import Tokens
 from agent.unconfirmed import Unconfirmed
 
+if TYPE_CHECKING:
+    from agent.importing import Importing
+
 FEATURES = (
     "sales",
     "refunds",
@@ -49,6 +53,8 @@ FEATURES = (
     "summary",
     "tokens",
     "data-key-rotation",
+    "documents",
+    "stores",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -109,6 +115,13 @@ class Service:
     def currency(self) -> str:
         """The till's own."""
         return self._settings.store.currency
+
+    @functools.cached_property
+    def importing(self) -> "Importing":
+        """Takes other systems' documents in. Loaded when first used: most tills never are sent one."""
+        from agent.importing import Importing  # noqa: PLC0415
+
+        return Importing(self.intake, self._settings, self._relay.wake)
 
     def wake(self, kind: Kind) -> None:
         """Something of a kind may be ready to be sent."""

@@ -26,6 +26,7 @@ from agent.errors import (
     Refusal,
     SlowBodyError,
     StorageUnavailableError,
+    TooLargeError,
 )
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
 from agent.fields import Date
@@ -67,7 +68,7 @@ def not_for_pages(call: Call) -> None:
 
 async def read_object(request: web.BaseRequest) -> dict[str, Any]:
     """The JSON object in the body; raises BadRequestError or InvalidError naming what is wrong with it."""
-    return _object_in(await _read(request))
+    return _object_in(await read_body(request, request.client_max_size))
 
 
 def _place_in(error: ValueError) -> str:
@@ -88,16 +89,24 @@ def _object_in(body: bytes) -> dict[str, Any]:
     return document
 
 
-async def _read(request: web.BaseRequest) -> bytes:
-    """The body; one that came whole with its head, as nearly all do, is taken without waiting."""
+async def read_body(request: web.BaseRequest, max_bytes: int) -> bytes:
+    """The body; one that came whole with its head, as nearly all do, is taken without waiting.
+
+    Raises TooLargeError and SlowBodyError.
+    """
     if request.content.is_eof():
         body = request.content.read_nowait()
-        if len(body) <= request.client_max_size:
+        if len(body) <= max_bytes:
             return body
-        raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
+        raise TooLargeError(f"A body may have at most {max_bytes} bytes.")
+    pieces = bytearray()
     try:
         async with asyncio.timeout(BODY_LIMIT_S):
-            return await request.read()
+            while piece := await request.content.readany():
+                pieces += piece
+                if len(pieces) > max_bytes:
+                    raise TooLargeError(f"A body may have at most {max_bytes} bytes.")
+            return bytes(pieces)
     except TimeoutError:
         raise SlowBodyError(f"The body did not come whole within {BODY_LIMIT_S:.0f} s.") from None
     except RuntimeError:  # aiohttp's word for a connection that was lost before the reading began
@@ -140,7 +149,7 @@ async def _accept(
     preference = prefer.parse(call.request.headers.getall("Prefer", []))
     key = request_key(call, kind)
     try:
-        body = await _read(call.request)
+        body = await read_body(call.request, call.request.client_max_size)
         common = shortcut(body)
         fields = _object_in(body) if common is None else {}
         accepted = await accept(Request(fields, key, preference.strict, common))
@@ -171,6 +180,11 @@ async def post_refund(call: Call) -> web.Response:
 async def post_enrollment(call: Call) -> web.Response:
     """Accept a new member, or news of one; later sales of that member follow it."""
     return await _accept(call, Kind.ENROLLMENT, call.service.intake.enrollment)
+
+
+async def post_store(call: Call) -> web.Response:
+    """Accept a store of the chain, or news of one: master data, an upsert by its externalId."""
+    return await _accept(call, Kind.STORE, call.service.intake.store)
 
 
 async def get_operation(call: Call) -> web.Response:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from agent import __version__
-from agent.api import day_documents, member_documents, token_documents, views
+from agent.api import day_documents, document_views, member_documents, token_documents, views
 from agent.api.problems import CONTENT_TYPE
 from agent.api.routes import ROUTES, Parameter, Route
 from agent.api.views import ProblemView
@@ -70,7 +70,7 @@ def document() -> dict[str, Any]:
 
 def _model(name: str) -> type[BaseModel]:
     """The model of an answer, by its name in the route table."""
-    modules = (views, day_documents, member_documents, token_documents)
+    modules = (views, day_documents, document_views, member_documents, token_documents)
     model: type[BaseModel] = next(vars(module)[name] for module in modules if name in vars(module))
     return model
 
@@ -100,6 +100,9 @@ def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]
     if route.body is not None:
         schema = names[route.body, "validation"]
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    elif route.takes is not None:
+        text = {"schema": {"type": "string", "contentMediaType": "*/*", "description": f"A document: {route.takes}."}}
+        described["requestBody"] = {"required": True, "content": {"*/*": text}}
     return described
 
 

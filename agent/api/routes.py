@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from agent.api import handlers, key_handlers, member_handlers, redemptions, token_handlers, web
+from agent.api import document_handlers, handlers, key_handlers, member_handlers, redemptions, token_handlers, web
 from agent.api.handlers import Call
+from agent.masterdata import Store
 from agent.model import (
     BasketVoid,
     Close,
@@ -51,6 +52,7 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
     media: str = "text/plain"  # of an answer without a model
+    takes: str | None = None  # a body that is not JSON of ours, in words
 
 
 _ID = Parameter("id", "path", "The operation's id.")
@@ -81,6 +83,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/healthz", "GET", Scope.PUBLIC, handlers.get_healthz, {200: "HealthView"}),
     Route("/metrics", "GET", Scope.OPERATOR, handlers.get_metrics, {200: None}, problems=(503,)),
     Route("/readyz", "GET", Scope.PUBLIC, handlers.get_readyz, {200: "HealthView"}, problems=(503, 507)),
+    Route("/v1/adapters", "GET", Scope.REGISTER, document_handlers.list_adapters, {200: "AdapterList"}),
     Route(
         "/v1/data-key/rotate",
         "POST",
@@ -88,6 +91,20 @@ ROUTES: tuple[Route, ...] = (
         handlers.rotate_data_key,
         {200: "DataKeyView"},
         problems=(409, 503),
+    ),
+    Route(
+        "/v1/documents/{adapter}",
+        "POST",
+        Scope.REGISTER,
+        document_handlers.post_document,
+        {200: "DocumentView"},
+        parameters=(
+            Parameter("adapter", "path", "The system's name, such as `poslog`; GET /v1/adapters lists them."),
+            Parameter("dryRun", "query", "`true`: show what would be sent; nothing is stored."),
+            _LANGUAGE,
+        ),
+        problems=(400, 404, 408, 413, 415, 422, 503, 507),
+        takes="the system's own",
     ),
     Route("/v1/drill", "DELETE", Scope.OPERATOR, handlers.stop_drill, {200: "DrillView"}),
     Route("/v1/drill", "GET", Scope.REGISTER, handlers.get_drill, {200: "DrillView"}),
@@ -235,6 +252,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/status", "GET", Scope.REGISTER, handlers.get_status, {200: "StatusView"}, problems=(503,)),
+    Route("/v1/stores", "POST", Scope.OPERATOR, handlers.post_store, _ACCEPT, Store, _HEADERS, _ACCEPT_PROBLEMS),
     Route(
         "/v1/summary",
         "GET",

@@ -27,7 +27,6 @@ from agent.errors import (
     MethodError,
     NotFoundError,
     Refusal,
-    TooLargeError,
 )
 from agent.service import Service
 from agent.tokens import Scope
@@ -135,8 +134,6 @@ class Server:
             response = response_to(refusal)
         except ConnectionError:
             raise
-        except web.HTTPRequestEntityTooLarge:
-            response = response_to(TooLargeError(f"A body may have at most {self._max_body_bytes} bytes."))
         except web.HTTPException as error:
             response = response_to(BadRequestError(error.reason))
         except Exception:  # noqa: BLE001 - a register always gets an answer

@@ -3,7 +3,7 @@
 From the modules where they live, for `aiohttp.web` loads them all: 2.5 MB that a till never uses.
 """
 
-from aiohttp.web_exceptions import HTTPException, HTTPRequestEntityTooLarge
+from aiohttp.web_exceptions import HTTPException
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
@@ -12,7 +12,6 @@ from aiohttp.web_server import Server
 __all__ = [
     "BaseRequest",
     "HTTPException",
-    "HTTPRequestEntityTooLarge",
     "RequestHandler",
     "Response",
     "Server",

@@ -37,6 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     from agent import config
 
     settings = config.load(arguments.config)
+    if settings.adapters or settings.spool.folders:
+        from agent.adapters import registry
+
+        registry.check(settings.adapters, settings.spool.folders)
     if arguments.action == "receipts":
         from agent.cli import receipts
 

@@ -102,6 +102,11 @@ def member_body(enrollment: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
+def store_body(store: Mapping[str, Any]) -> dict[str, Any]:
+    """`POST /stores`, an upsert by the chain's own code."""
+    return {name: store[name] for name in ("name", "externalId", "city") if name in store}
+
+
 def encode(body: Mapping[str, Any]) -> jsons.Raw:
     """The body's bytes, fixed when the operation is accepted; amounts keep the digits they came with."""
     return jsons.raw(body)

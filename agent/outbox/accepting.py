@@ -82,6 +82,10 @@ class _Waiting:
         return self.draft.decide is not None or self.draft.kind in UPSERTS
 
 
+class _RehearsedError(Exception):
+    """Rolls a rehearsal back."""
+
+
 class _Group(NamedTuple):
     """Rows on their way into the database together; `first` is the number of the first one."""
 
@@ -141,6 +145,26 @@ class Acceptor:
         self._queue.append(waiting)
         self._arrived.set()
         return await waiting.answer
+
+    async def rehearse(self, drafts: Sequence[Draft]) -> list[Accepted | Refusal]:
+        """What accepting these one after another would come to: the same look and write, and then rolled back."""
+        accepted_at = to_ms(self._clock.now())
+        results: list[Accepted | Refusal] = []
+
+        async def look_and_write(transaction: Transaction) -> None:
+            for draft in drafts:
+                operation_id = new_id(accepted_at)
+                row = self._row(draft, operation_id, accepted_at)
+                waiting = _Waiting(draft, operation_id, row, accepted_at, self._loop.create_future())
+                try:
+                    results.append(await self._look_then_write(transaction, waiting))
+                except Refusal as refusal:
+                    results.append(refusal)
+            raise _RehearsedError
+
+        with contextlib.suppress(_RehearsedError):
+            await self._database.transact(look_and_write)
+        return results
 
     def _row(self, draft: Draft, operation_id: str, accepted_at: int) -> tuple[Any, ...]:
         digest = self._sealer.hash

@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
-from agent.errors import ConflictError, StorageFullError
+from agent.errors import ConflictError, Refusal, StorageFullError
 from agent.outbox.accepting import Acceptor
 from agent.outbox.changes import Change, Changes
 from agent.outbox.day import Days
@@ -157,6 +157,10 @@ class Store:
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""
         return await self._acceptor.accept(draft)
+
+    async def rehearse(self, drafts: Sequence[Draft]) -> list[Accepted | Refusal]:
+        """What accepting these one after another would come to; nothing is stored."""
+        return await self._acceptor.rehearse(drafts)
 
     async def get(self, operation_id: str) -> Operation:
         """One operation; raises NotFoundError."""

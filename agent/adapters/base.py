@@ -1,0 +1,166 @@
+"""The contract of an adapter: bytes of another system in, canonical documents out, and nothing else touched.
+
+    read(source, options, site) → Found(Sale | Refund | Enrollment | Member | Store | Catalog) or Skipped(reason), …
+
+An adapter is pure: the same bytes, options and site give the same items, in the document's order. It is total: whatever
+the bytes are, each thing in them ends as `Found` or as `Skipped` with a reason that a person understands, and a
+document never ends in silence. It validates what it makes (`make`), so that what it finds is what a register could have
+posted. Ids are whole: they are unique in the tenant as they stand, and no template of the till is applied to them.
+
+Every adapter is held to this by one suite, `tests/adapters/test_conformance.py`.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.errors import AgentError
+from agent.masterdata import Catalog, Member, Store
+from agent.model import Document, Enrollment, Refund, Sale, faults_of
+
+Canonical = Sale | Refund | Enrollment | Member | Store | Catalog
+D = TypeVar("D", bound=Sale | Refund | Enrollment | Member | Store | Catalog)
+# The words of XML and JSON parsers may quote the document: they are never passed on.
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One canonical document.
+
+    `place` says where it was found, in words that lead a person there ("transaction 92 of 2001-08-13, store 5"),
+    without personal data. `key` is the upstream Idempotency-Key, where the platforms have agreed on one; None:
+    the agent's own.
+    """
+
+    document: Canonical
+    place: str
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Found {type(self.document).__name__} at {self.place}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What is not sent, and why. `code` is stable; `reason` is for people and repeats no personal data.
+
+    `fault` tells what a person must mend (it cannot be read, a value is unsound) from what needs nobody (a training
+    transaction, a sale without a customer).
+    """
+
+    code: str
+    reason: str
+    place: str
+    fault: bool = False
+
+
+Item = Found | Skipped
+
+
+class Options(BaseModel):
+    """What a site may set about one system, `[adapters.NAME]`. Subclasses give every setting a documented default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every adapter must know of the site.
+
+    `currency` is the till's; `currencies` are those whose amounts may be sent, the till's among them. `stores` maps the
+    other system's store code to Flash's store id.
+    """
+
+    currency: str
+    currencies: frozenset[str] = frozenset()
+    stores: Mapping[str, str] = field(default_factory=dict)
+
+    def store_id(self, code: str | None) -> str | None:
+        """Flash's id of a store; None where the site has not said it, and the till's own store is meant."""
+        return self.stores.get(code) if code else None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What an adapter takes, for the table in the README: what it is called there, or "" where it is not taken."""
+
+    orders: str = ""
+    returns: str = ""
+    customers: str = ""
+    products: str = ""
+    stores: str = ""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One system's adapter. `read` may raise UnreadableError, and nothing else, at any point.
+
+    `validated` says what it was held against: "public samples", "documentation" or "hand-made", and what is missing.
+    `streams`: it reads as it goes and may be given a file of any size; else the whole document is held in memory.
+    """
+
+    name: str
+    title: str
+    read: Callable[[BinaryIO, Any, Site], Iterator[Item]]
+    media: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    covers: Coverage
+    validated: str
+    options: type[Options] = Options
+    streams: bool = False
+
+    def items(self, source: BinaryIO, options: Options, site: Site) -> Iterator[Item]:
+        """Every item of a document, as it is read; the last one says so where the document cannot be read on."""
+        empty = True
+        try:
+            for item in self.read(source, options, site):
+                empty = False
+                yield item
+        except UnreadableError as error:
+            empty = False
+            yield Skipped(error.code, str(error), error.place, fault=True)
+        if empty:
+            yield Skipped("nothing-in-it", f"There is nothing in it that {self.title} would send.", "document")
+
+    def parse(self, document: bytes, options: Options, site: Site) -> list[Item]:
+        """Every item of a document."""
+        return list(self.items(io.BytesIO(document), options, site))
+
+
+class UnreadableError(AgentError):
+    """The document, or the rest of it, cannot be read. `place` says from where; the text repeats nothing of it."""
+
+    code = "unreadable"
+
+    def __init__(self, reason: str, place: str = "document", code: str = "unreadable") -> None:
+        super().__init__(reason)
+        self.place = place
+        self.code = code
+
+
+def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, key: str | None = None) -> Item:
+    """A canonical document from its fields, named as the local API names them; fields that are None are left out.
+
+    `Skipped`, as a fault, where a register would have been refused, or the currency is not one that may be sent.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    currency = given.get("currency")
+    if currency is not None and currency not in site.currencies | {site.currency}:
+        reason = (
+            f"The amount is in {currency}, and points are earned in {site.currency}. If Flash counts {currency} as it "
+            f"stands, add it to [documents] currencies."
+        )
+        return Skipped("foreign-currency", reason, place, fault=True)
+    try:
+        return Found(model.model_validate(given, context={"currency": site.currency}), place, key)
+    except ValidationError as error:
+        faults = "; ".join(f"{fault.field} {fault.message}".strip() for fault in faults_of(error))
+        return Skipped("unsound", f"It could not be sent: {faults}.", place, fault=True)
+
+
+def documents_of(items: Iterable[Item]) -> list[Document]:
+    """The canonical documents among items; for tests and reports."""
+    return [item.document for item in items if isinstance(item, Found)]

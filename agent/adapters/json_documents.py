@@ -1,0 +1,72 @@
+"""JSON of other systems: read whole, within a limit, amounts as Decimal; and the envelopes that lists come in.
+
+Raises UnreadableError, whose words repeat nothing of the document.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from agent import jsons
+from agent.adapters.base import UnreadableError
+
+MAX_BYTES = 64 * 1024 * 1024
+Record = Mapping[str, Any]
+
+
+def load(source: BinaryIO) -> Any:
+    """The JSON value in a document."""
+    document = source.read(MAX_BYTES + 1)
+    if len(document) > MAX_BYTES:
+        reason = (
+            f"It has more than {MAX_BYTES // 2**20} MiB; cut it, or use the jsonl adapter, which reads line by line."
+        )
+        raise UnreadableError(reason, code="too-large")
+    try:
+        return jsons.loads(document.removeprefix(codecs.BOM_UTF8))
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"It is no sound UTF-8 at byte {error.start}.") from None
+    except ValueError as error:
+        at = re.search(r"byte \d+", str(error))
+        raise UnreadableError(f"It is no sound JSON{f' at {at[0]}' if at else ''}.") from None
+
+
+def records(value: Any, envelopes: Sequence[Sequence[str]]) -> Iterator[tuple[int, Record]]:
+    """The objects that a document holds, numbered from 1: a list, one in an envelope, or the value itself.
+
+    `envelopes` are paths of names at which this system puts its records, such as `("d", "results")`; the first that
+    is there is taken.
+    """
+    for path in envelopes:
+        inner = value
+        for name in path:
+            inner = inner.get(name) if isinstance(inner, Mapping) else None
+        if inner is not None:
+            value = inner
+            break
+    for number, record in enumerate(value if isinstance(value, list) else [value], 1):
+        if not isinstance(record, Mapping):
+            raise UnreadableError("It is not an object, or a list of objects.", f"record {number}", "not-a-record")
+        yield number, record
+
+
+def inner(record: Any, *path: str) -> Any:
+    """The value along a path of names; None where a step is missing or no object."""
+    for name in path:
+        record = record.get(name) if isinstance(record, Mapping) else None
+    return record
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is, one object as a list of it, null as an empty one; OData's `{"results": […]}` is opened.
+
+    A deferred list, which is only an address, is empty.
+    """
+    if isinstance(value, Mapping):
+        if "__deferred" in value:
+            return []
+        value = value.get("results", value)
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]

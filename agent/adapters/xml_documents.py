@@ -1,0 +1,114 @@
+"""XML of other systems, read as it comes: one element after another, without namespaces, without surprises.
+
+No DTD, entity or external reference is ever followed (defusedxml), depth and size of one element are bounded, and what
+was handed out is forgotten at once, so that a file of any size takes the memory of its largest element. Schemas are not
+checked: real files fail them. Raises UnreadableError, whose words repeat nothing of the document.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from agent.adapters.base import UnreadableError
+
+MAX_DEPTH = 100
+MAX_NODES = 200_000  # in one element that is handed out; a receipt of a thousand lines has some ten thousand
+
+
+def local_name(tag: str) -> str:
+    """The name without its namespace."""
+    return tag.rpartition("}")[2]
+
+
+def elements(source: BinaryIO, wanted: frozenset[str]) -> Iterator[Element]:
+    """The outermost elements of these local names, in order, whole; names in them have lost their namespaces.
+
+    Do not keep one: it is emptied when the next one is asked for. The root counts, where its name is wanted.
+    """
+    walk = _Walk(wanted)
+    try:
+        for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
+            if event == "start":
+                walk.enter(element)
+                continue
+            if walk.leave(element):
+                yield element
+            walk.forget(element)
+    except DefusedXmlException:
+        reason = "It holds a document type or entities, which are not followed. Send it without."
+        raise UnreadableError(reason, code="entities") from None
+    except ParseError as error:
+        line, column = error.position
+        raise UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.") from None
+    except (ValueError, LookupError):  # an encoding that is unknown, or not the one it says
+        raise UnreadableError("Its characters are not in the encoding that it names.") from None
+
+
+class _Walk:
+    """Where the reading stands: the open elements, and the wanted one that they are inside of, if any."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._open: list[Element] = []
+        self._inside: Element | None = None
+        self._nodes = 0
+
+    def enter(self, element: Element) -> None:
+        """An element begins; raises UnreadableError beyond the limits."""
+        element.tag = local_name(element.tag)
+        self._open.append(element)
+        self._nodes = 1 if self._inside is None else self._nodes + 1
+        if self._inside is None and element.tag in self._wanted:
+            self._inside = element
+        if len(self._open) > MAX_DEPTH:
+            raise UnreadableError(f"It is nested more than {MAX_DEPTH} deep.", code="too-deep")
+        if self._nodes > MAX_NODES:
+            raise UnreadableError(f"One element holds more than {MAX_NODES:,} others.", code="too-large")
+
+    def leave(self, element: Element) -> bool:
+        """An element is whole; whether it is a wanted one."""
+        self._open.pop()
+        if element is not self._inside:
+            return False
+        self._inside = None
+        return True
+
+    def forget(self, element: Element) -> None:
+        """Keep nothing of what is behind, outside a wanted element."""
+        if self._inside is None:
+            element.clear()
+            if self._open:
+                self._open[-1].remove(element)
+
+
+def attribute(element: Element | None, name: str) -> str | None:
+    """An attribute by its local name, without blanks around it; None where there is none or it is empty."""
+    if element is None:
+        return None
+    found = element.get(name)
+    if found is None:
+        found = next((value for key, value in element.items() if local_name(key) == name), None)
+    return (found or "").strip() or None
+
+
+def child(element: Element | None, *path: str) -> Element | None:
+    """The first descendant along a path of local names; None where there is none."""
+    for name in path:
+        if element is None:
+            return None
+        element = next((found for found in element if found.tag == name), None)
+    return element
+
+
+def children(element: Element | None, name: str) -> list[Element]:
+    """All children of that local name."""
+    return [] if element is None else [found for found in element if found.tag == name]
+
+
+def content(element: Element | None, *path: str) -> str | None:
+    """The text of the first descendant along a path, without blanks around it; None where it is empty or missing."""
+    found = child(element, *path)
+    return None if found is None else (found.text or "").strip() or None

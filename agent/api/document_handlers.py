@@ -1,0 +1,106 @@
+"""The handlers of other systems' documents: thin, as all. The document is parsed in a thread, away from registers."""
+
+import asyncio
+import dataclasses
+import io
+from itertools import islice
+from typing import Any
+
+from agent.adapters import registry
+from agent.api import web
+from agent.api.documents import operation_json
+from agent.api.handlers import Call, answer, read_body, wording_for
+from agent.errors import Fault, InvalidError, MediaTypeError, TooLargeError
+from agent.importing import Taken, totals
+from agent.receipt.wording import Wording
+from agent.tokens import Scope
+
+MAX_ITEMS = 1000  # of one answer; more come by flash-agent import or the spool
+
+
+async def list_adapters(call: Call) -> web.Response:
+    """The systems whose documents are understood."""
+    importing = call.service.importing
+    site = {
+        "currency": importing.site.currency,
+        "currencies": sorted(importing.site.currencies),
+        "stores": dict(importing.site.stores),
+        "pushMembers": importing.push_members,
+    }
+    adapters = await asyncio.to_thread(
+        lambda: [_adapter_json(name, importing.options(name)) for name in registry.MODULES]
+    )
+    return answer({"adapters": adapters, "site": site})
+
+
+async def post_document(call: Call) -> web.Response:
+    """Take in a document of another system; what is in it becomes operations, each once.
+
+    The answer tells of every item what became of it. Where the agent could not store (503, 507) send the document
+    again: what was stored counts once.
+    """
+    name = call.parameters["adapter"]
+    adapter = await asyncio.to_thread(registry.adapter, name)  # the first one loads it
+    if call.request.content_type.lower() not in adapter.media:
+        raise MediaTypeError(f"Send it with one of these content types: {', '.join(adapter.media)}.")
+    dry_run = _dry_run(call)
+    importing = call.service.importing
+    body = await read_body(call.request, importing.max_bytes)
+    found = importing.items(name, io.BytesIO(body))
+    items = await asyncio.to_thread(lambda: list(islice(found, MAX_ITEMS + 1)))
+    if len(items) > MAX_ITEMS:
+        mend = "use flash-agent import, or the spool folder"
+        raise TooLargeError(f"The document holds more than {MAX_ITEMS:,} items; {mend}.", code="too-many-items")
+    master_data = call.caller.may(Scope.OPERATOR)
+    if dry_run:
+        taken = await importing.rehearse(items, master_data=master_data)
+    else:
+        taken = await importing.take(items, {"adapter": name}, master_data=master_data)
+    headers: dict[str, str] = {}
+    wording = wording_for(call, headers)
+    shown = await asyncio.to_thread(lambda: [_taken_json(each, wording, dry_run=dry_run) for each in taken])
+    return answer({"adapter": name, "dryRun": dry_run, "totals": totals(taken), "items": shown}, headers=headers)
+
+
+def _dry_run(call: Call) -> bool:
+    given = call.request.query.get("dryRun", "false")
+    if given not in {"true", "false"}:
+        raise InvalidError("A query parameter is wrong.", faults=[Fault("dryRun", "must be true or false")])
+    return given == "true"
+
+
+def _adapter_json(name: str, options: Any) -> dict[str, Any]:
+    adapter = registry.adapter(name)
+    return {
+        "name": name,
+        "title": adapter.title,
+        "media": list(adapter.media),
+        "suffixes": list(adapter.suffixes),
+        "covers": dataclasses.asdict(adapter.covers),
+        "validated": adapter.validated,
+        "options": dict(options),
+    }
+
+
+def _taken_json(taken: Taken, wording: Wording, *, dry_run: bool) -> dict[str, Any]:
+    operation: dict[str, Any] | None = None
+    reason: dict[str, Any] | None = None
+    if taken.accepted is not None:
+        accepted = taken.accepted
+        operation = operation_json(
+            accepted.operation, wording, replayed=accepted.replayed, differs=list(accepted.differs)
+        )
+        if dry_run and not accepted.replayed:
+            operation |= {"id": None, "href": None}
+    elif taken.skipped is not None:
+        reason = {"code": taken.skipped.code, "reason": taken.skipped.reason, "errors": []}
+    elif taken.refused is not None:
+        faults = [{"field": fault.field, "message": fault.message} for fault in taken.refused.faults]
+        reason = {"code": taken.refused.code, "reason": taken.refused.detail, "errors": faults}
+    return {
+        "place": taken.place,
+        "kind": taken.kind,
+        "outcome": taken.outcome,
+        "operation": operation,
+        "reason": reason,
+    }

@@ -1,0 +1,56 @@
+"""What the calls about documents answer, as models; the OpenAPI document alone loads them."""
+
+from typing import Any, Literal
+
+from agent.api.views import Answered
+
+
+class ReasonView(Answered):
+    """Why an item was not sent: a stable code, words for people, and each fault with its field."""
+
+    code: str
+    reason: str
+    errors: list[dict[str, str]]
+
+
+class TakenView(Answered):
+    """What became of one item of a document.
+
+    `outcome`: `accepted` and `replayed` have an operation; `skipped` needs nobody; `faulty` and `refused` need a
+    person.
+    In a dry run the operation is what would be stored: it has no id.
+    """
+
+    place: str
+    kind: str
+    outcome: Literal["accepted", "replayed", "skipped", "faulty", "refused"]
+    operation: dict[str, Any] | None
+    reason: ReasonView | None
+
+
+class DocumentView(Answered):
+    """What became of a document, item by item, in its order."""
+
+    adapter: str
+    dry_run: bool
+    totals: dict[str, int]
+    items: list[TakenView]
+
+
+class AdapterView(Answered):
+    """One adapter: what it takes, how far that is validated, and what this site has set for it."""
+
+    name: str
+    title: str
+    media: list[str]
+    suffixes: list[str]
+    covers: dict[str, str]
+    validated: str
+    options: dict[str, Any]
+
+
+class AdapterList(Answered):
+    """The adapters there are, and what all of them are told of this site."""
+
+    adapters: list[AdapterView]
+    site: dict[str, Any]

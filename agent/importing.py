@@ -1,0 +1,170 @@
+"""What adapters found, taken in: the way of a document of another system through the same intake as a register's.
+
+    document → adapter → items → here → intake → outbox
+
+Sales side by side, everything else one after another, in the document's order: a refund behind its sale, a sale behind
+its member. Taking the same document again finds everything there already; so whoever was interrupted begins again.
+Called by the API (`POST /v1/documents`), the spool and through them by `flash-agent import`. Raises StorageFullError,
+StorageUnavailableError and OverloadedError, after which the same items are to be taken again; a refusal of one item
+is that item's answer and stops nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, BinaryIO
+
+from agent.adapters import registry
+from agent.adapters.base import Adapter, Canonical, Found, Item, Site, Skipped
+from agent.adapters.canonical import kind_of
+from agent.config import Settings
+from agent.delivery import Kind
+from agent.errors import ForbiddenError, Refusal
+from agent.intake import Intake, Request
+from agent.masterdata import Catalog, Member, Store
+from agent.model import Enrollment, Refund, Sale
+from agent.outbox.operation import Accepted
+
+SIDE_BY_SIDE = 64
+_MASTER_DATA = (Member, Store, Catalog)
+_MEMBERS_STAY = (
+    "Customers in documents are only resolved when they buy; the push of the member master is off. "
+    "To create and update members from documents set [documents] push_members = true."
+)
+_NOT_YOURS = "Master data needs a token of scope operator."
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one item: exactly one of `accepted`, `skipped` and `refused` is set."""
+
+    place: str
+    kind: str
+    accepted: Accepted | None = None
+    skipped: Skipped | None = None
+    refused: Refusal | None = None
+
+    @property
+    def outcome(self) -> str:
+        """`accepted`, `replayed`, `skipped`, `faulty` (a person must look) or `refused` (a person must look)."""
+        if self.accepted is not None:
+            return "replayed" if self.accepted.replayed else "accepted"
+        if self.skipped is not None:
+            return "faulty" if self.skipped.fault else "skipped"
+        return "refused"
+
+
+class Importing:
+    """Takes in what adapters find."""
+
+    def __init__(self, intake: Intake, settings: Settings, wake: Callable[[Kind], None]) -> None:
+        self._intake = intake
+        self._settings = settings
+        self._wake = wake
+        documents, currency = settings.documents, settings.store.currency
+        self.site = Site(currency, frozenset(documents.currencies), documents.stores)
+        self.push_members = documents.push_members
+        self.max_bytes = documents.max_bytes
+
+    def options(self, name: str) -> Mapping[str, Any]:
+        """The settings of an adapter, as the site wrote them."""
+        return self._settings.adapters.get(name, {})
+
+    def items(self, name: str, source: BinaryIO) -> Iterator[Item]:
+        """What an adapter finds in a document, as it reads it; raises NotFoundError and ConfigError at once."""
+        adapter: Adapter = registry.adapter(name)
+        return adapter.items(source, registry.options_of(name, self.options(name)), self.site)
+
+    async def take(self, items: Iterable[Item], origin: Mapping[str, Any], *, master_data: bool) -> list[Taken]:
+        """Take items in, in their order. `origin` is kept with each operation, as metadata, beside the item's place."""
+        taken: list[Taken] = []
+        for side_by_side, run in groupby(items, key=_goes_side_by_side):
+            group = list(run)
+            step = SIDE_BY_SIDE if side_by_side else 1
+            for start in range(0, len(group), step):
+                waiting = [self._take(item, origin, master_data=master_data) for item in group[start : start + step]]
+                for result in await asyncio.gather(*waiting, return_exceptions=True):
+                    if isinstance(result, BaseException):
+                        raise result
+                    taken.append(result)
+        for kind in {Kind(each.accepted.operation.kind) for each in taken if each.accepted is not None}:
+            self._wake(kind)
+        return taken
+
+    async def rehearse(self, items: Iterable[Item], *, master_data: bool) -> list[Taken]:
+        """What `take` would come to, by the same code, with nothing stored."""
+        items = list(items)
+        verdicts = [self._not_sent(item, master_data=master_data) for item in items]
+        asked = [item for item, verdict in zip(items, verdicts, strict=True) if verdict is None]
+        requests = [(_KINDS[type(item.document)], _request(item, {})) for item in asked if isinstance(item, Found)]
+        answers = iter(await self._intake.rehearse(requests))
+        return [
+            verdict if verdict is not None else _answered(item, next(answers))
+            for item, verdict in zip(items, verdicts, strict=True)
+        ]
+
+    def _not_sent(self, item: Item, *, master_data: bool) -> Taken | None:
+        """Why an item does not even reach the intake; None when it does."""
+        if isinstance(item, Skipped):
+            return Taken(item.place, "", skipped=item)
+        kind = kind_of(item.document)
+        if isinstance(item.document, Member) and not self.push_members:
+            return Taken(item.place, kind, skipped=Skipped("member-push-off", _MEMBERS_STAY, item.place))
+        if isinstance(item.document, _MASTER_DATA) and not master_data:
+            return Taken(item.place, kind, refused=ForbiddenError(_NOT_YOURS))
+        return None
+
+    async def _take(self, item: Item, origin: Mapping[str, Any], *, master_data: bool) -> Taken:
+        not_sent = self._not_sent(item, master_data=master_data)
+        if not_sent is not None or not isinstance(item, Found):
+            assert not_sent is not None  # noqa: S101 - only what was found is sent
+            return not_sent
+        accept: Mapping[Kind, Callable[[Request], Awaitable[Accepted]]] = {
+            Kind.SALE: self._intake.sale,
+            Kind.REFUND: self._intake.refund,
+            Kind.ENROLLMENT: self._intake.enrollment,
+            Kind.STORE: self._intake.store,
+        }
+        try:
+            return _answered(item, await accept[_KINDS[type(item.document)]](_request(item, origin)))
+        except Refusal as refusal:
+            if refusal.retryable:
+                raise
+            return _answered(item, refusal)
+
+
+_KINDS: Mapping[type[Canonical], Kind] = {
+    Sale: Kind.SALE,
+    Refund: Kind.REFUND,
+    Enrollment: Kind.ENROLLMENT,
+    Member: Kind.ENROLLMENT,
+    Store: Kind.STORE,
+    Catalog: Kind.CATALOG,
+}
+
+
+def _goes_side_by_side(item: Item) -> bool:
+    return isinstance(item, Skipped) or isinstance(item.document, Sale)
+
+
+def _request(item: Found, origin: Mapping[str, Any]) -> Request:
+    metadata = {**item.document.metadata, **origin, "place": item.place}
+    document = item.document.model_copy(update={"metadata": metadata})
+    return Request({}, found=document, upstream_key=item.key)
+
+
+def _answered(item: Item, answer: Accepted | Refusal) -> Taken:
+    assert isinstance(item, Found)  # noqa: S101 - only what was found is asked
+    kind = kind_of(item.document)
+    if isinstance(answer, Refusal):
+        return Taken(item.place, kind, refused=answer)
+    return Taken(item.place, kind, accepted=answer)
+
+
+def totals(taken: Sequence[Taken]) -> dict[str, int]:
+    """How many items came to what, every outcome named."""
+    counts = dict.fromkeys(("accepted", "replayed", "skipped", "faulty", "refused"), 0)
+    for each in taken:
+        counts[each.outcome] += 1
+    return counts

@@ -1,0 +1,47 @@
+"""Master data as frozen models: members in bulk, stores, and the rows of a product catalog.
+
+They come from an ERP's documents, a file, or `POST /v1/stores` and `/v1/catalogs`, and go upstream as they are. A
+catalog's rows are kept as they came: Flash judges them one by one, and a bad one never aborts the rest.
+"""
+
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from agent.fields import Id, Metadata, Text
+from agent.model import Document, Enrollment
+
+# In the order in which a row finds what it refers to.
+ENTITIES = ("brands", "categories", "products", "variants", "inventory")
+
+
+class Member(Enrollment):
+    """A customer of another system. Only pushed where the site has switched the push of its member master on."""
+
+    @field_validator("marketing_consent")
+    @classmethod
+    def _consent_stays_off(cls, consent: bool | None) -> bool | None:
+        if consent is not None:
+            raise ValueError("must be left out: a consent is given to a person, not found in a document")
+        return consent
+
+
+class Store(Document):
+    """A store of the chain, keyed by the chain's own code of it."""
+
+    external_id: Id
+    name: Text
+    city: Text | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class Catalog(Document):
+    """Rows of a product catalog, from one source system; the source and a row's own id are its key."""
+
+    source: Id
+    brands: list[dict[str, Any]] = Field(default_factory=list)
+    categories: list[dict[str, Any]] = Field(default_factory=list)
+    products: list[dict[str, Any]] = Field(default_factory=list)
+    variants: list[dict[str, Any]] = Field(default_factory=list)
+    inventory: list[dict[str, Any]] = Field(default_factory=list)
+    metadata: Metadata = Field(default_factory=dict)
