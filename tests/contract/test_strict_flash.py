@@ -220,6 +220,15 @@ def test_a_call_inside_an_announced_pause_is_a_breach(flash: StrictFlash, *, htt
     assert "before the end of a Retry-After" in flash.violations[0]
 
 
+def test_who_goes_on_calling_does_not_renew_the_grace_of_calls_under_way(flash: StrictFlash) -> None:
+    flash.fault("status", status=429, retry_after=30)
+    calls = 0
+    while not flash.violations and calls < 2_000:  # each on a connection of its own, as calls under way would be
+        call(flash, "POST", "/orders", SALE, key="k")
+        calls += 1
+    assert "before the end of a Retry-After" in flash.violations[0]
+
+
 def test_a_followed_redirect_is_a_breach(flash: StrictFlash) -> None:
     flash.fault("redirect", times=1)
     there = sell(flash).headers["Location"]

@@ -387,7 +387,10 @@ class StrictFlash:
             now = time.monotonic()
             clock = time.time() + self.clock_skew
             pause = float(after) if after.isdigit() else parsedate_to_datetime(after).timestamp() - clock
-            self._windows[seen.request.token] = Window(now, now + pause, connection)
+            window = self._windows.get(seen.request.token)
+            if window is None or now >= window.ends:
+                window = self._windows[seen.request.token] = Window(now, now, connection)
+            window.ends = max(window.ends, now + pause)  # announced when it was first: refusals renew no grace
 
     def _shown_active(self, seen: Seen) -> None:
         """A coupon that is listed as active after a POST was not burned by it: its key is as good as answered."""
