@@ -22,6 +22,7 @@ from agent.masterdata import Catalog, Member, Store
 from agent.model import Document, Enrollment, Refund, Sale, faults_of
 
 Canonical = Sale | Refund | Enrollment | Member | Store | Catalog
+T = TypeVar("T")
 D = TypeVar("D", bound=Sale | Refund | Enrollment | Member | Store | Catalog)
 # The words of XML and JSON parsers may quote the document: they are never passed on.
 
@@ -159,6 +160,25 @@ def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, k
     except ValidationError as error:
         faults = "; ".join(f"{fault.field} {fault.message}".strip() for fault in faults_of(error))
         return Skipped("unsound", f"It could not be sent: {faults}.", place, fault=True)
+
+
+def named(field: str, read: Callable[[Any], T], value: Any) -> T:
+    """`read(value)`; raises ValueError whose words begin with the field's name, as the other system spells it."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{field} {error}") from None
+
+
+def guarded(place: str, items: Callable[[], Iterable[Item]]) -> list[Item]:
+    """The items of one record: all, or one `Skipped` in their stead where a value of the record is unsound.
+
+    `items` may raise ValueError with words for people (`named`), which repeat nothing of the record.
+    """
+    try:
+        return list(items())
+    except ValueError as error:
+        return [Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)]
 
 
 def documents_of(items: Iterable[Item]) -> list[Document]:

@@ -12,6 +12,7 @@ from agent.errors import ConfigError, NotFoundError
 
 MODULES: Mapping[str, str] = {
     "canonical": "agent.adapters.canonical",
+    "shopify": "agent.adapters.shopify",
 }
 
 
