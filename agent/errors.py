@@ -14,6 +14,7 @@
         ├── SlowBodyError           408  the body does not come
         ├── SlowHeadError           408  the head does not come
         ├── ConflictError           409  order-conflict, refund-conflict, idempotency-conflict, illegal-transition
+        ├── NotConfiguredError      409  an adapter lacks a setting that it must have
         ├── GoneError               410  a day past its retention
         ├── TooLargeError           413
         ├── MediaTypeError          415
@@ -130,6 +131,10 @@ class SlowHeadError(Refusal):
 
 class ConflictError(Refusal):
     code, status, title = "conflict", 409, "This contradicts what the agent already has"
+
+
+class NotConfiguredError(Refusal):
+    code, status, title = "adapter-not-configured", 409, "This needs a setting first"
 
 
 class GoneError(Refusal):

@@ -20,7 +20,7 @@ from agent.adapters.base import Adapter, Canonical, Found, Item, Site, Skipped
 from agent.adapters.canonical import kind_of
 from agent.config import Settings
 from agent.delivery import Kind
-from agent.errors import ForbiddenError, Refusal
+from agent.errors import ConfigError, ForbiddenError, NotConfiguredError, Refusal
 from agent.intake import Intake, Request
 from agent.masterdata import Catalog, Member, Store
 from agent.model import Enrollment, Refund, Sale
@@ -72,9 +72,21 @@ class Importing:
         return self._settings.adapters.get(name, {})
 
     def items(self, name: str, source: BinaryIO) -> Iterator[Item]:
-        """What an adapter finds in a document, as it reads it; raises NotFoundError and ConfigError at once."""
+        """What an adapter finds in a document, as it reads it; raises NotFoundError and NotConfiguredError at once."""
         adapter: Adapter = registry.adapter(name)
-        return adapter.items(source, registry.options_of(name, self.options(name)), self.site)
+        try:
+            options = registry.options_of(name, self.options(name))
+        except ConfigError as error:
+            raise NotConfiguredError(f"Nothing was stored. {error}") from None
+        return adapter.items(source, options, self.site)
+
+    def lacking(self, name: str) -> str | None:
+        """What must be set before an adapter takes documents; None where nothing is missing."""
+        try:
+            registry.options_of(name, self.options(name))
+        except ConfigError as error:
+            return str(error)
+        return None
 
     async def take(self, items: Iterable[Item], origin: Mapping[str, Any], *, master_data: bool) -> list[Taken]:
         """Take items in, in their order. `origin` is kept with each operation, as metadata, beside the item's place."""

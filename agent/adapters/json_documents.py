@@ -17,7 +17,11 @@ Record = Mapping[str, Any]
 
 def load(source: BinaryIO) -> Any:
     """The JSON value in a document."""
-    document = source.read(MAX_BYTES + 1)
+    pieces, size = [], 0
+    while size <= MAX_BYTES and (piece := source.read(MAX_BYTES + 1 - size)):  # a pipe gives less than is asked for
+        pieces.append(piece)
+        size += len(piece)
+    document = b"".join(pieces)
     if len(document) > MAX_BYTES:
         reason = (
             f"It has more than {MAX_BYTES // 2**20} MiB; cut it, or use the jsonl adapter, which reads line by line."

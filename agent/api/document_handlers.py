@@ -28,7 +28,7 @@ async def list_adapters(call: Call) -> web.Response:
         "pushMembers": importing.push_members,
     }
     adapters = await asyncio.to_thread(
-        lambda: [_adapter_json(name, importing.options(name)) for name in registry.MODULES]
+        lambda: [_adapter_json(name, importing.options(name), importing.lacking(name)) for name in registry.MODULES]
     )
     return answer({"adapters": adapters, "site": site})
 
@@ -69,7 +69,7 @@ def _dry_run(call: Call) -> bool:
     return given == "true"
 
 
-def _adapter_json(name: str, options: Any) -> dict[str, Any]:
+def _adapter_json(name: str, options: Any, lacking: str | None) -> dict[str, Any]:
     adapter = registry.adapter(name)
     return {
         "name": name,
@@ -79,6 +79,7 @@ def _adapter_json(name: str, options: Any) -> dict[str, Any]:
         "covers": dataclasses.asdict(adapter.covers),
         "validated": adapter.validated,
         "options": dict(options),
+        "lacking": lacking,
     }
 
 

@@ -38,7 +38,10 @@ class DocumentView(Answered):
 
 
 class AdapterView(Answered):
-    """One adapter: what it takes, how far that is validated, and what this site has set for it."""
+    """One adapter: what it takes, how far that is validated, and what this site has set for it.
+
+    `lacking`: the setting without which it takes no document yet, and why; null where it takes them.
+    """
 
     name: str
     title: str
@@ -47,6 +50,7 @@ class AdapterView(Answered):
     covers: dict[str, str]
     validated: str
     options: dict[str, Any]
+    lacking: str | None
 
 
 class AdapterList(Answered):

@@ -103,7 +103,7 @@ ROUTES: tuple[Route, ...] = (
             Parameter("dryRun", "query", "`true`: show what would be sent; nothing is stored."),
             _LANGUAGE,
         ),
-        problems=(400, 404, 408, 413, 415, 422, 503, 507),
+        problems=(400, 404, 408, 409, 413, 415, 422, 503, 507),
         takes="the system's own",
     ),
     Route("/v1/drill", "DELETE", Scope.OPERATOR, handlers.stop_drill, {200: "DrillView"}),

@@ -116,3 +116,24 @@ async def test_the_adapters_are_listed(tmp_path: Path):
         listed = await register.call("GET", "/v1/adapters")
         assert "canonical" in [adapter["name"] for adapter in listed.json["adapters"]]
         assert listed.json["site"]["currency"] == "USD"
+
+
+async def test_a_system_with_a_native_connector_waits_for_the_word_that_it_is_off(tmp_path: Path):
+    """Both at work would award an order twice."""
+    order = {"id": 17, "financial_status": "paid", "total_price": "12.00", "email": "ada@example.com"}
+    sent = {"raw": json.dumps({"order": order}).encode(), "Content_Type": "application/json"}
+    async with running(tmp_path) as register:
+        refused = await register.call("POST", "/v1/documents/shopify", **sent)
+        assert (refused.status, refused.json["code"], refused.json["stored"]) == (409, "adapter-not-configured", False)
+        assert 'native_connector = "off"' in refused.json["detail"]
+        dry = await register.call("POST", "/v1/documents/shopify?dryRun=true", **sent)
+        assert dry.status == 409
+        listed = (await register.call("GET", "/v1/adapters")).json["adapters"]
+        lacking = {adapter["name"]: adapter["lacking"] for adapter in listed}
+        assert "awarded twice" in lacking["shopify"]
+        assert lacking["canonical"] is None
+    async with running(tmp_path, settings(adapters={"shopify": {"native_connector": "off"}})) as register:
+        taken = await register.call("POST", "/v1/documents/shopify", **sent)
+        operation = taken.json["items"][0]["operation"]
+        assert operation["idempotencyKey"] == "shopify-order:gid://shopify/Order/17"
+        assert operation["upstreamOrderId"] == "shopify-order:17"

@@ -11,7 +11,7 @@ from typing import Any
 from agent.adapters import values
 from agent.adapters.base import Item, Site, guarded, make, named
 from agent.adapters.json_documents import Record, inner, listed
-from agent.adapters.shopify.shapes import id_of
+from agent.adapters.shopify.shapes import id_of, place_of
 from agent.masterdata import Catalog
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -21,10 +21,10 @@ def catalog(products: list[Record], stock_location: str, site: Site) -> Iterator
     """One catalog of all products of a document; one that is unsound is a fault of its own and stops no other."""
     rows: Rows = {"brands": [], "categories": [], "products": [], "variants": [], "inventory": []}
     for number, product in enumerate(products, 1):
-        yield from guarded(f"product {number}", partial(_add, rows, product, stock_location))
-    if rows["products"]:
+        yield from guarded(place_of("product", product, number), partial(_add, rows, product, stock_location))
+    if count := len(rows["products"]):
         fields = {"source": "shopify", **{name: found for name, found in rows.items() if found}}
-        yield make(Catalog, fields, f"catalog of {len(rows['products'])} products", site)
+        yield make(Catalog, fields, f"catalog of {count} product{'s' * (count > 1)}", site)
 
 
 def _add(rows: Rows, product: Record, stock_location: str) -> list[Item]:
