@@ -14,6 +14,7 @@ _SHOWN = frozenset({
     "externalOrderId", "refundId", "totalAmount", "amount", "currency", "storeId", "businessDate", "transactionId",
     "occurredAt", "reason", "orderRef", "ifKnown", "marketingConsent", "couponId", "attempt",
 })  # fmt: skip
+_SHOWN_OF = {Kind.STORE: frozenset({"externalId", "name", "city"}), Kind.CATALOG: frozenset({"source", "rows"})}
 _NAMES_NOBODY = frozenset({"id", "points", "createdAt", "updatedAt"})  # of a member
 
 
@@ -40,6 +41,7 @@ def operation_json(
     """The fields of OperationView; built by hand, for this is the busiest path."""
     content, verdict = operation.content, operation.verdict
     request = content.request if content else {}
+    shown = _SHOWN_OF.get(operation.kind, _SHOWN)
     error = None
     if verdict.code or verdict.reason:
         detail = verdict.detail
@@ -65,7 +67,7 @@ def operation_json(
         "replayed": replayed,
         "warnings": [*(content.warnings if content else ()), *(differs or ())],
         "metadata": dict(content.metadata) if content else {},
-        "request": {name: value for name, value in request.items() if name in _SHOWN},
+        "request": {name: value for name, value in request.items() if name in shown},
         "upstreamOrderId": content.upstream_order_id if content else None,
         "result": dict(verdict.result),
         "error": error,
