@@ -7,7 +7,7 @@ value, not an exception.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Kind(StrEnum):
@@ -42,13 +42,24 @@ class Contact(StrEnum):
     ENDPOINT_REFUSED = "endpoint-refused"  # 403
 
 
+class RefusedRow(NamedTuple):
+    """A row of a catalog that Flash did not take, and why, in Flash's words.
+
+    `at` is its place in the entity's list (from 0), or its own id; None where Flash does not say.
+    """
+
+    entity: str
+    at: int | str | None
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The word on one attempt.
 
     `definitive`: Flash refused under this idempotency key and may replay that refusal, so a later attempt needs the
     next generation of the key. `unsent`: the connection was never made, or the call was turned away at the door (401,
-    403, 429), so nothing can have had an effect.
+    403, 429), so nothing can have had an effect. `refused_rows`: of a catalog that was taken, what of it was not.
     """
 
     fate: Fate
@@ -60,6 +71,7 @@ class Outcome:
     retry_after_s: float | None = None
     definitive: bool = False
     unsent: bool = False
+    refused_rows: Sequence[RefusedRow] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,15 @@ _DECLARED = (
         counts=True,
     ),
     Condition(
+        "catalog-rows-refused",
+        Severity.WARNING,
+        "Flash did not take rows of a product catalog; everything else of it was taken.",
+        "flash-agent operations list --kind catalog shows which operations, flash-agent operations show ID which rows "
+        "and why. Mend them in the system that they come from, and import again. What is no longer there is forgotten "
+        "after [storage] retention_days.",
+        counts=True,
+    ),
+    Condition(
         "redemptions-unconfirmed",
         Severity.WARNING,
         "Of some coupons it is not known whether they were burned; none of them was honored by that.",

@@ -3,10 +3,10 @@
     document → adapter → items → here → intake → outbox
 
 Sales side by side, everything else one after another, in the document's order: a refund behind its sale, a sale behind
-its member. Taking the same document again finds everything there already; so whoever was interrupted begins again.
-Called by the API (`POST /v1/documents`), the spool and through them by `flash-agent import`. Raises StorageFullError,
-StorageUnavailableError and OverloadedError, after which the same items are to be taken again; a refusal of one item
-is that item's answer and stops nothing.
+its member; catalogs of one source that follow each other are one (`catalogs.py`). Taking the same document again finds
+everything there already; so whoever was interrupted begins again. Called by the API (`POST /v1/documents`), the spool
+and through them by `flash-agent import`. Raises StorageFullError, StorageUnavailableError and OverloadedError, after
+which the same items are to be taken again; a refusal of one item is that item's answer and stops nothing.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from agent.adapters import registry
 from agent.adapters.base import Adapter, Canonical, Found, Item, Site, Skipped
 from agent.adapters.canonical import kind_of
+from agent.catalogs import Catalogs, CatalogTaken, Rehearsal
 from agent.config import Settings
 from agent.delivery import Kind
 from agent.errors import ConfigError, ForbiddenError, NotConfiguredError, Refusal
@@ -37,17 +38,24 @@ _NOT_YOURS = "Master data needs a token of scope operator."
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one item: exactly one of `accepted`, `skipped` and `refused` is set."""
+    """What became of one item: exactly one of `accepted`, `skipped` and `refused` is set.
+
+    A catalog may have become several operations, or none where Flash has all of it: `catalog` tells, and `accepted` is
+    the last of them, which follows the others.
+    """
 
     place: str
     kind: str
     accepted: Accepted | None = None
     skipped: Skipped | None = None
     refused: Refusal | None = None
+    catalog: CatalogTaken | None = None
 
     @property
     def outcome(self) -> str:
         """`accepted`, `replayed`, `skipped`, `faulty` (a person must look) or `refused` (a person must look)."""
+        if self.catalog is not None and self.refused is None:
+            return "replayed" if all(each.replayed for each in self.catalog.operations) else "accepted"
         if self.accepted is not None:
             return "replayed" if self.accepted.replayed else "accepted"
         if self.skipped is not None:
@@ -66,6 +74,7 @@ class Importing:
         self.site = Site(currency, frozenset(documents.currencies), documents.stores)
         self.push_members = documents.push_members
         self.max_bytes = documents.max_bytes
+        self._catalogs = Catalogs(intake)
 
     def options(self, name: str) -> Mapping[str, Any]:
         """The settings of an adapter, as the site wrote them."""
@@ -91,9 +100,12 @@ class Importing:
     async def take(self, items: Iterable[Item], origin: Mapping[str, Any], *, master_data: bool) -> list[Taken]:
         """Take items in, in their order. `origin` is kept with each operation, as metadata, beside the item's place."""
         taken: list[Taken] = []
-        for side_by_side, run in groupby(items, key=_goes_side_by_side):
+        for (way, _), run in groupby(items, key=_way):
             group = list(run)
-            step = SIDE_BY_SIDE if side_by_side else 1
+            if way is Catalog:
+                taken += await self._take_catalogs(group, origin, None, master_data=master_data)
+                continue
+            step = SIDE_BY_SIDE if way is Sale else 1
             for start in range(0, len(group), step):
                 waiting = [self._take(item, origin, master_data=master_data) for item in group[start : start + step]]
                 for result in await asyncio.gather(*waiting, return_exceptions=True):
@@ -106,14 +118,35 @@ class Importing:
 
     async def rehearse(self, items: Iterable[Item], *, master_data: bool) -> list[Taken]:
         """What `take` would come to, by the same code, with nothing stored."""
-        items = list(items)
-        verdicts = [self._not_sent(item, master_data=master_data) for item in items]
-        asked = [item for item, verdict in zip(items, verdicts, strict=True) if verdict is None]
-        requests = [(_KINDS[type(item.document)], _request(item, {})) for item in asked if isinstance(item, Found)]
+        items, taken, rehearsal = list(items), [], Rehearsal()
+        asked = [item for item in items if self._not_sent(item, master_data=master_data) is None]
+        requests = [
+            (_KINDS[type(item.document)], _request(item, {}))
+            for item in asked
+            if isinstance(item, Found) and not isinstance(item.document, Catalog)
+        ]
         answers = iter(await self._intake.rehearse(requests))
+        for (way, _), run in groupby(items, key=_way):
+            if way is Catalog:
+                taken += await self._take_catalogs(list(run), {}, rehearsal, master_data=master_data)
+                continue
+            for item in run:
+                verdict = self._not_sent(item, master_data=master_data)
+                taken.append(_answered(item, next(answers)) if verdict is None else verdict)
+        return taken
+
+    async def _take_catalogs(
+        self, items: Sequence[Item], origin: Mapping[str, Any], rehearsal: Rehearsal | None, *, master_data: bool
+    ) -> list[Taken]:
+        """Catalogs of one source, all of them alike in whether they may be sent."""
+        verdicts = [self._not_sent(item, master_data=master_data) for item in items]
+        refused = [verdict for verdict in verdicts if verdict is not None]
+        if refused:
+            return refused
+        found = [item for item in items if isinstance(item, Found)]
         return [
-            verdict if verdict is not None else _answered(item, next(answers))
-            for item, verdict in zip(items, verdicts, strict=True)
+            Taken(item.place, "catalog", _last(catalog), refused=catalog.refused, catalog=catalog)
+            for item, catalog in zip(found, await self._catalogs.take(found, origin, rehearsal), strict=True)
         ]
 
     def _not_sent(self, item: Item, *, master_data: bool) -> Taken | None:
@@ -156,8 +189,17 @@ _KINDS: Mapping[type[Canonical], Kind] = {
 }
 
 
-def _goes_side_by_side(item: Item) -> bool:
-    return isinstance(item, Skipped) or isinstance(item.document, Sale)
+def _way(item: Item) -> tuple[type, str]:
+    """How an item is taken, and with which of its neighbours: side by side, as one, or one after another."""
+    if isinstance(item, Skipped) or isinstance(item.document, Sale):
+        return Sale, ""
+    if isinstance(item.document, Catalog):
+        return Catalog, item.document.source
+    return Found, ""
+
+
+def _last(catalog: CatalogTaken) -> Accepted | None:
+    return catalog.operations[-1] if catalog.operations and catalog.refused is None else None
 
 
 def _request(item: Found, origin: Mapping[str, Any]) -> Request:
@@ -172,6 +214,22 @@ def _answered(item: Item, answer: Accepted | Refusal) -> Taken:
     if isinstance(answer, Refusal):
         return Taken(item.place, kind, refused=answer)
     return Taken(item.place, kind, accepted=answer)
+
+
+def catalog_totals(taken: Sequence[Taken]) -> dict[str, int] | None:
+    """How many rows catalogs had, how many were left out as unchanged, and how many operations carry the rest.
+
+    None where there was no catalog.
+    """
+    catalogs = [each.catalog for each in taken if each.catalog is not None]
+    if not catalogs:
+        return None
+    operations = {accepted.operation.id for catalog in catalogs for accepted in catalog.operations}
+    return {
+        "rows": sum(catalog.rows for catalog in catalogs),
+        "unchanged": sum(catalog.unchanged for catalog in catalogs),
+        "operations": len(operations),
+    }
 
 
 def totals(taken: Sequence[Taken]) -> dict[str, int]:

@@ -20,8 +20,10 @@ from agent.delivery import Kind
 from agent.errors import Fault, InvalidError, Refusal
 from agent.fields import MAX_ID_CHARS, plain
 from agent.flash import wire
+from agent.masterdata import ENTITIES, Catalog
 from agent.masterdata import Store as StoreRecord
 from agent.model import Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of
+from agent.outbox.catalog_rows import CatalogRow, Gathering
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, coupon_scope, order_scope
 from agent.outbox.store import Store
 from agent.storage import Sealer
@@ -61,6 +63,7 @@ class Intake:
             Kind.REFUND: self._refund,
             Kind.ENROLLMENT: self._enrollment,
             Kind.STORE: self._store_record,
+            Kind.CATALOG: self._catalog,
         }
 
     def common_sale(self, body: bytes) -> CommonSale | None:
@@ -82,6 +85,33 @@ class Intake:
     async def store(self, request: Request) -> Accepted:
         """Accept a store of the chain, or news of one."""
         return await self._accept(self._store_record(request))
+
+    async def catalog(self, request: Request) -> Accepted:
+        """Accept rows of a product catalog as they were posted, whether or not Flash has them already."""
+        return await self._accept(self._catalog(request))
+
+    def gathering(self, source: str) -> Gathering:
+        """Where the rows of a source's catalogs are brought together, to be asked about and accepted by parts."""
+        return Gathering(source, self._sealer)
+
+    async def changed(self, rows: Sequence[CatalogRow]) -> list[CatalogRow]:
+        """Those of these rows that Flash does not have as they are, and is not about to have."""
+        hashes = [row.hash(self._sealer) for row in rows]
+        sound = await self._store.catalog_rows.sound(hashes)
+        return [row for row, hashed in zip(rows, hashes, strict=True) if hashed not in sound]
+
+    async def catalog_part(
+        self, source: str, rows: Sequence[CatalogRow], metadata: Mapping[str, Any], *, rehearsal: bool = False
+    ) -> Accepted:
+        """Accept rows that were found to be new or changed; in a rehearsal, what accepting them would come to."""
+        bodies = {entity: [body for row in rows if row.entity == entity for body in row.bodies] for entity in ENTITIES}
+        draft = self._catalog_draft(source, bodies, rows, metadata, by_rows=True)
+        if not rehearsal:
+            return await self._accept(draft)
+        (rehearsed,) = await self._store.rehearse([draft])
+        if isinstance(rehearsed, Refusal):
+            raise rehearsed
+        return rehearsed
 
     async def rehearse(self, requests: Sequence[tuple[Kind, Request]]) -> list[Accepted | Refusal]:
         """What accepting these one after another would come to; nothing is stored, whatever the answer."""
@@ -210,6 +240,45 @@ class Intake:
             content=content,
             fingerprint=bytes(body).decode(),
             request_key=request.request_key,
+        )
+
+    def _catalog(self, request: Request) -> Draft:
+        catalog, warnings = self._read(Catalog, request)
+        gathering, bodies = self.gathering(catalog.source), {}
+        for entity in ENTITIES:
+            rows: list[Any] = getattr(catalog, entity)
+            bodies[entity] = [jsons.encode_sorted(row) for row in rows]  # in the order in which they came
+            for row in rows:
+                gathering.add(entity, row)
+        draft = self._catalog_draft(catalog.source, bodies, gathering.rows, catalog.metadata, by_rows=False)
+        content = replace(draft.content, warnings=warnings)
+        return replace(draft, content=content, request_key=request.request_key)
+
+    def _catalog_draft(
+        self,
+        source: str,
+        bodies: Mapping[str, Sequence[bytes]],
+        rows: Sequence[CatalogRow],
+        metadata: Mapping[str, Any],
+        *,
+        by_rows: bool,
+    ) -> Draft:
+        scope = f"catalog:{source}"
+        body = wire.catalog_body(source, bodies)
+        content = Content(
+            request={"source": source, "rows": {entity: len(own) for entity, own in bodies.items() if own}},
+            path=wire.CATALOG_PATH,
+            body=body,
+            key=self._upsert_key(Kind.CATALOG, scope),
+            metadata=metadata,
+        )
+        return Draft(
+            kind=Kind.CATALOG,
+            scope=scope,
+            content=content,
+            fingerprint=bytes(body).decode(),
+            rows=[row.hash(self._sealer) for row in rows],
+            by_rows=by_rows,
         )
 
     async def redemption(self, request: Request) -> Accepted:

@@ -4,9 +4,9 @@ They come from an ERP's documents, a file, or `POST /v1/stores` and `/v1/catalog
 catalog's rows are kept as they came: Flash judges them one by one, and a bad one never aborts the rest.
 """
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.fields import Id, Metadata, Text
 from agent.model import Document, Enrollment
@@ -39,9 +39,15 @@ class Catalog(Document):
     """Rows of a product catalog, from one source system; the source and a row's own id are its key."""
 
     source: Id
-    brands: list[dict[str, Any]] = Field(default_factory=list)
-    categories: list[dict[str, Any]] = Field(default_factory=list)
-    products: list[dict[str, Any]] = Field(default_factory=list)
-    variants: list[dict[str, Any]] = Field(default_factory=list)
-    inventory: list[dict[str, Any]] = Field(default_factory=list)
+    brands: list[Any] = Field(default_factory=list)
+    categories: list[Any] = Field(default_factory=list)
+    products: list[Any] = Field(default_factory=list)
+    variants: list[Any] = Field(default_factory=list)
+    inventory: list[Any] = Field(default_factory=list)
     metadata: Metadata = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if not any(getattr(self, entity) for entity in ENTITIES):
+            raise ValueError(f"needs rows of {', '.join(ENTITIES[:-1])} or {ENTITIES[-1]}")
+        return self

@@ -55,6 +55,7 @@ FEATURES = (
     "data-key-rotation",
     "documents",
     "stores",
+    "catalogs",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -190,6 +191,8 @@ class Service:
         """The backlog, and the condition that follows from it."""
         counts = await self.store.counts()
         self._health.set("operations-failed", active=counts.failed > 0, detail=how_many(counts.failed))
+        refused = counts.refused_rows
+        self._health.set("catalog-rows-refused", active=refused > 0, detail=how_many(refused))
         return counts
 
     def observe_line(self) -> None:

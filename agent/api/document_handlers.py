@@ -10,8 +10,9 @@ from agent.adapters import registry
 from agent.api import web
 from agent.api.documents import operation_json
 from agent.api.handlers import Call, answer, read_body, wording_for
+from agent.catalogs import CatalogTaken
 from agent.errors import Fault, InvalidError, MediaTypeError, TooLargeError
-from agent.importing import Taken, totals
+from agent.importing import Taken, catalog_totals, totals
 from agent.receipt.wording import Wording
 from agent.tokens import Scope
 
@@ -59,7 +60,8 @@ async def post_document(call: Call) -> web.Response:
     headers: dict[str, str] = {}
     wording = wording_for(call, headers)
     shown = await asyncio.to_thread(lambda: [_taken_json(each, wording, dry_run=dry_run) for each in taken])
-    return answer({"adapter": name, "dryRun": dry_run, "totals": totals(taken), "items": shown}, headers=headers)
+    summed = {"totals": totals(taken), "catalogTotals": catalog_totals(taken)}
+    return answer({"adapter": name, "dryRun": dry_run, **summed, "items": shown}, headers=headers)
 
 
 def _dry_run(call: Call) -> bool:
@@ -103,5 +105,13 @@ def _taken_json(taken: Taken, wording: Wording, *, dry_run: bool) -> dict[str, A
         "kind": taken.kind,
         "outcome": taken.outcome,
         "operation": operation,
+        "catalog": _catalog_json(taken.catalog, dry_run=dry_run),
         "reason": reason,
     }
+
+
+def _catalog_json(catalog: CatalogTaken | None, *, dry_run: bool) -> dict[str, Any] | None:
+    if catalog is None:
+        return None
+    ids = [None if dry_run and not each.replayed else each.operation.id for each in catalog.operations]
+    return {"rows": catalog.rows, "unchanged": catalog.unchanged, "operations": ids}

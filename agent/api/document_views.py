@@ -13,11 +13,31 @@ class ReasonView(Answered):
     errors: list[dict[str, str]]
 
 
+class CatalogTakenView(Answered):
+    """Of a catalog: its rows, how many were left out because Flash has them, and the operations that carry the rest.
+
+    Catalogs that follow each other share operations.
+    """
+
+    rows: int
+    unchanged: int
+    operations: list[str | None]
+
+
+class CatalogTotals(Answered):
+    """Of all catalogs in a document."""
+
+    rows: int
+    unchanged: int
+    operations: int
+
+
 class TakenView(Answered):
     """What became of one item of a document.
 
     `outcome`: `accepted` and `replayed` have an operation; `skipped` needs nobody; `faulty` and `refused` need a
-    person.
+    person. A catalog's `operation` is the last one that carries rows of it; none where Flash has them all, which is
+    `replayed` too.
     In a dry run the operation is what would be stored: it has no id.
     """
 
@@ -25,6 +45,7 @@ class TakenView(Answered):
     kind: str
     outcome: Literal["accepted", "replayed", "skipped", "faulty", "refused"]
     operation: dict[str, Any] | None
+    catalog: CatalogTakenView | None
     reason: ReasonView | None
 
 
@@ -34,6 +55,7 @@ class DocumentView(Answered):
     adapter: str
     dry_run: bool
     totals: dict[str, int]
+    catalog_totals: CatalogTotals | None
     items: list[TakenView]
 
 

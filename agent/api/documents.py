@@ -15,6 +15,7 @@ _SHOWN = frozenset({
     "occurredAt", "reason", "orderRef", "ifKnown", "marketingConsent", "couponId", "attempt",
 })  # fmt: skip
 _SHOWN_OF = {Kind.STORE: frozenset({"externalId", "name", "city"}), Kind.CATALOG: frozenset({"source", "rows"})}
+_ERRORS_LISTED = 10
 _NAMES_NOBODY = frozenset({"id", "points", "createdAt", "updatedAt"})  # of a member
 
 
@@ -28,8 +29,13 @@ def operation_event(operation: Operation, wording: Wording) -> dict[str, Any]:
 
 
 def operation_listed(operation: Operation, wording: Wording) -> dict[str, Any]:
-    """As operation_json, where many are shown: Flash's answer to an enrollment tells name, e-mail and telephone."""
+    """As operation_json, where many are shown.
+
+    Flash's answer to an enrollment tells name, e-mail and telephone; that to a catalog may name hundreds of rows.
+    """
     document = operation_json(operation, wording)
+    if operation.kind is Kind.CATALOG and isinstance(document["result"].get("errors"), list):
+        document["result"]["errors"] = document["result"]["errors"][:_ERRORS_LISTED]
     if operation.kind is Kind.ENROLLMENT:
         document["result"] = {name: value for name, value in document["result"].items() if name in _NAMES_NOBODY}
     return document
@@ -65,7 +71,7 @@ def operation_json(
         "waitingFor": list(operation.waiting_for),
         "idempotencyKey": operation.upstream_key,
         "replayed": replayed,
-        "warnings": [*(content.warnings if content else ()), *(differs or ())],
+        "warnings": [*(content.warnings if content else ()), *verdict.warnings, *(differs or ())],
         "metadata": dict(content.metadata) if content else {},
         "request": {name: value for name, value in request.items() if name in shown},
         "upstreamOrderId": content.upstream_order_id if content else None,

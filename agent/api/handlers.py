@@ -187,6 +187,15 @@ async def post_store(call: Call) -> web.Response:
     return await _accept(call, Kind.STORE, call.service.intake.store)
 
 
+async def post_catalog(call: Call) -> web.Response:
+    """Accept rows of a product catalog: master data, an upsert by its source.
+
+    One operation holds them all. Flash judges them one by one: `result` counts what it took by entity, `result.errors`
+    and `warnings` name what it did not take.
+    """
+    return await _accept(call, Kind.CATALOG, call.service.intake.catalog)
+
+
 async def get_operation(call: Call) -> web.Response:
     """One operation."""
     return answer_operation(call, await call.service.store.get(operation_id(call)))

@@ -31,6 +31,7 @@ from typing import Any
 from agent import jsons
 from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import wire
+from agent.flash.readings import refused_rows
 from agent.scrub import scrubbed
 
 MAX_RETRY_AFTER_S = 24 * 3600.0
@@ -113,7 +114,8 @@ def _yes(kind: Kind, status: int, body: Mapping[str, Any] | None) -> Outcome:
         data = None
     if not isinstance(data, dict) or not _has_expected_types(kind, data):
         return _not_flash(status, "The answer lacks the data that Flash gives for this call.")
-    return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=status, result=data)
+    refused = refused_rows(data) if kind is Kind.CATALOG else ()
+    return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=status, result=data, refused_rows=refused)
 
 
 def _has_expected_types(kind: Kind, data: Mapping[str, Any]) -> bool:

@@ -1,15 +1,16 @@
-"""What Flash's answers about members and coupons mean: every reading that the contract leaves open, in this one place.
+"""What Flash's answers about members, coupons and catalogs mean: all readings that the contract leaves open.
 
 Tolerant: what is not understood is None (or left out of a list), never an error; unknown fields pass through. Pure.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from agent.clock import to_ms
+from agent.delivery import RefusedRow
 from agent.flash.wire import segment
 
 MAX_ID_CHARS = 128
@@ -22,6 +23,9 @@ MAX_BALANCE = 10**15
 MAX_VALUE = 10**12
 _VALUE_DECIMALS = 6
 _COUPON_ACTIVE = frozenset({"active"})
+_ROW_INDEX = ("index", "row")
+_ROW_ID = ("externalId", "variantSku", "sku", "id")
+_PARENTS = {"content": ("products", ("productIndex",), ("productExternalId",))}  # it stands inside of its product
 
 
 def member_path(member_id: str, part: str = "") -> str:
@@ -101,6 +105,47 @@ def coupon_value(coupon: Mapping[str, Any]) -> Decimal | None:
         return None
     money = Decimal(value)
     return money if money == round(money, _VALUE_DECIMALS) else None
+
+
+def refused_rows(data: Mapping[str, Any]) -> list[RefusedRow]:
+    """The rows of a catalog that Flash did not take, of the answer to `POST /catalog/import`.
+
+    `errors: [{"entity", "index", "message"}]` beside the entities' counts, or inside of them. `index` counts from 0
+    in the entity's list as it was sent. What cannot be told apart is a refused row of which nothing is known.
+    """
+    found = list(_errors_in(data.get("errors"), ""))
+    for entity, counts in data.items():
+        if isinstance(counts, Mapping):
+            found += _errors_in(counts.get("errors"), entity)
+    return found
+
+
+def _errors_in(errors: Any, inside: str) -> Iterator[RefusedRow]:
+    if isinstance(errors, int):
+        yield from [RefusedRow(inside, None, "")] * (errors > 0)
+    elif errors and not isinstance(errors, list):
+        yield RefusedRow(inside, None, "")
+    else:
+        for error in errors or ():
+            yield _refused_row(error, inside)
+
+
+def _refused_row(error: Any, inside: str) -> RefusedRow:
+    if not isinstance(error, Mapping):
+        return RefusedRow(inside, None, error if isinstance(error, str) else "")
+    message = error.get("message", error.get("error"))
+    entity = error.get("entity", inside)
+    indexes: tuple[str, ...] = _ROW_INDEX
+    ids: tuple[str, ...] = _ROW_ID
+    if entity in _PARENTS:
+        entity, indexes, ids = _PARENTS[entity]
+    index = next((error[name] for name in indexes if type(error.get(name)) is int), None)
+    own_id = next((error[name] for name in ids if isinstance(error.get(name), str)), None)
+    return RefusedRow(
+        entity if isinstance(entity, str) else "",
+        own_id if index is None else index,
+        message if isinstance(message, str) else "",
+    )
 
 
 def next_cursor(page: Mapping[str, Any]) -> str | None:

@@ -21,6 +21,7 @@ BATCH_PATHS = {Kind.SALE: "/orders/batch", Kind.ENROLLMENT: "/members/batch"}
 BATCH_NAMES = {Kind.SALE: "orders", Kind.ENROLLMENT: "members"}
 ECHOED_IDS = {Kind.SALE: ("externalOrderId",), Kind.ENROLLMENT: ("externalId", "email")}
 STORES_PATH = "/stores"
+CATALOG_PATH = "/catalog/import"  # documented; what its errors look like is read in `readings.py`
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}")
 
 
@@ -105,6 +106,11 @@ def member_body(enrollment: Mapping[str, Any]) -> dict[str, Any]:
 def store_body(store: Mapping[str, Any]) -> dict[str, Any]:
     """`POST /stores`, an upsert by the chain's own code."""
     return {name: store[name] for name in ("name", "externalId", "city") if name in store}
+
+
+def catalog_body(source: str, rows: Mapping[str, Sequence[bytes]]) -> jsons.Raw:
+    """`POST /catalog/import`: rows by entity, each JSON already; entities without rows are left out."""
+    return jsons.raw({"source": source, **{entity: list(map(jsons.Raw, own)) for entity, own in rows.items() if own}})
 
 
 def encode(body: Mapping[str, Any]) -> jsons.Raw:

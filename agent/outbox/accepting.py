@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import ConflictError, OverloadedError, Refusal, StorageFullError, StorageUnavailableError
+from agent.outbox.catalog_rows import CatalogRows
 from agent.outbox.changes import Change, Changes
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operation, Verdict, new_id
 from agent.outbox.rows import READ, Rows
@@ -103,6 +104,7 @@ class Acceptor:
     """The writing end of the outbox."""
 
     def __init__(self, database: Database, sealer: Sealer, clock: Clock, rows: Rows, changes: Changes) -> None:
+        self.catalog_rows = CatalogRows(database, sealer, rows)
         self._database = database
         self._sealer = sealer
         self._clock = clock
@@ -302,18 +304,10 @@ class Acceptor:
         """Called in the connection's thread."""
         draft, row = waiting.draft, waiting.row
         scope, item, fingerprint, request_key = row[2], row[3], row[4], row[10]
-        if request_key is not None:
-            for found in await transaction.fetch(_BY_REQUEST_KEY, [request_key]):
-                same = (scope, item) == (found[-3], found[-2])
-                if not same or (draft.fingerprint is not None and found[-1] != fingerprint):
-                    raise ConflictError(
-                        "This Idempotency-Key was used for another request; the first one stands.",
-                        code="idempotency-conflict",
-                        operation_id=found[1],
-                    )
-                return self._replay(found, draft)
+        if (known := await self._by_request_key(transaction, waiting)) is not None:
+            return known
         for found in await transaction.fetch(_CURRENT, [scope, item]):
-            if draft.fingerprint is None or found[-1] == fingerprint:
+            if await self._repeats(transaction, draft, same=draft.fingerprint is None or found[-1] == fingerprint):
                 if request_key is not None:
                     await transaction.fetch("INSERT INTO request_key VALUES (?, ?)", [request_key, found[0]])
                 return self._replay(found, draft)
@@ -323,15 +317,18 @@ class Acceptor:
                     code=draft.conflict_code,
                     operation_id=found[1],
                 )
-            await self._supersede(transaction, self._rows.operation(found))
+            await self._supersede(transaction, self._rows.operation(found), by_rows=draft.by_rows)
         content = draft.content
         if draft.decide is not None:
             content, decided = draft.decide(await self._known_order(transaction, scope))
             sealed = self._sealer.seal(content.to_bytes(), waiting.operation_id, "content")
             row = (*row[:4], self._sealer.hash(decided), *row[5:-2], *sealed)
+        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        if draft.rows:
+            await self.catalog_rows.take(transaction, seq, draft.rows)
+            await self.catalog_rows.supersede(transaction, scope, to_ms(self._clock.now()))
         ((generation,),) = await transaction.fetch(_GENERATION, [scope, item])
         ((blocked,),) = await transaction.fetch(_MUST_WAIT, [draft.kind.value, scope, row[5]])
-        seq, self._next_seq = self._next_seq, self._next_seq + 1
         if not await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row]):
             raise RuntimeError("the trigger passed over a row that the writer had looked at")  # never a false yes
         return Accepted(_fresh(waiting, content, seq, generation, blocked=bool(blocked)), replayed=False)
@@ -339,7 +336,7 @@ class Acceptor:
     def _replay(self, found: Row, draft: Draft) -> Accepted:
         operation = self._rows.operation(found)
         differs: list[str] = []
-        if operation.content is not None:
+        if operation.content is not None and not draft.by_rows:
             first, again = operation.content.request, draft.content.request
             names = {**first, **again}
             if draft.fingerprint is None:
@@ -347,10 +344,36 @@ class Acceptor:
             differs = [name for name in names if first.get(name) != again.get(name)]
         return Accepted(operation, replayed=True, differs=differs)
 
-    async def _supersede(self, transaction: Transaction, older: Operation) -> None:
-        """A newer upsert takes the natural key; a failed older one is given up for it."""
+    async def _by_request_key(self, transaction: Transaction, waiting: _Waiting) -> Accepted | None:
+        """What the register's own key leads to; raises ConflictError where that is another request."""
+        draft, row = waiting.draft, waiting.row
+        scope, item, fingerprint, request_key = row[2], row[3], row[4], row[10]
+        if request_key is None:
+            return None
+        for found in await transaction.fetch(_BY_REQUEST_KEY, [request_key]):
+            same = (scope, item) == (found[-3], found[-2])
+            if not same or (draft.fingerprint is not None and found[-1] != fingerprint):
+                raise ConflictError(
+                    "This Idempotency-Key was used for another request; the first one stands.",
+                    code="idempotency-conflict",
+                    operation_id=found[1],
+                )
+            return self._replay(found, draft)
+        return None
+
+    async def _repeats(self, transaction: Transaction, draft: Draft, *, same: bool) -> bool:
+        """Whether a draft adds nothing to the operation that holds its key: the same, or rows that are there."""
+        if not draft.by_rows:
+            return same
+        return len(await self.catalog_rows.sound(draft.rows, transaction)) == len(draft.rows)
+
+    async def _supersede(self, transaction: Transaction, older: Operation, *, by_rows: bool) -> None:
+        """A newer upsert takes the natural key; a failed older one is given up for it.
+
+        One that brings some rows of a catalog is none for those that it does not bring: `CatalogRows.supersede`.
+        """
         await transaction.fetch("UPDATE operation SET current = 0 WHERE seq = ?", [older.seq])
-        if older.status is Status.FAILED:
+        if older.status is Status.FAILED and not by_rows:
             await self._rows.discard(transaction, [older], "agent", "superseded", to_ms(self._clock.now()))
 
     async def _known_order(self, transaction: Transaction, scope: bytes) -> KnownOrder:

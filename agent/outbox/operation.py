@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from agent import jsons
-from agent.delivery import Kind, Parcel
+from agent.delivery import Kind, Parcel, RefusedRow
 from agent.outbox.state import Status
 
 _CHANCE_BYTES = 10
@@ -79,6 +79,7 @@ class Verdict(_Private, frozen=True, omit_defaults=True):
     by: str = ""
     reason: str = ""
     unknown_since: int | None = None  # of a refund: when Flash first did not know its order; milliseconds
+    warnings: Sequence[str] = ()  # of a catalog: which rows Flash did not take
 
     def to_bytes(self) -> bytes:
         return jsons.encode(self)
@@ -103,11 +104,20 @@ class KnownOrder:
     refunded: Sequence[Decimal | None] = ()
 
 
+class RowHash(NamedTuple):
+    """One row of a catalog: the keyed hash of what it is about (source, entity, its own id), and of what it says."""
+
+    key: bytes
+    content: bytes
+
+
 class Draft(_Private, frozen=True):
     """An operation to be accepted. `scope`, `item`, `subjects`, … are plain here; the store hashes them.
 
     `fingerprint` is what makes a second request with the same natural key the same one; None matches any.
     `decide` is given for refunds: it fixes content and fingerprint once the order's history has been read.
+    `rows` is what a catalog says, row by row. `by_rows`: these were found to be new, so that an operation with the same
+    rows that came before is no reason to keep these back, but for those that Flash has, or will have, by now.
     """
 
     kind: Kind
@@ -122,6 +132,8 @@ class Draft(_Private, frozen=True):
     business_date: str | None = None
     conflict_code: str = "order-conflict"
     decide: Callable[[KnownOrder], tuple[Content, str]] | None = None
+    rows: Sequence[RowHash] = ()
+    by_rows: bool = False
 
 
 class Redeemed(msgspec.Struct, frozen=True):
@@ -196,6 +208,7 @@ class Settlement(msgspec.Struct, frozen=True):
     new_generation: bool = False
     strikes: int = 0
     unsent: bool = False
+    refused_rows: Sequence[RefusedRow] = ()
 
 
 def key_of_generation(key: str, generation: int) -> str:

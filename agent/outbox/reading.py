@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent import jsons
+from agent.outbox.catalog_rows import COUNT_REFUSED
 from agent.outbox.operation import Operation, order_scope
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UNSETTLED
@@ -45,11 +46,12 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The backlog in numbers; times in milliseconds."""
+    """The backlog in numbers; times in milliseconds. `refused_rows` are a catalog's that Flash did not take."""
 
     pending: int
     failed: int
     oldest_pending_at: int | None
+    refused_rows: int = 0
 
 
 class Reading:
@@ -120,7 +122,9 @@ class Reading:
             "SELECT accepted_at FROM operation "
             "WHERE status = 'pending' AND status IN ('pending', 'failed') ORDER BY seq LIMIT 1"
         )
-        return Counts(by_status.get("pending", 0), by_status.get("failed", 0), oldest[0][0] if oldest else None)
+        ((refused_rows,),) = await self._database.fetch(COUNT_REFUSED)
+        oldest_at = oldest[0][0] if oldest else None
+        return Counts(by_status.get("pending", 0), by_status.get("failed", 0), oldest_at, refused_rows)
 
     async def pending_after(self, seq: int, limit: int) -> list[Operation]:
         """The next pending operations after one, in the order of acceptance."""

@@ -7,8 +7,10 @@ exponentially with jitter (tenacity's strategy) and are floored by what Flash as
 from typing import Final
 
 import tenacity
+from msgspec.structs import replace
 
 from agent.delivery import BATCH_REFUSED, Fate, Kind, Outcome
+from agent.outbox.catalog_rows import refusal_warnings
 from agent.outbox.operation import Operation, Settlement, Verdict
 from agent.outbox.state import Status
 
@@ -72,7 +74,14 @@ def decide(
     if outcome.code == "order-unknown" and status is Status.PENDING and waited_ms > order_wait_h * 3_600_000:
         status = Status.FAILED
     if status is not Status.PENDING:
-        return Settlement(operation, status, verdict, settled_at=now_ms, unsent=outcome.unsent)
+        return Settlement(
+            operation,
+            status,
+            replace(verdict, warnings=refusal_warnings(operation, outcome.refused_rows)),
+            settled_at=now_ms,
+            unsent=outcome.unsent,
+            refused_rows=outcome.refused_rows,
+        )
     own_pause = not outcome.unsent and outcome.code != BATCH_REFUSED
     wait_s = operation_wait_s(operation.attempts, outcome.retry_after_s) if own_pause else 0.0
     stored_failure = strikes >= STORED_FAILURES and operation.kind is not Kind.REDEMPTION and _may_be_stored(outcome)

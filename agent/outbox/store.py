@@ -70,10 +70,12 @@ _NEXT_GENERATION = """(
     WHERE same.scope = operation.scope AND same.item = operation.item
   )"""
 # Settle: many attempts' outcomes in one statement; only what is still claimed. What a newer upsert has replaced and
-# Flash refuses is superseded and no failure.
+# Flash refuses is superseded and no failure; a catalog is replaced when it carries no row any more.
 _SETTLE = """
 UPDATE operation SET
-  status = CASE WHEN new.column2 = 'failed' AND operation.current = 0 THEN 'discarded' ELSE new.column2 END,
+  status = CASE WHEN new.column2 = 'failed' AND operation.current = 0
+    AND NOT (operation.kind = 'catalog' AND EXISTS (SELECT 1 FROM catalog_row WHERE catalog_row.seq = operation.seq))
+    THEN 'discarded' ELSE new.column2 END,
   outcome = new.column3, outcome_key_id = new.column4, settled_at = new.column5,
   next_attempt_at = new.column6, strikes = new.column8,
   generation = CASE WHEN new.column7 THEN {next_generation} ELSE operation.generation END,
@@ -116,6 +118,7 @@ class Store:
         self._rows = rows
         self.changes = Changes()
         self._acceptor = Acceptor(database, sealer, clock, rows, self.changes)
+        self.catalog_rows = self._acceptor.catalog_rows
         self._reading = Reading(database, sealer, rows)
         self.history = History(database, rows)
         self.days = Days(database, rows)
@@ -217,7 +220,14 @@ class Store:
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Write the outcomes of attempts; the operations are no longer in hand."""
         rows, parameters = values_rows([self._settled_row(settlement) for settlement in settlements])
-        await self._database.fetch(_SETTLE.format(rows=rows, next_generation=_NEXT_GENERATION), parameters)
+        sql = _SETTLE.format(rows=rows, next_generation=_NEXT_GENERATION)
+        if refused := [settlement for settlement in settlements if settlement.refused_rows]:
+            async with self._database.transaction() as transaction:
+                await transaction.fetch(sql, parameters)
+                for each in refused:
+                    await self.catalog_rows.refuse(transaction, each.operation, each.refused_rows)
+        else:
+            await self._database.fetch(sql, parameters)
         self._in_hand.difference_update(settlement.operation.seq for settlement in settlements)
         if self.changes:
             self.changes.tell([_change_of(settlement) for settlement in settlements])

@@ -25,6 +25,12 @@ from tests.support.strict_flash_wire import (
 )
 
 EARN_RATE = Decimal("0.05")
+CATALOG_ORDER = ("brands", "categories", "products", "variants", "inventory")
+CATALOG_REFERENCES = {  # entity: field, what it names, by which of its fields
+    "products": (("brandExternalId", "brands", "externalId"), ("categoryExternalId", "categories", "externalId")),
+    "variants": (("productExternalId", "products", "externalId"),),
+    "inventory": (("variantSku", "variants", "sku"),),
+}
 UNSETTLED_ITEMS = (401, 403, 408, 425, 429)
 Row = dict[str, Any]
 Result = tuple[int, Any]
@@ -76,6 +82,7 @@ class State:
         self.member_detail = True  # False: GET /members/{id} is 404
         self.hide_used_coupons = False
         self.overlooks_filters = False  # True: GET /members lists everybody, whoever is asked for
+        self.refused_rows: dict[str, str] = {}  # rows of a catalog that are not taken, and why
         self.keep_partial_batches = False  # True: a 207 holding a 429 or 5xx item is replayed too
         self.tenants: dict[str, Tenant] = {}
         self.effects: list[Row] = []
@@ -318,18 +325,37 @@ class State:
     def _catalog(self, request: Request, tenant: str, body: Row) -> Result:
         data: Row = {}
         errors: list[Row] = []
-        for entity in sorted(body.keys() - {"source"}):
+        for entity in (name for name in CATALOG_ORDER if name in body):
             have, rows = self.tenant(tenant).catalog.get(entity, {}), {}
+            known = self._referred_to(tenant, entity)
             for index, item in enumerate(body[entity]):
-                name = item.get("externalId") or item.get("variantSku") if isinstance(item, dict) else None
-                if isinstance(name, str):
-                    rows[name] = {k: float(v) if isinstance(v, Decimal) else v for k, v in item.items()} | {"id": name}
+                name = _row_name(entity, item)
+                fault = "no id" if name is None else self._row_fault(item, name, known)
+                if fault:
+                    errors.append({"entity": entity, "index": index, "message": fault})
                 else:
-                    errors.append({"entity": entity, "index": index, "message": "no externalId"})
+                    rows[name] = {k: float(v) if isinstance(v, Decimal) else v for k, v in item.items()} | {"id": name}
             updated = len(rows.keys() & have.keys())
             data[entity] = {"inserted": len(rows) - updated, "updated": updated}
             self._emit(request, tenant, "catalog", natural("catalog", body), {"entity": entity, "rows": rows})
         return 200, {"data": {**data, "errors": errors}}
+
+    def _referred_to(self, tenant: str, entity: str) -> dict[str, tuple[str, set[Any]]]:
+        """By the field that refers: to which entity, and what there is of it."""
+        catalog = self.tenant(tenant).catalog
+        return {
+            name: (elsewhere, {row.get(known_by) for row in catalog.get(elsewhere, {}).values()})
+            for name, elsewhere, known_by in CATALOG_REFERENCES.get(entity, ())
+        }
+
+    def _row_fault(self, item: Row, name: str, known: Mapping[str, tuple[str, set[Any]]]) -> str:
+        """Why a row is not taken: it was told so, or what it refers to is not there."""
+        if name in self.refused_rows:
+            return self.refused_rows[name]
+        for each, (elsewhere, there) in known.items():
+            if each in item and item[each] not in there:
+                return f"{each} is not among the {elsewhere}"
+        return ""
 
     # --- reads
 
@@ -385,6 +411,12 @@ class State:
 
 def _item(status: int, body: Any) -> Row:
     return {"status": status, **(body if isinstance(body, dict) else {})}
+
+
+def _row_name(entity: str, item: Any) -> str | None:
+    names = ("variantSku", "locationRef") if entity == "inventory" else ("externalId",)
+    parts = [item.get(name) for name in names] if isinstance(item, dict) else [None]
+    return "@".join(parts) if all(isinstance(part, str) and part for part in parts) else None
 
 
 def _settled(status: int, body: Any) -> bool:
