@@ -12,6 +12,7 @@ from agent.errors import ConfigError, NotFoundError
 
 MODULES: Mapping[str, str] = {
     "canonical": "agent.adapters.canonical",
+    "poslog": "agent.adapters.poslog",
     "shopify": "agent.adapters.shopify",
 }
 
