@@ -61,6 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _effective(settings: "Settings") -> Iterator[str]:
     for section, values in settings:
+        if isinstance(values, dict):  # the adapters', each its own
+            for adapter, chosen in values.items():
+                yield from (
+                    "",
+                    f"[{section}.{adapter}]",
+                    *(f"{name} = {_spell(name, chosen[name])}" for name in chosen),
+                )
+            continue
         yield ""
         yield f"[{section}]"
         width = max(map(len, type(values).model_fields))
@@ -82,7 +90,7 @@ def _spell(name: str, value: Any) -> str:
         return "not set"
     if name == "proxy":
         value = _without_user(value.get_secret_value())
-    return json.dumps(value if isinstance(value, bool | int | float | tuple) else str(value))
+    return json.dumps(value if isinstance(value, bool | int | float | tuple | list | dict) else str(value), default=str)
 
 
 def _without_user(url: str) -> str:
