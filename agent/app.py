@@ -32,7 +32,7 @@ from agent.members.gate import Gate
 from agent.members.members import Members
 from agent.members.resealing import seals_of
 from agent.outbox.completeness import lacks
-from agent.outbox.housekeeping import Housekeeping
+from agent.outbox.housekeeping import MAX_SKEW_S, Housekeeping
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
@@ -165,6 +165,8 @@ class Agent:
         self._stack.callback(redeeming.release_waiters)
         self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
         self._keep_house(database, flash)
+        if settings.spool.folders and not locked:
+            await self._start_spool(service, relay, flash)
         await service.count()
         try:
             self._data_dir.announce(self.port)
@@ -331,6 +333,25 @@ class Agent:
         self.port = sockets[0].getsockname()[1]
         self._health.set("loopback-partial", active=len(sockets) < 2)
         return sockets
+
+    async def _start_spool(self, service: Service, relay: Relay, flash: FlashClient) -> None:
+        from agent.spool.spool import Spool  # noqa: PLC0415 - hardly any till has one
+
+        def clock_is_right() -> bool:
+            skew_s = flash.clock_skew_s
+            return skew_s is not None and abs(skew_s) < MAX_SKEW_S
+
+        spool = Spool(
+            self._settings.spool,
+            service.importing,
+            self._health,
+            self._clock,
+            busy=lambda: relay.cashiers_are_about,
+            clock_is_right=clock_is_right,
+        )
+        service.spooled = spool.states
+        self._stack.push_async_callback(spool.stop)
+        await spool.start()
 
     def _keep_house(self, database: Database, flash: FlashClient) -> None:
         kept = self._settings.storage

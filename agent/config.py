@@ -210,11 +210,24 @@ class Documents(_Section):
     push_members: bool = False  # else customers are only resolved when they buy
 
 
+def _check_folders(folders: dict[str, Path]) -> dict[str, Path]:
+    """Each is one folder's alone: two adapters in one folder would read each other's files."""
+    for name, folder in folders.items():
+        if not folder.is_absolute():
+            raise ValueError(f"{name} must be a whole path, such as {Path.home().anchor}srv{os.sep}spool{os.sep}{name}")
+        for other, theirs in folders.items():
+            if other != name and folder.is_relative_to(theirs):
+                raise ValueError(f"{name} must have a folder of its own, not that of {other} and none in it")
+    return folders
+
+
 class Spool(_Section):
     """Folders into which other systems put their documents."""
 
-    folders: dict[str, Path] = Field(default_factory=dict)  # adapter → folder
+    folders: Annotated[dict[str, Path], AfterValidator(_check_folders)] = Field(default_factory=dict)  # by adapter
     settle_s: float = Field(default=2.0, gt=0, le=600)  # a file that has not changed for so long is complete
+    patience_s: float = Field(default=60.0, ge=0, le=3600)  # and one that ends too early is failed after so long
+    poll_s: float = Field(default=60.0, ge=1, le=3600)  # how often to look where no event tells of a file
     keep_done_days: int = Field(default=30, ge=0, le=3650)
 
 
@@ -440,17 +453,27 @@ def _unknown_environment() -> Iterator[str]:
             yield f"Unknown environment variable {variable}.{_hint(variable.upper(), sorted(known))}"
 
 
+_IN_JSON: Mapping[str, tuple[type, str]] = {
+    "API__ALLOWED_ORIGINS": (list, '["https://pos.example.com"]'),
+    "DOCUMENTS__CURRENCIES": (list, '["USD", "CAD"]'),
+    "DOCUMENTS__STORES": (dict, '{"0018": "st_18"}'),
+    "SPOOL__FOLDERS": (dict, '{"poslog": "/srv/spool/poslog"}'),
+}
+
+
 def _malformed_lists() -> Iterator[str]:
-    """Lists in the environment are JSON; the library would say neither which variable is wrong nor how."""
-    variable = f"{ENV_PREFIX}API__ALLOWED_ORIGINS"
-    value = next((value for name, value in os.environ.items() if name.upper() == variable), None)
-    if value is not None:
+    """Lists and tables in the environment are JSON; the library would say neither which one is wrong nor how."""
+    for name, (kind, example) in _IN_JSON.items():
+        variable = f"{ENV_PREFIX}{name}"
+        value = next((value for given, value in os.environ.items() if given.upper() == variable), None)
+        if value is None:
+            continue
         try:
-            sound = isinstance(json.loads(value), list)
+            sound = isinstance(json.loads(value), kind)
         except ValueError:
             sound = False
         if not sound:
-            yield f"{variable} must be a JSON list, such as '[\"https://pos.example.com\"]'."
+            yield f"{variable} must be a JSON {'list' if kind is list else 'object'}, such as '{example}'."
 
 
 def _spell(item: Any, path: Path) -> str:

@@ -170,6 +170,21 @@ _DECLARED = (
         "client that is missing. The register's and the operator's token of the data directory work meanwhile.",
     ),
     Condition(
+        "spool-unusable",
+        Severity.WARNING,
+        "A spool folder cannot be used, or holds files that cannot be read; they wait.",
+        "Make the folder, or mount its share, and let the agent's user read, write and delete in it, and read the "
+        "files (docs/spool.md); the agent then goes on by itself.",
+    ),
+    Condition(
+        "spool-failed",
+        Severity.WARNING,
+        "Spooled files hold something that could not be taken, and wait for a person in the folder's failed.",
+        "Read NAME.why.json beside each, mend what it names and move the file back into the folder: what was taken "
+        "before counts once. Or delete it.",
+        counts=True,
+    ),
+    Condition(
         "loopback-partial",
         Severity.INFO,
         "The agent listens on one of the two loopback addresses only.",

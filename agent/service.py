@@ -5,6 +5,7 @@ Built by the composition root; fails with the errors of the rooms below.
 
 import asyncio
 import functools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ FEATURES = (
     "documents",
     "stores",
     "catalogs",
+    "spool",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -107,6 +109,7 @@ class Service:
         self.tokens = tokens
         self.rotation = rotation
         self.flash_keys = flash_keys
+        self.spooled: Callable[[], list[dict[str, Any]]] = list  # the states of the spool folders
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
@@ -242,6 +245,7 @@ class Service:
             "conditions": [raised.as_json() for raised in self._health],
             "redemptions": await self.store.redemptions.counts(),
             "exposure": {"businessDate": today, **figures(add_up(await self.store.exposure.day(today)))},
+            "spool": self.spooled(),
         }
 
     async def exposure(self, business_date: str | None) -> dict[str, Any]:

@@ -206,6 +206,18 @@ class KeptKeyView(Answered):
     source: Literal["setting", "file", "credential", "kept"] | None
 
 
+class SpoolFolderView(Answered):
+    """A spool folder. `lastTakenAt`: since the start; `problem`: why its files wait, or some of them."""
+
+    adapter: str
+    folder: str
+    waiting: int
+    done_today: int
+    failed: int
+    last_taken_at: str | None
+    problem: str | None
+
+
 class StatusView(Answered):
     """How the agent is."""
 
@@ -226,6 +238,7 @@ class StatusView(Answered):
     conditions: list[ConditionView]
     redemptions: RedemptionCounts
     exposure: ExposureToday
+    spool: list[SpoolFolderView]
 
 
 class DrillView(Answered):

@@ -38,6 +38,7 @@ def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
         ("last contact", text.ago(status["lastContactAt"])),
         ("last success", text.ago(status["lastSuccessAt"])),
         *_exposure(status["exposure"]),
+        *map(_spool, status["spool"]),
         ("clock skew", None if skew is None else f"{skew} s"),
         ("disk", f"{text.size(disk['freeBytes'])} free, journal {text.size(disk['walBytes'])}"),
         ("store, till", f"{text.printable(status['storeId'])}, {text.printable(status['tillId'])}"),
@@ -66,6 +67,11 @@ def _exposure(exposure: dict[str, Any]) -> list[tuple[str, Any]]:
         return []
     lost = f", {exposure['lost']} of them lost" if exposure["lost"] else ""
     return [("honored offline", f"{exposure['count']} coupons today{lost}; see flash-agent exposure")]
+
+
+def _spool(folder: dict[str, Any]) -> tuple[str, str]:
+    counts = f"{folder['waiting']} waiting, {folder['doneToday']} done today, {folder['failed']} failed"
+    return f"spool {folder['adapter']}", f"{counts}, last taken {text.ago(folder['lastTakenAt'])}"
 
 
 def _conditions(conditions: list[dict[str, Any]]) -> Iterator[str]:

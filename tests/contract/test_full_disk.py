@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from agent.app import Agent
 from agent.errors import ConfigError
-from tests.support.agents import agent_process, running, settings, strict_flash
+from tests.support.agents import agent_process, running, settings, strict_flash, until
 from tests.support.tills import Till
 
 PAGE = 4096
@@ -105,3 +106,27 @@ async def test_a_first_start_on_a_full_disk_says_so(tmp_path, small_disk):
     fill(small_disk)
     with pytest.raises(ConfigError, match=r"No space left on device\. Free space and start again"):
         await Agent(settings(), small_disk / "agent").start()
+
+
+async def test_a_spooled_file_waits_while_the_disk_is_full_and_is_taken_then(tmp_path, small_disk):
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    chosen = settings(spool={"folders": {"canonical": str(folder)}, "settle_s": 0.05})
+    document = {"customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 20, "metadata": {"note": "n" * 500}}
+    sales = [{"kind": "sale", "document": {**document, "externalOrderId": f"S-{n}"}} for n in range(150)]
+    async with running(small_disk / "agent", chosen) as register:
+        ballast = fill(small_disk)
+        (folder / "sales.jsonl").write_text("".join(json.dumps(sale) + "\n" for sale in sales))
+
+        async def is_full():
+            return "storage-full" in await register.conditions()
+
+        async def is_taken():
+            return len(list(folder.glob("done/*/sales.jsonl"))) == 1
+
+        await until(is_full)
+        assert (folder / "sales.jsonl").exists()
+        ballast.unlink()
+        await until(is_taken)
+        assert list((folder / "failed").iterdir()) == []
+        assert (await register.status())["pending"] == 150

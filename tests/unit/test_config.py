@@ -1,5 +1,6 @@
 """The settings: file, then environment, then flags; anything unknown or malformed stops the start with its name."""
 
+import json
 import os
 from pathlib import Path
 
@@ -80,6 +81,25 @@ def test_lists_in_the_environment_are_json(load, environ):
 def test_a_malformed_list_in_the_environment_is_refused_by_its_name(refusal, environ, value):
     environ.setenv("FLASH_AGENT_API__ALLOWED_ORIGINS", value)
     assert "FLASH_AGENT_API__ALLOWED_ORIGINS" in refusal()
+
+
+@pytest.mark.parametrize("name", ["SPOOL__FOLDERS", "DOCUMENTS__STORES"])
+@pytest.mark.parametrize("value", ["/srv/spool", "{", "[]"])
+def test_a_malformed_table_in_the_environment_is_refused_by_its_name(refusal, environ, name, value):
+    environ.setenv(f"FLASH_AGENT_{name}", value)
+    said = refusal()
+    assert f"FLASH_AGENT_{name} must be a JSON object" in said
+
+
+def test_spool_folders_are_whole_paths_and_each_its_own(load, refusal, environ, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    environ.setenv("FLASH_AGENT_SPOOL__FOLDERS", json.dumps({"canonical": str(one), "poslog": str(two)}))
+    assert load().spool.folders == {"canonical": one, "poslog": two}
+    for other, words in (("relative", "whole path"), (str(one), "of its own"), (str(one / "done"), "of its own")):
+        environ.setenv("FLASH_AGENT_SPOOL__FOLDERS", json.dumps({"canonical": str(one), "poslog": other}))
+        said = refusal()
+        assert "FLASH_AGENT_SPOOL__FOLDERS" in said
+        assert words in said
 
 
 def test_what_names_the_file_and_the_directory_is_no_setting(load, environ, tmp_path):
