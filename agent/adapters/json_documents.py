@@ -74,3 +74,9 @@ def listed(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
+
+
+def called(kind: str, name: Any, number: int) -> str:
+    """Where a record is, for people: by its own number where that can be shown, else by its place in the document."""
+    spelled = str(name).strip() if isinstance(name, str | int) and not isinstance(name, bool) else ""
+    return f"{kind} {spelled}" if spelled and spelled.isprintable() and len(spelled) <= 80 else f"record {number}"
