@@ -14,6 +14,7 @@ MODULES: Mapping[str, str] = {
     "canonical": "agent.adapters.canonical",
     "poslog": "agent.adapters.poslog",
     "shopify": "agent.adapters.shopify",
+    "dynamics": "agent.adapters.dynamics",
     "manhattan": "agent.adapters.manhattan",
 }
 
