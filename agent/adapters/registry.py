@@ -16,6 +16,7 @@ MODULES: Mapping[str, str] = {
     "shopify": "agent.adapters.shopify",
     "dynamics": "agent.adapters.dynamics",
     "manhattan": "agent.adapters.manhattan",
+    "salesforce": "agent.adapters.salesforce",
 }
 
 

@@ -1,0 +1,129 @@
+"""Order and OrderSummary as sales.
+
+An org with Order Management has both for one purchase: the summary is what the order has become, and orders that amend
+another (change orders, reduction orders) are rows of Order like any. Only one kind may earn. A summary's own total
+shrinks with each return, which would then be given back a second time: a summary is imported when it is fulfilled,
+before any return, or by a total that stays (`OriginalOrder.GrandTotalAmount`).
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from agent.adapters import values
+from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.json_documents import Record, inner
+from agent.adapters.salesforce import people
+from agent.adapters.salesforce.options import SalesforceOptions
+from agent.adapters.salesforce.shapes import Entry, record_id, reference, text
+from agent.model import Sale
+
+AMENDED = ("OriginalOrderId", "RelatedOrderId")
+
+
+class Orders:
+    """The orders of one document. `summarized`: it has order summaries; `returned` are the ids of what came back."""
+
+    def __init__(self, options: SalesforceOptions, site: Site, *, summarized: bool, returned: frozenset[str]) -> None:
+        self._options = options
+        self._site = site
+        self._summarized = summarized
+        self._returned = returned
+
+    def items(self, entry: Entry) -> list[Item]:
+        """What one order comes to; raises ValueError naming a field that is unsound."""
+        return [self._refusal(entry) or self._sale(entry)]
+
+    def _sale(self, entry: Entry) -> Item:
+        record, options = entry.record, self._options
+        number = whole_id(record, options)
+        if number is None:
+            field = "an Id" if options.order_id == "id" else "an OrderNumber"
+            reason = f"It lacks {field}, which names it; add it to the query."
+            return Skipped("no-id", reason, entry.place, fault=True)
+        customer = people.customer(record, options)
+        if not customer:
+            return Skipped("no-customer", "It shows no customer.", entry.place)
+        is_summary = entry.kind == "OrderSummary"
+        fields: dict[str, Any] = {
+            "externalOrderId": number,
+            "customer": customer,
+            "currency": text(record, "CurrencyIsoCode"),
+            "totalAmount": total(record, options.order_summary_totals if is_summary else options.order_totals),
+            "storeId": _store(record, options, self._site),
+            "businessDate": named("EffectiveDate", values.day, record.get("EffectiveDate")),
+            "occurredAt": _moment(record, "OrderedDate") or _moment(record, "CreatedDate"),
+        }
+        return make(Sale, fields, entry.place, self._site)
+
+    def _refusal(self, entry: Entry) -> Skipped | None:
+        record, place = entry.record, entry.place
+        if (other := self._other_kind(entry)) is not None:
+            return other
+        if entry.kind == "Order" and _amends(record, self._options):
+            return Skipped("change-order", "It amends another order, and is no sale of its own.", place)
+        setting = "order_summary_statuses" if entry.kind == "OrderSummary" else "order_statuses"
+        if not earns(text(record, "Status"), getattr(self._options, setting)):
+            return Skipped("status", f"Its Status is none of {setting}.", place)
+        if entry.id in self._returned and "." not in _chosen(record, self._options.order_summary_totals):
+            reason = (
+                "A return of it is in the document too, and its total may be what the return left. Add "
+                "OriginalOrder.GrandTotalAmount to the query, and name it first in order_summary_totals."
+            )
+            return Skipped("total-after-return", reason, place, fault=True)
+        return None
+
+    def _other_kind(self, entry: Entry) -> Skipped | None:
+        """Why it does not earn where the other kind of record does."""
+        chosen = self._options.sales_from
+        if entry.kind == "OrderSummary" and chosen == "orders":
+            return Skipped("counted-as-order", 'Orders earn here (sales_from = "orders"), not summaries.', entry.place)
+        if entry.kind == "Order" and (chosen == "order-summaries" or (self._summarized and chosen == "either")):
+            return Skipped("counted-as-summary", "The summary of an order earns, not the order beside it.", entry.place)
+        return None
+
+
+def whole_id(record: Record, options: SalesforceOptions) -> str | None:
+    """The id of an order, Flash's; None where the record does not say what it is made of."""
+    own = record_id(record) if options.order_id == "id" else text(record, "OrderNumber")
+    return f"{options.id_prefix}{own}" if own else None
+
+
+def total(record: Record, fields: tuple[str, ...]) -> Decimal:
+    """The first of these totals that is there."""
+    chosen = _chosen(record, fields)
+    found = named(chosen, values.amount, inner(record, *chosen.split(".")))
+    if found is None:
+        raise ValueError(f"{' or '.join(fields)} is missing; add it to the query")
+    return found
+
+
+def _chosen(record: Record, fields: tuple[str, ...]) -> str:
+    """The name of the first of these fields that is there; where none is, of the first."""
+    return next((field for field in fields if inner(record, *field.split(".")) is not None), fields[0])
+
+
+def earns(status: str | None, statuses: frozenset[str]) -> bool:
+    """Whether a status is among those that count."""
+    return status is not None and status.casefold() in {each.casefold() for each in statuses}
+
+
+def _amends(record: Record, options: SalesforceOptions) -> bool:
+    """Whether an order changes another: it says so, or takes away, which no order of its own does."""
+    kinds = (text(record, "Type"), text(record, "RecordType", "Name"))
+    return (
+        any(reference(record, field) for field in AMENDED)
+        or named("IsReductionOrder", values.flag, record.get("IsReductionOrder"))
+        or any(earns(kind, options.change_order_types) for kind in kinds)
+        or any((named(field, values.amount, record.get(field)) or 0) < 0 for field in options.order_totals)
+    )
+
+
+def _store(record: Record, options: SalesforceOptions, site: Site) -> str | None:
+    code = reference(record, options.store_field)
+    if code is None:
+        return site.store_id(text(record, options.store_field))
+    return site.store_id(code) or site.store_id(code[:15])
+
+
+def _moment(record: Record, field: str) -> str | None:
+    return named(field, values.moment, record.get(field))
