@@ -11,6 +11,8 @@ from agent.adapters.base import Adapter, Options
 from agent.errors import ConfigError, NotFoundError
 
 MODULES: Mapping[str, str] = {
+    "amazon": "agent.adapters.amazon",
+    "tiktok": "agent.adapters.tiktok",
     "canonical": "agent.adapters.canonical",
     "poslog": "agent.adapters.poslog",
     "shopify": "agent.adapters.shopify",

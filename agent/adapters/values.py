@@ -24,7 +24,7 @@ def amount(value: Any) -> Decimal | None:
     """An amount from a JSON number or a decimal string; None for null and for an empty one."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    if isinstance(value, Decimal) and value.is_finite():
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_AMOUNT_CHARS:  # it can be added up
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)

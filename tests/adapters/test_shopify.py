@@ -6,7 +6,6 @@ import pytest
 
 from agent.adapters import registry
 from agent.adapters.base import Site, documents_of
-from agent.errors import ConfigError
 from tests.support import agents
 
 OFF = {"native_connector": "off"}
@@ -43,18 +42,6 @@ def foreign(amount, **changes):
 
 def codes(items):
     return [getattr(item, "code", type(getattr(item, "document", None)).__name__) for item in items]
-
-
-@pytest.mark.parametrize("name", ["shopify"])
-@pytest.mark.parametrize("settings", [{}, {"native_connector": "on"}, {"native_connector": False}])
-def test_it_does_not_start_beside_the_native_connector(name, settings):
-    with pytest.raises(ConfigError, match="awarded twice") as caught:
-        registry.options_of(name, settings)
-    assert f'Set [adapters.{name}] native_connector = "off" once it is switched off in Flash' in str(caught.value)
-    with pytest.raises(ConfigError, match=rf"\[adapters.{name}\] native_connector: must be"):
-        registry.check({name: settings}, {})
-    with pytest.raises(ConfigError, match="native_connector"):
-        registry.check({}, {name: "/srv/spool"})
 
 
 def test_the_keys_are_those_that_flash_promises_and_stand_in_a_path():
@@ -157,6 +144,30 @@ def test_a_fault_in_one_refund_stops_no_other():
 def test_what_staff_noted_goes_nowhere():
     items = parse(refund(note="Mrs Example called"))
     assert "Example" not in json.dumps([item.document.sent() for item in items], default=str) + repr(items)
+
+
+def test_oversold_stock_is_none_and_uncounted_stock_is_not_told():
+    def level(place, available):
+        return {"location": {"id": place}, "quantities": [{"name": "available", "quantity": available}]}
+
+    levels = {"inventory_levels": [level("1", 7), level("2", -2)]}
+    variants = [
+        {"id": 11, "sku": "COAT-S", "price": "240.00", "inventory_item": levels},
+        {"id": 12, "sku": "COAT-M", "price": "240.00", "inventory_quantity": -3, "inventory_management": "shopify"},
+        {"id": 13, "sku": "GIFT", "price": "10.00", "inventory_quantity": 0, "inventory_management": None},
+    ]
+    product = {"id": 1, "title": "Coat", "vendor": "Aurelia", "product_type": "", "body_html": "", "variants": variants}
+    bad = {"id": 2, "title": "Broken", "body_html": "", "variants": [{"id": 21, "price": "dear"}]}
+    skipped, found = parse({"products": [product, bad, {**product, "id": 3, "variants": []}]})
+    assert (skipped.code, skipped.place) == ("unsound", "product 2")
+    assert [(row["variantSku"], row["locationRef"], row["available"]) for row in found.document.inventory] == [
+        ("COAT-S", "1", 7),
+        ("COAT-S", "2", 0),
+        ("COAT-M", "shopify", 0),
+    ]
+    assert [row["externalId"] for row in found.document.products] == ["1", "3"]
+    assert found.document.brands == [{"externalId": "Aurelia", "name": "Aurelia"}]
+    assert not found.document.categories
 
 
 async def test_an_order_lives_its_life_document_by_document(tmp_path):

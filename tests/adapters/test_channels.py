@@ -1,0 +1,43 @@
+"""The three systems for which Flash has connectors of its own."""
+
+import json
+
+import pytest
+
+from agent.adapters import registry
+from agent.adapters.base import Site
+from agent.errors import ConfigError
+
+CHANNELS = ["shopify", "amazon", "tiktok"]
+OFF = {"native_connector": "off"}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize("settings", [{}, {"native_connector": "on"}, {"native_connector": False}])
+def test_it_does_not_start_beside_the_native_connector(name, settings):
+    with pytest.raises(ConfigError, match="awarded twice") as caught:
+        registry.options_of(name, settings)
+    assert f'Set [adapters.{name}] native_connector = "off" once it is switched off in Flash' in str(caught.value)
+    with pytest.raises(ConfigError, match=rf"\[adapters.{name}\] native_connector: must be"):
+        registry.check({name: settings}, {})
+    with pytest.raises(ConfigError, match="native_connector"):
+        registry.check({}, {name: "/srv/spool"})
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_an_answer_that_tells_of_an_error_is_no_empty_document(name):
+    """It must not look as if there had been nothing to award."""
+    for answer in ({"errors": [{"code": "Unauthorized"}]}, {"code": 105005, "message": "no", "data": None}):
+        (item,) = registry.adapter(name).parse(json.dumps(answer).encode(), registry.options_of(name, OFF), Site("USD"))
+        assert (item.code, item.fault) == ("error-answer", True)
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_an_empty_page_holds_nothing(name):
+    pages = ({"orders": []}, {"payload": {"Orders": []}}, {"code": 0, "data": {"orders": [], "total_count": 0}})
+    for page in pages:
+        items = registry.adapter(name).parse(json.dumps(page).encode(), registry.options_of(name, OFF), Site("USD"))
+        assert [(item.code, item.fault) for item in items] in (
+            [("nothing-in-it", False)],
+            [("unknown-record", True)],  # another system's page
+        )
