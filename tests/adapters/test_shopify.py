@@ -141,6 +141,13 @@ def test_a_fault_in_one_refund_stops_no_other():
     assert codes(items) == ["Sale", "no-money-back", "unsound", "Refund"]
 
 
+@pytest.mark.parametrize("content", [{"nodes": [1]}, {"edges": {"node": 1}}, None, "x"])
+def test_a_connection_that_is_none_ends(content):
+    """Found by random structures: it was opened again and again."""
+    record = {"id": "gid://shopify/Order/5", "displayFinancialStatus": "PENDING", "refunds": {"nodes": content}}
+    assert codes(parse({"data": {"order": record}})) == ["not-paid"]
+
+
 def test_what_staff_noted_goes_nowhere():
     items = parse(refund(note="Mrs Example called"))
     assert "Example" not in json.dumps([item.document.sent() for item in items], default=str) + repr(items)

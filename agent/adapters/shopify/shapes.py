@@ -126,7 +126,7 @@ def _rest(value: Any) -> Any:
         return match[2] if (match := _GID.fullmatch(value)) else value
     if not isinstance(value, Mapping):
         return value
-    if "nodes" in value or "edges" in value:
+    if isinstance(value.get("nodes"), list) or isinstance(value.get("edges"), list):
         return [_rest(item) for item in _connection(value)]
     if set(value) <= _MONEY:
         return {"amount": value.get("amount"), "currency_code": value.get("currencyCode")}
