@@ -44,7 +44,8 @@ def elements(source: BinaryIO, wanted: frozenset[str]) -> Iterator[Element]:
         line, column = error.position
         raise UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.") from None
     except (ValueError, LookupError):  # an encoding that is unknown, or not the one it says
-        raise UnreadableError("Its characters are not in the encoding that it names.") from None
+        reason = "Its characters are not in the encoding that it names, or in one that is not read here; send UTF-8."
+        raise UnreadableError(reason) from None
 
 
 class _Walk:

@@ -195,3 +195,23 @@ def test_names_count_without_their_namespaces():
     document = f'<p:POSLog xmlns:p="urn:any">{prefixed}</p:POSLog>'.encode()
     found = ADAPTER.parse(document, ADAPTER.options(), Site("USD"))
     assert told(found) == told(parse(plain)) == ["sale 5.00"]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16", "ISO-8859-1", "windows-1252"])
+def test_a_log_is_read_in_its_own_encoding(encoding):
+    head = HEAD.replace(">12<", ">Café 12<")
+    text = f'<?xml version="1.0" encoding="{encoding}"?><POSLog>{transaction(total("5.00"), head=head)}</POSLog>'
+    assert only(ADAPTER.parse(text.encode(encoding), ADAPTER.options(), Site("USD")))["externalOrderId"] == (
+        "Café 12-2026-03-14-4-7"
+    )
+
+
+def test_what_was_read_before_a_log_breaks_off_is_found():
+    whole = f"<POSLog>{transaction(total('5.00'))}{transaction(total('6.00'))}"
+    assert told(ADAPTER.parse(whole.encode(), ADAPTER.options(), Site("USD"))) == [
+        "sale 5.00",
+        "sale 6.00",
+        "unreadable",
+    ]
+    (item,) = ADAPTER.parse(b'<?xml version="1.0" encoding="Shift_JIS"?><POSLog/>', ADAPTER.options(), Site("JPY"))
+    assert "send UTF-8" in item.reason

@@ -1,7 +1,12 @@
 """POSLog: what comes back, by returns, exchanges and post-voids, and of which sale."""
 
-import pytest
+from decimal import Decimal
 
+import pytest
+from hypothesis import given, settings, strategies
+
+from agent.adapters.base import Found, Skipped
+from agent.model import Refund, Sale
 from tests.adapters.poslog_xml import HEAD, LINK, link, only, parse, returned, sold, told, total, transaction
 
 
@@ -13,12 +18,19 @@ from tests.adapters.poslog_xml import HEAD, LINK, link, only, parse, returned, s
         ((sold("10.00", "-1.0000"), total("-10.80"), link(reason="")), ["refund 12-2026-03-13-4-2 10.80"]),
         ((returned("10.00", inside=link()), total("10.80")), ["refund 12-2026-03-13-4-2 10.80"]),
         ((total("-10.80"), link()), ["refund 12-2026-03-13-4-2 10.80"]),
+        ((sold("-10.00", inside=link()), total("-10.80")), ["refund 12-2026-03-13-4-2 10.80"]),
+        (
+            (returned("10.00", inside=link().replace("TransactionLink", "ReturnTransactionLink")), total("-10.80")),
+            ["refund 12-2026-03-13-4-2 10.80"],
+        ),
         ((returned("10.00"), total("-10.80")), ["return-without-sale"]),
         ((sold("10.00", "-1"), total("-10.80")), ["return-without-sale"]),
         ((total("-10.80"),), ["return-without-sale"]),
         ((total("-10.80"), link(reason="Resume")), ["return-without-sale"]),
         ((returned("0.00", inside=link()), total("0.00")), ["nothing-paid"]),
         ((sold("10.00"), total("10.80"), link()), ["unsound"]),
+        ((returned("1", inside=link(2)), returned("1", inside=link(3)), total("9" * 50)), ["unsound"]),
+        ((returned("9" * 50, inside=link()), sold("5.00"), total("0.00")), ["unsound", "unsound"]),
         (
             (returned("20.00", inside=link(2)), returned("10.00", inside=link(3)), total("-33.00")),
             ["refund 12-2026-03-13-4-2 22.00", "refund 12-2026-03-13-4-3 11.00"],
@@ -30,6 +42,10 @@ from tests.adapters.poslog_xml import HEAD, LINK, link, only, parse, returned, s
         (
             (returned("1.00", inside=link(2)), returned("1.00", inside=link(3)), returned("1.00"), total("-0.10")),
             ["refund 12-2026-03-13-4-2 0.03", "refund 12-2026-03-13-4-3 0.03", "return-without-sale"],
+        ),
+        (
+            (*(returned("1.00", inside=link(n)) for n in range(1, 6)), total("-0.03")),
+            ["refund 12-2026-03-13-4-5 0.03"],
         ),
     ],
 )
@@ -83,6 +99,33 @@ def test_a_return_is_the_refund_of_the_sale_it_names(parts, outcome):
 )
 def test_an_exchange_comes_to_its_total(parts, outcome):
     assert told(parse(transaction(*parts))) == outcome
+
+
+CENTS = strategies.integers(1, 99_999).map(lambda cents: Decimal(cents) / 100)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sales=strategies.lists(CENTS, max_size=3),
+    back=strategies.lists(strategies.tuples(CENTS, strategies.sampled_from([None, 2, 3, 4])), max_size=4),
+    odd=strategies.integers(-3, 3),
+)
+def test_sale_and_refunds_come_to_the_total_and_are_never_less(sales, back, odd):
+    """The total is what the lines come to, and some cents of rounding."""
+    paid = sum(sales) - sum(amount for amount, _ in back) + Decimal(odd) / 100
+    lines = [sold(str(amount), item=f"S{at}") for at, amount in enumerate(sales)]
+    lines += [
+        returned(str(amount), item=f"R{at}", inside="" if sale is None else link(sale))
+        for at, (amount, sale) in enumerate(back)
+    ]
+    items = parse(transaction(*lines, total(str(paid))))
+    found = [item.document for item in items if isinstance(item, Found)]
+    assert not [item for item in items if isinstance(item, Skipped) and item.fault]
+    given_back = [refund.amount for refund in found if isinstance(refund, Refund)]
+    earned = sum(sale.total_amount for sale in found if isinstance(sale, Sale)) - sum(given_back)
+    assert earned >= (paid if sales else -abs(paid))
+    if sales and all(sale is not None for _, sale in back):
+        assert earned == (paid if back or paid >= 0 else 0)
 
 
 def test_taxes_on_top_are_taken_back_with_the_item():

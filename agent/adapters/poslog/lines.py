@@ -1,7 +1,7 @@
 """What a basket's lines say: what was sold, what was taken back, and of which sale. Amounts of lines are no totals.
 
-A line counts as taken back where it is a `Return`, or a `Sale` of a negative quantity. A voided line is left out, and
-with it the line that it repeats with the opposite sign.
+A line counts as taken back where it is a `Return`, or a `Sale` of a negative quantity, or one of a negative amount that
+names its sale. A voided line is left out, and with it the line that it repeats with the opposite sign.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from agent.adapters.xml_documents import attribute, child, children, content
 
 SALES = frozenset({"Sale", "SaleForDelivery", "SaleForPickup"})
 RETURNS = frozenset({"Return", "ReturnForDelivery", "ReturnForPickup"})
+_LINKS = frozenset({"TransactionLink", "ReturnTransactionLink"})
 _VOID_FLAGS = ("VoidFlag", "CancelFlag")
 
 
@@ -66,14 +67,15 @@ def standing(lines: Sequence[Line]) -> list[Line]:
 def _line(line: Element, item: Element) -> Line:
     is_return = item.tag in RETURNS
     negative = (content(item, "Quantity") or "").startswith("-")
-    link = child(item, "TransactionLink")
+    amount = _amount(item, negative=negative)
+    link = next((found for holder in (item, line) for found in holder if found.tag in _LINKS), None)
     return Line(
         item=content(item, "ItemID") or content(item, "POSIdentity", "POSItemID"),
-        amount=_amount(item, negative=negative),
+        amount=amount,
         is_return=is_return,
-        taken_back=is_return or negative,
+        taken_back=is_return or negative or (link is not None and amount is not None and amount < 0),
         voided=is_voided(line),
-        link=child(line, "TransactionLink") if link is None else link,
+        link=link,
     )
 
 

@@ -7,7 +7,7 @@ the two together come to the total again. Items of a sale that is not named stay
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, Decimal
 from xml.etree.ElementTree import Element
 
 from agent.adapters.poslog.identity import Naming
@@ -82,7 +82,7 @@ def _amount_of(lines: Sequence[Line]) -> Decimal:
 
 
 def _shares(total: Decimal, places: int, by_sale: Mapping[str | None, Sequence[Line]]) -> dict[str | None, Decimal]:
-    """A total divided in proportion to the lines, to the last unit: lines may lack taxes that the total has."""
+    """A total divided in proportion to the lines, which may lack taxes that it has; the last gets what is left over."""
     *others, last = by_sale
     if not others:
         return {last: total}
@@ -91,7 +91,7 @@ def _shares(total: Decimal, places: int, by_sale: Mapping[str | None, Sequence[L
     if not whole:
         raise ValueError("ExtendedAmount is nought in all items taken back, so that the total cannot be divided")
     unit = Decimal(1).scaleb(-places)
-    shares = {sale: (total * weights[sale] / whole).quantize(unit, ROUND_HALF_EVEN) for sale in others}
+    shares = {sale: (total * weights[sale] / whole).quantize(unit, ROUND_DOWN) for sale in others}
     return {**shares, last: total - sum(shares.values(), _NOTHING)}
 
 

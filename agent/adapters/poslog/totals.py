@@ -10,6 +10,7 @@ from agent.adapters import values
 from agent.adapters.base import named
 from agent.adapters.poslog.options import PoslogOptions
 from agent.adapters.xml_documents import attribute, children, content
+from agent.fields import MAX_AMOUNT_DIGITS
 
 UNTYPED = "TransactionGrossAmount"  # what a Total is that does not say what it is
 _NO_CURRENCY = {"XXX", "XTS"}
@@ -37,9 +38,16 @@ def total_of(transaction: Element, basket: Element, options: PoslogOptions) -> T
 
 
 def _sum(totals: Mapping[str, Element], names: list[str], basket: Element) -> Decimal:
-    amount = sum((named(name, values.needed_amount, content(totals[name])) for name in names), Decimal(0))
+    amount = sum((named(name, _bounded, content(totals[name])) for name in names), Decimal(0))
     flag = content(basket, "NegativeTotalFlag")  # a dialect whose totals have no sign
     return -abs(amount) if named("NegativeTotalFlag", values.flag, flag) else amount
+
+
+def _bounded(spelled: str | None) -> Decimal:
+    amount = values.needed_amount(spelled)
+    if amount.adjusted() >= MAX_AMOUNT_DIGITS:  # sharing it out would leave the precision of Decimal
+        raise ValueError(f"must have at most {MAX_AMOUNT_DIGITS} digits before the point")
+    return amount
 
 
 def _currency(total: Element, transaction: Element) -> str | None:
