@@ -142,6 +142,15 @@ class UnreadableError(AgentError):
         self.code = code
 
 
+class NotSentError(AgentError):
+    """Why nothing is sent of one record: what its `Skipped` will say (`guarded`)."""
+
+    def __init__(self, code: str, reason: str, *, fault: bool = False) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.fault = fault
+
+
 def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, key: str | None = None) -> Item:
     """A canonical document from its fields, named as the local API names them; fields that are None are left out.
 
@@ -173,10 +182,12 @@ def named(field: str, read: Callable[[Any], T], value: Any) -> T:
 def guarded(place: str, items: Callable[[], Iterable[Item]]) -> list[Item]:
     """The items of one record: all, or one `Skipped` in their stead where a value of the record is unsound.
 
-    `items` may raise ValueError with words for people (`named`), which repeat nothing of the record.
+    `items` may raise ValueError with words for people (`named`), which repeat nothing of the record, or NotSentError.
     """
     try:
         return list(items())
+    except NotSentError as error:
+        return [Skipped(error.code, str(error), place, fault=error.fault)]
     except ValueError as error:
         return [Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)]
 

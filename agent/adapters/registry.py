@@ -15,6 +15,8 @@ MODULES: Mapping[str, str] = {
     "tiktok": "agent.adapters.tiktok",
     "canonical": "agent.adapters.canonical",
     "poslog": "agent.adapters.poslog",
+    "sap": "agent.adapters.sap",
+    "sterling": "agent.adapters.sterling",
     "shopify": "agent.adapters.shopify",
     "dynamics": "agent.adapters.dynamics",
     "manhattan": "agent.adapters.manhattan",
