@@ -9,7 +9,7 @@ from agent.adapters import registry
 from agent.adapters.base import Found, Site, Skipped
 from agent.errors import ConfigError
 
-SITE = Site("EUR", stores={"1710": "st_1710", "UVE": "st_uve", "4010": "st_4010"})
+SITE = Site("EUR", stores={"1710": "st_1710", "1711": "st_1711", "UVE": "st_uve", "4010": "st_4010"})
 ITEM = {"BillingDocument": "90000001", "BillingDocumentItem": "10", "SalesDocument": "0000000501"}
 INVOICE = {
     "BillingDocument": "90000001",
@@ -209,7 +209,7 @@ def test_the_store_is_the_plant_the_office_or_the_organization():
         return sent({**INVOICE, "to_Item": items, **more})[0].get("storeId")
 
     assert store(["1710", "1710"], SalesOffice="UVE") == "st_1710"
-    assert store(["1710", "1720"], SalesOffice="UVE") == "st_uve"
+    assert store(["1710", "1711"], SalesOffice="UVE") == "st_uve"
     assert store(["1720"], SalesOffice="", SalesOrganization="4010") == "st_4010"
     assert store(["1720"]) is None
 
