@@ -22,6 +22,7 @@
         ├── InvalidError            422  every fault of the document, named
         ├── TooManyStreamsError     429  so many streams of events are open already
         ├── MemberUnknownError      503  nobody could be asked about a member whom this till has not met
+        ├── FlashUnavailableError   503  Flash cannot be asked now
         ├── OverloadedError         503  too much is being accepted at once
         ├── StorageUnavailableError 503  the database cannot be used now
         │   └── DataKeyError        503  the data key is missing or is not the one that sealed the rows
@@ -167,6 +168,10 @@ class OverloadedError(Refusal):
 
 class MemberUnknownError(Refusal):
     code, status, title, retryable = "member-unknown-offline", 503, "Nobody can be asked about this member now", True
+
+
+class FlashUnavailableError(Refusal):
+    code, status, title, retryable = "flash-unavailable", 503, "Flash cannot be asked now", True
 
 
 class StorageUnavailableError(Refusal):

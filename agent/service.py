@@ -37,6 +37,7 @@ from agent.tokens import Tokens
 from agent.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
+    from agent.flashorders import FlashOrders
     from agent.importing import Importing
 
 FEATURES = (
@@ -58,6 +59,7 @@ FEATURES = (
     "stores",
     "catalogs",
     "spool",
+    "flash-orders",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -126,6 +128,15 @@ class Service:
         from agent.importing import Importing  # noqa: PLC0415
 
         return Importing(self.intake, self._settings, self._relay.wake)
+
+    @functools.cached_property
+    def flash_orders(self) -> "FlashOrders":
+        """Reads Flash's feed of changed orders. Loaded when first used: a till is reconciled now and then."""
+        from agent.flash.reads import Reads  # noqa: PLC0415
+        from agent.flashorders import FlashOrders  # noqa: PLC0415
+
+        busy = lambda: self._relay.cashiers_are_about  # noqa: E731
+        return FlashOrders(Reads(self._flash), self.members.gate, self.store, self._clock, busy)
 
     def wake(self, kind: Kind) -> None:
         """Something of a kind may be ready to be sent."""

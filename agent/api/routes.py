@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from agent.api import document_handlers, handlers, key_handlers, member_handlers, redemptions, token_handlers, web
+from agent.api import (
+    document_handlers,
+    flash_order_handlers,
+    handlers,
+    key_handlers,
+    member_handlers,
+    redemptions,
+    token_handlers,
+    web,
+)
 from agent.api.handlers import Call
 from agent.masterdata import Catalog, Store
 from agent.model import (
@@ -145,6 +154,18 @@ ROUTES: tuple[Route, ...] = (
         redemptions.get_exposure,
         {200: "ExposureView"},
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD; the till's today where it is left out."),),
+        problems=(422, 503),
+    ),
+    Route(
+        "/v1/flash-orders",
+        "GET",
+        Scope.OPERATOR,
+        flash_order_handlers.list_flash_orders,
+        {200: "FlashOrdersView"},
+        parameters=(
+            Parameter("updatedSince", "query", "From when on: RFC 3339. Required without a cursor."),
+            Parameter("cursor", "query", "`nextCursor` of the page before."),
+        ),
         problems=(422, 503),
     ),
     Route(

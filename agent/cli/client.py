@@ -16,10 +16,11 @@ PAGE = 200
 
 
 class ApiError(AgentError):
-    """The agent said no; `code` is the problem's own."""
+    """The agent said no; `code` is the problem's own, `retry_after_s` how long it asks to wait (None: it does not)."""
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+    def __init__(self, status: int, problem: dict[str, Any], retry_after: str | None = None) -> None:
         self.status = status
+        self.retry_after_s = int(retry_after) if retry_after and retry_after.isdecimal() else None
         self.problem = problem
         self.code = problem.get("code", "unknown")
         faults = "; ".join(f"{fault['field']} {fault['message']}" for fault in problem.get("errors") or ())
@@ -67,7 +68,8 @@ class AgentClient:
         finally:
             connection.close()
         if response.status >= 400:
-            raise ApiError(response.status, parsed if isinstance(parsed, dict) else {})
+            problem = parsed if isinstance(parsed, dict) else {}
+            raise ApiError(response.status, problem, response.headers.get("Retry-After"))
         return parsed
 
     @contextlib.contextmanager

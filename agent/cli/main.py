@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "how the running agent is",
     "operations": "list, show, retry, close or discard operations of the running agent",
     "summary": "a day in numbers, to compare with the Z report",
+    "reconcile": "compare what this till sent with what Flash has",
     "events": "what happens at the running agent, as it happens",
     "exposure": "a day's coupons that were honored without Flash's word",
     "members": "show or forget a member, or follow what changed at Flash",

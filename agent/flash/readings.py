@@ -1,4 +1,4 @@
-"""What Flash's answers about members, coupons and catalogs mean: all readings that the contract leaves open.
+"""What Flash's answers mean beyond yes and no: every reading that the contract leaves open, in this one place.
 
 Tolerant: what is not understood is None (or left out of a list), never an error; unknown fields pass through. Pure.
 """
@@ -18,6 +18,7 @@ _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, 
 
 # ---- assumed readings of the contract ------------------------------------------------------------------------------
 MEMBERS_PATH = "/members"  # documented; GET /members/{id} and the shapes below are assumed
+ORDERS_PATH = "/orders"  # documented with `updatedSince`; the fields of its rows are assumed
 CHANGES_PAGE = 200
 MAX_BALANCE = 10**15
 MAX_VALUE = 10**12
@@ -146,6 +147,48 @@ def _refused_row(error: Any, inside: str) -> RefusedRow:
         own_id if index is None else index,
         message if isinstance(message, str) else "",
     )
+
+
+def order_of(row: Any) -> dict[str, Any] | None:
+    """What a row of the feed of changed orders tells, by our names; None for one without an order id.
+
+    Whom it was sold to is left behind. What the row does not tell, or cannot be read, is None; money is Decimal.
+    """
+    found = row.get("externalOrderId") if isinstance(row, dict) else None
+    if not isinstance(found, str) or not is_id(found):
+        return None
+    store_id, awarded = row.get("storeId"), row.get("awarded")
+    return {
+        "upstreamOrderId": found,
+        "totalAmount": _money(row.get("totalAmount")),
+        "storeId": store_id if isinstance(store_id, str) and is_id(store_id) else None,
+        "refunded": _refunded(row),
+        "awarded": awarded if isinstance(awarded, int) and not isinstance(awarded, bool) else None,
+        "updatedAt": updated_at(row),
+    }
+
+
+def _refunded(row: Mapping[str, Any]) -> Decimal | None:
+    """What was refunded in all: `refundedAmount`, or the sum of the `amount`s in `refunds`."""
+    if "refundedAmount" in row:
+        return _money(row["refundedAmount"])
+    refunds = row.get("refunds")
+    if not isinstance(refunds, list):
+        return None
+    amounts = [_money(each.get("amount")) if isinstance(each, dict) else None for each in refunds]
+    told = [amount for amount in amounts if amount is not None]
+    return sum(told, Decimal(0)) if len(told) == len(amounts) else None
+
+
+def _money(value: Any) -> Decimal | None:
+    """A sum of money, as a JSON number or a decimal string."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        money = Decimal(value)
+    except ArithmeticError:
+        return None
+    return money if money.is_finite() and 0 <= money < MAX_VALUE and money == round(money, _VALUE_DECIMALS) else None
 
 
 def next_cursor(page: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""What Flash knows of members: typed reads with the read key, each within a time limit of its own.
+"""What Flash knows of members, and of what changed: typed reads with the read key, each within a time limit of its own.
 
 Each returns its value, or the Outcome that says why there is none; nothing raises for what a network or a server does.
 `is_not_found` tells Flash's own "there is no such thing" from everything else. At most READS_AT_ONCE go at a time, on
@@ -29,11 +29,15 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of members that changed, oldest change first, and where the next one begins (None: Flash gave none)."""
+    """A page of what changed, oldest change first, and where the next one begins (None: Flash gave none).
+
+    So many rows were `unread`: they had no id.
+    """
 
     rows: Sequence[Fields]
     cursor: str | None
     total: int | None
+    unread: int = 0
 
 
 def is_not_found(answer: object) -> bool:
@@ -79,17 +83,33 @@ class Reads:
 
     async def changed(self, since: str, cursor: str | None, timeout_s: float | None = None) -> Page | Outcome:
         """A page of the members that changed at or after `since` (RFC 3339)."""
-        path = f"{readings.MEMBERS_PATH}?updatedSince={segment(since)}&limit={readings.CHANGES_PAGE}"
+        return await self._page(readings.MEMBERS_PATH, _member, since, cursor, timeout_s)
+
+    async def orders_changed(self, since: str, cursor: str | None, timeout_s: float | None = None) -> Page | Outcome:
+        """A page of the orders that changed at or after `since` (RFC 3339), as `readings.order_of` tells them."""
+        return await self._page(readings.ORDERS_PATH, readings.order_of, since, cursor, timeout_s)
+
+    async def _page(
+        self,
+        collection: str,
+        read: Callable[[Any], Fields | None],
+        since: str,
+        cursor: str | None,
+        timeout_s: float | None,
+    ) -> Page | Outcome:
+        path = f"{collection}?updatedSince={segment(since)}&limit={readings.CHANGES_PAGE}"
         if cursor is not None:
             path += f"&cursor={segment(cursor)}"
         parsed = await self._answer(path, timeout_s)
         if isinstance(parsed, Outcome):
             return parsed
-        rows = _members(parsed.get("data"))
-        if rows is None:
-            return _unexpected("The page of changed members cannot be read.")
+        data = parsed.get("data")
+        if not isinstance(data, list):
+            return _unexpected("The page of what changed cannot be read.")
+        rows = [row for row in map(read, data) if row is not None]
         total = parsed.get("total")
-        return Page(rows, readings.next_cursor(parsed), total if isinstance(total, int) else None)
+        count = total if isinstance(total, int) else None
+        return Page(rows, readings.next_cursor(parsed), count, len(data) - len(rows))
 
     async def _part(
         self, member_id: str, part: str, read: Callable[[Any], T | None], timeout_s: float | None

@@ -36,6 +36,7 @@ class Members:
         busy: Callable[[], bool],
     ) -> None:
         vault = Vault(sealer)
+        self.gate = gate
         self._snapshots = Snapshots(database, vault, clock)
         self._projected = Projected(store, sealer, clock, settings.store.currency)
         self._follower = Follower(store, self._snapshots, vault, client)

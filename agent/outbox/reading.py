@@ -28,6 +28,7 @@ FROM operation AS refund
 CROSS JOIN operation AS sale INDEXED BY operation_key ON sale.scope = refund.scope
 WHERE refund.seq IN ({seqs}) AND sale.kind = 'sale' AND sale.current = 1
 """
+_ORDERS_HERE = "SELECT scope, max(content IS NOT NULL) FROM operation WHERE scope IN ({scopes}) GROUP BY scope"
 MAX_LISTED = 200
 MAX_PAGE_BYTES = 2 * 1024 * 1024  # opening more would hold the event loop, and with it every register
 _SCAN_LIMIT = 20_000
@@ -140,6 +141,12 @@ class Reading:
         sql = _SALES_OF_REFUNDS.format(seqs=placeholders(len(seqs)))
         rows = await self._database.fetch(sql, seqs)
         return {seq: [bytes.fromhex(name) for name in jsons.loads_own(subjects)] for seq, subjects in rows}
+
+    async def orders_here(self, order_ids: Sequence[str]) -> dict[str, bool]:
+        """Those of these upstream order ids of which this till has operations; False: none has its content any more."""
+        named = {self._sealer.hash(order_scope(order_id)): order_id for order_id in order_ids}
+        sql = _ORDERS_HERE.format(scopes=placeholders(len(named)))
+        return {named[scope]: bool(kept) for scope, kept in await self._database.fetch(sql, list(named))}
 
     async def stripped(self, seqs: Sequence[int]) -> set[int]:
         """Those of these operations that lost their content."""

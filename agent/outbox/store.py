@@ -185,6 +185,10 @@ class Store:
         """Those of these enrollments that are pending and whose member is not to be forgotten."""
         return await self._reading.enrollments(seqs)
 
+    async def orders_here(self, order_ids: Sequence[str]) -> dict[str, bool]:
+        """Those of these upstream order ids of which this till has operations; False: none has its content any more."""
+        return await self._reading.orders_here(order_ids)
+
     async def stripped(self, seqs: Sequence[int]) -> set[int]:
         """Those of these operations that lost their content."""
         return await self._reading.stripped(seqs)

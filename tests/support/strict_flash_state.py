@@ -6,7 +6,7 @@ line per committed request, flushed before the answer leaves. Loading the file a
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
@@ -80,6 +80,11 @@ class State:
         self.natural_keys = natural_keys  # False: orders and refunds are deduplicated by Idempotency-Key alone
         self.cursors = True  # False: a list has no nextCursor
         self.member_detail = True  # False: GET /members/{id} is 404
+        self.tells_refunds = True  # False: an order's row does not say what was refunded
+        self.tells_total = True
+        self.overlap = 0  # so many rows of the page before come again on each page of a list
+        self.endless = False  # True: a list's last page leads to itself, each time by another cursor
+        self.between_pages: Callable[[], None] = lambda: None  # called when a page of a list has been made
         self.hide_used_coupons = False
         self.overlooks_filters = False  # True: GET /members lists everybody, whoever is asked for
         self.refused_rows: dict[str, str] = {}  # rows of a catalog that are not taken, and why
@@ -92,6 +97,7 @@ class State:
         self.sent: dict[tuple[str, str], str] = {}  # (tenant, key): fingerprint
         self.keys_by_natural: dict[str, list[str]] = {}
         self._fresh: list[Row] = []
+        self._pages_again = 0
         self._last = datetime.now(UTC)
         self._file: TextIO | None = None
         if path is not None:
@@ -185,6 +191,10 @@ class State:
                 order["refunded"] = str(Decimal(order["refunded"]) + Decimal(row["amount"]))
                 order["clawed"] += row["clawedBack"]
                 order["updatedAt"] = row["updatedAt"]
+            case "order":
+                tenant.orders[row["externalOrderId"]] = dict(row)
+            case "lost":
+                tenant.orders.pop(row["externalOrderId"], None)
             case "enroll" | "member":
                 held = tenant.members.setdefault(row["id"], {"points": 0})
                 held.update(row)
@@ -200,6 +210,23 @@ class State:
         if effect["points"] and (member := tenant.members.get(row["memberId"])):
             member["points"] += effect["points"]
             member["updatedAt"] = row["updatedAt"]
+
+    # --- what a test changes behind everybody's back
+
+    def drop_order(self, order_id: str, tenant: str = "t1") -> None:
+        """Flash has lost the order: its list does not show it, and it could be placed again."""
+        effect = {"kind": "lost", "tenant": tenant, "row": {"externalOrderId": order_id}, "points": 0}
+        self._apply(effect, ledger=False)
+        self._append(seed=[effect])
+
+    def set_order(self, order_id: str, tenant: str = "t1", **fields: Any) -> None:
+        """Change an order, or make one that came another way; fields as kept here, money as texts."""
+        blank = {"externalOrderId": order_id, "totalAmount": "10", "awarded": 0, "memberId": None, "storeId": None}
+        known = self.tenant(tenant).orders.get(order_id, {**blank, "refunded": "0", "clawed": 0, "result": {}})
+        effect = {"kind": "order", "tenant": tenant, "points": 0}
+        effect["row"] = {**known, **fields, "updatedAt": self.now()}
+        self._apply(effect, ledger=False)
+        self._append(seed=[effect])
 
     # --- writes
 
@@ -362,7 +389,7 @@ class State:
     def read(self, request: Request, tenant: str) -> Answer:  # noqa: PLR0911
         known, resource, query = self.tenant(tenant), request.route.split("/")[1], request.query
         if resource == "orders":
-            return self._page(query, ({**o, "totalAmount": float(o["totalAmount"])} for o in known.orders.values()))
+            return self._page(query, map(self._order_row, known.orders.values()))
         if resource != "members":
             rows = known.stores if resource == "stores" else known.catalog.get(resource, {})
             if not request.args:
@@ -386,6 +413,11 @@ class State:
                 return Answer(200, {"data": self._coupons(known, member["id"])})
         return Answer(200, {"data": member})
 
+    def _order_row(self, order: Row) -> Row:
+        shown = {n: order[n] for n in ("externalOrderId", "storeId", "memberId", "awarded", "updatedAt")}
+        refunded = {"refundedAmount": float(order["refunded"])} if self.tells_refunds else {}
+        return {**shown, "totalAmount": float(order["totalAmount"]), **refunded}
+
     def _coupons(self, known: Tenant, member_id: str) -> list[Row]:
         mine = [c for c in known.coupons.values() if c.get("memberId") == member_id]
         listed = [{**c, "status": "active" if c["used"] < c["uses"] else "redeemed"} for c in mine]
@@ -394,7 +426,7 @@ class State:
     def _page(self, query: Mapping[str, str], rows: Iterable[Row]) -> Answer:
         try:
             since = datetime.fromisoformat(query.get("updatedSince", "1970-01-01T00:00:00Z"))
-            limit, start = int(query.get("limit", "200")), int(query.get("cursor", "0"))
+            limit, start = int(query.get("limit", "200")), int(query.get("cursor", "0").partition("-")[0])
             found = sorted(
                 (r for r in rows if datetime.fromisoformat(r["updatedAt"]) >= since),
                 key=lambda r: r["updatedAt"],
@@ -403,9 +435,14 @@ class State:
             return error(422, "VALIDATION", str(fault))
         if not 1 <= limit <= 200:
             return error(422, "VALIDATION", "limit")
-        page: Row = {"data": found[start : start + limit], "total": len(found)}
+        page: Row = {"data": found[max(0, start - self.overlap) : start + limit]}
+        page |= {"total": len(found)} if self.tells_total else {}
         if self.cursors and start + limit < len(found):
             page["nextCursor"] = str(start + limit)
+        elif self.cursors and self.endless:
+            self._pages_again += 1
+            page["nextCursor"] = f"{start}-{self._pages_again}"
+        self.between_pages()
         return Answer(200, page)
 
 

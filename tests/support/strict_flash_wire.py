@@ -224,6 +224,8 @@ def _target_faults(request: Request) -> Iterator[str]:
     for name in sorted(request.query.keys() - QUERIES.get(request.route, set())):
         yield f"unknown query parameter {name!r}"
     since = request.query.get("updatedSince")
+    if request.route == "GET /orders" and since is None:
+        yield "orders listed without updatedSince: a tenant's all"
     if since is not None and not is_time(since):
         yield f"updatedSince {since!r} is no ISO 8601 time with its zone"
 

@@ -5,9 +5,10 @@ import sys
 
 RARELY_NEEDED = {
     "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "agent.api.views", "agent.api.openapi",
-    "agent.api.day_documents", "agent.api.member_documents", "agent.api.token_documents", "agent.outbox.salvage",
-    "agent.sandbox", "agent.spool", "agent.summary", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx",
-    "multiprocessing", "prometheus_client", "psutil", "truststore", "watchfiles",
+    "agent.api.day_documents", "agent.api.flash_order_documents", "agent.api.member_documents",
+    "agent.api.token_documents", "agent.flashorders", "agent.outbox.salvage", "agent.reconcile", "agent.sandbox",
+    "agent.spool", "agent.summary", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing",
+    "prometheus_client", "psutil", "truststore", "watchfiles",
 }  # fmt: skip
 
 
