@@ -156,5 +156,5 @@ def total_of(refunds: Iterable[Sent]) -> Decimal:
 
 
 def money(amount: Decimal | None) -> str | None:
-    """Money as a report spells it."""
-    return None if amount is None else f"{amount:f}"
+    """Money as a report spells it: without zeros at the end, for either side has its own."""
+    return None if amount is None else f"{amount.normalize():f}"

@@ -34,17 +34,18 @@ def as_json(ledger: Ledger, status: dict[str, Any], since: datetime, *, everythi
 def sheet(report: dict[str, Any]) -> Iterator[str]:
     """The report for people, no line wider than WIDTH but for long order numbers."""
     counts = report["counts"]
-    yield text.printable(f"Since {report['since']}: store {report['storeId']}, till {report['tillId']}")
-    yield (
-        f"This till: {counts['sales']:,} sales, {counts['refunds']:,} refunds. "
-        f"Flash's feed: {counts['flashRows']:,} orders, {counts['matched']:,} of them this till's."
+    since = datetime.fromisoformat(report["since"]).astimezone().isoformat(" ", "minutes")
+    yield text.printable(f"Since {since}: store {report['storeId']}, till {report['tillId']}")
+    compared = (
+        f"This till: {counts['sales']:,} sales and {counts['refunds']:,} refunds. "
+        f"Flash's feed: {counts['flashRows']:,} rows, {counts['matched']:,} orders of this till's among them."
     )
-    yield ""
+    yield from textwrap.wrap(compared, WIDTH)
     if not report["differences"]:
-        yield "No difference."
+        yield from ("", "No difference.")
     for look, found in groupby(report["differences"], key=lambda each: bool(each["look"])):
         group = list(found)
-        yield f"{len(group)} to look at:" if look else f"{len(group)} that need nobody:"
+        yield from ("", f"{len(group)} to look at:" if look else f"{len(group)} that need nobody:")
         for _, same in groupby(group, key=lambda each: str(each["code"])):
             yield from _section(list(same))
     for note in _notes(counts):

@@ -108,8 +108,8 @@ def test_every_difference_is_named(agent, flash, tmp_path):
     }
     assert set(found(report).values()) | {"refund-landed-pending"} == {code.value for code in Code}
     by_order = {each["upstreamOrderId"]: each for each in report["differences"]}
-    assert (by_order["other-amount"]["here"], by_order["other-amount"]["flash"]) == ("120", "12.0")
-    assert (by_order["refund-lost"]["here"], by_order["refund-lost"]["flash"]) == ("30", "10.0")
+    assert (by_order["other-amount"]["here"], by_order["other-amount"]["flash"]) == ("120", "12")
+    assert (by_order["refund-lost"]["here"], by_order["refund-lost"]["flash"]) == ("30", "10")
     assert (by_order["lost-stranger"]["detail"], by_order["lost"]["detail"]) == ("no member's", None)
     assert report["counts"]["others"] == report["counts"]["withoutStore"] + 1 == 1
     assert "others" not in report
