@@ -49,6 +49,7 @@ FEATURES = (
     "exposure",
     "operations",
     "metrics",
+    "flash-orders",
     "drill",
     "receipts",
     "events",
@@ -59,7 +60,6 @@ FEATURES = (
     "stores",
     "catalogs",
     "spool",
-    "flash-orders",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
