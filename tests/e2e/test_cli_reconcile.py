@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
@@ -292,6 +291,8 @@ def test_a_report_that_cannot_be_written_is_said_before_the_work(agent, flash, t
 
 @pytest.mark.skipif(os.name != "posix", reason="a pseudo-terminal")
 def test_a_terminal_shows_how_far_it_is(agent, flash):
+    import pty
+
     for number in range(250):
         flash.state.set_order(f"theirs-{number}", storeId="st_1")
     main, other = pty.openpty()
