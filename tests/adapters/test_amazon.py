@@ -135,3 +135,13 @@ def test_the_order_of_the_items_makes_no_other_refund():
     told = [documents_of(parse({**first, "ShipmentItemAdjustmentList": listed}))[0] for listed in (items, items[::-1])]
     assert told[0] == told[1]
     assert (told[0].refund_id, told[0].amount) == ("amazon-refund-301", 10)
+
+
+def test_amounts_beyond_measure_are_a_fault_and_no_crash():
+    """Each can be read; together they cannot be added up."""
+    refund = json.dumps(event(("Principal", -1), ("Tax", -1))).replace(
+        '"CurrencyAmount": -1', '"CurrencyAmount": -9e999999'
+    )
+    options = registry.options_of("amazon", SETTINGS)
+    (skipped,) = registry.adapter("amazon").parse(refund.encode(), options, Site("USD"))
+    assert (skipped.code, skipped.fault) == ("unsound", True)
