@@ -20,6 +20,7 @@ from agent.adapters.json_documents import Record, called, inner, listed, load, r
 from agent.model import Refund, Sale
 
 ENVELOPES = (("data",), ("Data",))
+UNDONE = frozenset({"cancelled", "post-voided"})
 NOTHINGS = frozenset({"undefined", "null", "none", "nan"})
 
 # Flag, code, reason. In this order: the first that is set is said.
@@ -41,6 +42,7 @@ class ManhattanOptions(Options):
     refunded_statuses: frozenset[str] = frozenset({"7000"})
     return_statuses: frozenset[str] = frozenset({"12000", "13000", "14000"})
     document_types: frozenset[str] = frozenset({"CustomerOrder"})
+    give_back_undone: bool = False
     customer_keys: tuple[Literal["CustomerId", "LoyaltyNumber"], ...] = ("CustomerId", "LoyaltyNumber")
 
 
@@ -62,9 +64,11 @@ class _Order:
 
     def items(self) -> Iterable[Item]:
         """What the order comes to; raises ValueError naming a field that is unsound."""
-        if (refusal := self._refusal()) is not None:
-            return [refusal]
         lines = [line for line in listed(self._record.get("OrderLine")) if isinstance(line, Mapping)]
+        if (refusal := self._refusal()) is not None:
+            sold = not any(_flag(line, "IsReturn") for line in lines)
+            undone = self._options.give_back_undone and refusal.code in UNDONE and sold
+            return [self._undone() if undone else refusal]
         lines = [line for line in lines if not _flag(line, "IsCancelled")]
         back = [line for line in lines if _flag(line, "IsReturn")]
         new = [line for line in lines if not _flag(line, "IsReturn")]
@@ -154,6 +158,12 @@ class _Order:
                 "ifKnown": None if self._customer() else True,
             }
             yield make(Refund, {**fields, **self._common()}, self._place, self._site)
+
+    def _undone(self) -> Item:
+        """All of what the order earned, given back, if it earned anything before it was undone."""
+        whole = self._whole("OrderId")
+        fields = {"externalOrderId": whole, "refundId": f"{whole}-undone", "ifKnown": True}
+        return make(Refund, fields, self._place, self._site)
 
     def _common(self) -> dict[str, Any]:
         return {

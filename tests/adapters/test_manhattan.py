@@ -129,3 +129,13 @@ def test_times_without_a_zone_are_not_sent():
     (sale,) = found("manhattan", order(CapturedDate="2026-03-14T09:26:53", BusinessDate="2026-03-14"))
     assert sale["businessDate"] == "2026-03-14"
     assert "occurredAt" not in sale
+
+
+@pytest.mark.parametrize("fields", [{"IsCancelled": True}, {"IsPostVoided": True}])
+def test_what_is_undone_gives_back_what_it_earned_where_the_site_says_so(fields):
+    (refund,) = found("manhattan", order(line(50), **fields), give_back_undone=True)
+    sent = {"externalOrderId": "manhattan-NORTH-SO-1", "refundId": "manhattan-NORTH-SO-1-undone", "ifKnown": True}
+    assert refund == {"kind": "refund", **sent}
+    assert found("manhattan", order(line(50), **fields)) == []
+    assert found("manhattan", order(back(-50), **fields), give_back_undone=True) == []
+    assert found("manhattan", order(line(50), IsOnHold=True), give_back_undone=True) == []

@@ -255,17 +255,31 @@ def price(amount, **fields):
     return record("PricebookEntry", **{**own, **fields})
 
 
+def product(*prices, **fields):
+    own = {"Id": "01tDn0000000301", "Name": "Ring", "StockKeepingUnit": "RING", "PricebookEntries": {"records": prices}}
+    return record("Product2", **{**own, **fields})
+
+
 def test_a_price_is_of_the_standard_book_or_of_the_one_that_was_chosen():
     standard, outlet = {"Name": "Standard", "IsStandard": True}, {"Name": "Outlet", "IsStandard": False}
-    both = [price(50, Pricebook2=standard), price(45, Pricebook2=outlet)]
+    both = [product(), price(50, Pricebook2=standard), price(45, Pricebook2=outlet)]
     assert [row["price"] for row in found("salesforce", both)[0]["variants"]] == [50]
+    assert codes("salesforce", both, price_book="Outlet") == ["other-price-book", "catalog"]
     (catalog,) = found("salesforce", both, price_book="Outlet")
     assert [row["price"] for row in catalog["variants"]] == [45]
-    assert codes("salesforce", [price(50), price(45)]) == ["several-prices!"]
-    assert codes("salesforce", [price(50), price(50)]) == ["catalog"]
+    assert codes("salesforce", product(price(50), price(45))) == ["several-prices!", "catalog"]
+    assert codes("salesforce", product(price(50), price(50))) == ["catalog"]
+
+
+def test_a_price_goes_up_with_its_product_or_not_at_all():
+    assert codes("salesforce", price(50)) == ["price-without-product!"]
+    assert codes("salesforce", product(price(50), StockKeepingUnit=None)) == ["price-without-product!", "catalog"]
+    related = {"Name": "Ring", "ProductCode": "RING"}
+    (catalog,) = found("salesforce", price(50, Product2=related))
+    assert (catalog["products"][0]["title"], catalog["variants"][0]["price"]) == ("Ring", 50)
 
 
 def test_a_bad_price_leaves_the_product_and_is_said():
-    product = record("Product2", Id="01tDn0000000301", Name="Ring", PricebookEntries={"records": [price("a lot")]})
-    assert codes("salesforce", product) == ["unsound!", "catalog"]
-    assert "UnitPrice" in items_of("salesforce", product)[0].reason
+    assert codes("salesforce", product(price("a lot"))) == ["unsound!", "catalog"]
+    assert "UnitPrice" in items_of("salesforce", product(price("a lot")))[0].reason
+    assert codes("salesforce", [product(Name=None), product(Id="01tDn0000000302")]) == ["unsound!", "catalog"]

@@ -38,21 +38,24 @@ def _add(record: Record, place: str, rows: Rows, variants: Rows) -> list[Item]:
         return [Skipped("inactive", "It is a draft, under revision or retired.", place)]
     number = shapes.guid(record, "productid")
     parent = shapes.guid(record, "_parentproductid_value", "parentproductid")
-    name, description = shapes.text(record, "name"), shapes.text(record, "description")
+    sku, description = shapes.text(record, "productnumber"), shapes.text(record, "description")
+    title = shapes.text(record, "name") or sku
+    if title is None:
+        raise ValueError("name is missing")
     product = {
         "externalId": number,
-        "title": name or shapes.text(record, "productnumber"),
+        "title": title,
         "descriptionHtml": escape(description, quote=False) if description else None,
     }
     variant = {
         "externalId": number,
         "productExternalId": parent or number,
-        "sku": shapes.text(record, "productnumber"),
+        "sku": sku,
         "price": named("price", values.amount, shapes.at(record, "price")),
     }
     family = shapes.text(record, "productstructure") == FAMILY
     if family or parent is None:
         rows.append({name: value for name, value in product.items() if value is not None})
-    if not family:
+    if not family and sku is not None:
         variants.append({name: value for name, value in variant.items() if value is not None})
     return []

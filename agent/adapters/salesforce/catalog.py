@@ -1,8 +1,9 @@
 """Product2 and PricebookEntry as rows of one catalog.
 
-A product is a row and the one variant that is sold; a variation is a variant of its parent, and a parent a row alone.
-A row's key is the record's id, and the SKU where the document has none. A price comes from a price book entry in the
-site's currency; where the entries of a product differ, the standard price book's counts, else the site must choose one.
+A product is a row and, where it has a SKU, the one variant that is sold; a variation is a variant of its parent, and a
+parent a row alone. A row's key is the record's id, and the SKU where the document has none. A price comes from a price
+book entry in the site's currency, and needs its product in the same document, for a row goes up whole. Where the
+entries of a product differ, the standard price book's counts, else the site must choose one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,8 +49,11 @@ class CatalogRows:
                 reason = "It has several prices and is sent without one; choose a price book with price_book."
                 yield Skipped("several-prices", reason, f"product {key}", fault=True)
                 continue
-            variant = self._variants.setdefault(key, {"externalId": key, "productExternalId": key})
-            variant["price"] = chosen.pop()
+            if key not in self._variants:
+                reason = "There is a price and no product with a SKU to go with it; send both in one document."
+                yield Skipped("price-without-product", reason, f"product {key}", fault=True)
+                continue
+            self._variants[key]["price"] = chosen.pop()
         rows = {"categories": self._categories, "products": self._products, "variants": self._variants}
         found = {name: list(each.values()) for name, each in rows.items() if each}
         if found:
@@ -65,10 +69,12 @@ class CatalogRows:
             return [Skipped("inactive", "It is not active.", place)]
         category = _category(record)
         description, family = text(record, "Description"), text(record, "ProductClass") or text(record, "productClass")
-        parent = _parent(record)
+        parent, title = _parent(record), text(record, "Name")
+        if title is None:
+            raise ValueError("Name is missing; add it to the query")
         product = {
             "externalId": key,
-            "title": text(record, "Name"),
+            "title": title,
             "categoryExternalId": category["externalId"] if category else None,
             "descriptionHtml": escape(description, quote=False) if description else None,
         }
@@ -79,10 +85,8 @@ class CatalogRows:
             self._categories[category["externalId"]] = category
         if parent is None:
             self._products[key] = _present(product)
-        if family != "VariationParent":
+        if family != "VariationParent" and sku is not None:
             self._variants[key] = _present(variant)
-        for child in _children(record):
-            self._variants.setdefault(child, {"externalId": child, "productExternalId": key})
         found: list[Item] = []
         for each in children(record, "PricebookEntries"):
             found += self._add_price({"Product2Id": key, **each}, place)
@@ -132,13 +136,6 @@ def _parent(record: Record) -> str | None:
     attributes = children(record, "ProductAttributes")
     parents = [id18(record.get("variationParentId")), *(reference(each, "VariantParentId") for each in attributes)]
     return next(filter(None, parents), None)
-
-
-def _children(record: Record) -> Iterator[str]:
-    """The variations that the Commerce API lists with their parent."""
-    for each in listed(inner(record, "variationInfo", "attributesToProductMappings")):
-        if (child := id18(inner(each, "productId"))) is not None:
-            yield child
 
 
 def _present(row: Row) -> Row:
