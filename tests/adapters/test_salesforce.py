@@ -283,3 +283,16 @@ def test_a_bad_price_leaves_the_product_and_is_said():
     assert codes("salesforce", product(price("a lot"))) == ["unsound!", "catalog"]
     assert "UnitPrice" in items_of("salesforce", product(price("a lot")))[0].reason
     assert codes("salesforce", [product(Name=None), product(Id="01tDn0000000302")]) == ["unsound!", "catalog"]
+
+
+def test_a_child_has_from_its_parent_what_only_that_says():
+    children = {"records": [back(AccountId=None, Id="0tEDn0000000002")]}
+    sale, refund = found("salesforce", order(ReturnOrders=children))
+    assert sale["externalOrderId"] == refund["externalOrderId"]
+    assert "ifKnown" not in refund
+    own = memo(ReferenceEntityId=SUMMARY)
+    del own["BillingAccountId"]
+    account = record("Account", Id=ACCOUNT_18, Name="Ada", CreditMemos={"records": [own]})
+    _, refund = found("salesforce", account)
+    assert refund["externalOrderId"] == f"salesforce-{SUMMARY_18}"
+    assert "ifKnown" not in refund

@@ -143,13 +143,14 @@ def _value(value: Any) -> Any:
 
 def _linked(child: Record, kind: str, parent: Entry) -> Record:
     """A child with what only its parent says: which order it is of, and whose that is."""
+    said = {name: value for name, value in child.items() if value is not None}
     if kind == "Contact":
-        return {"AccountId": parent.id, **child}
+        return {"AccountId": parent.id, **said}
     owner = {name: parent.record[name] for name in ("AccountId", "Account") if name in parent.record}
     field = f"{parent.kind}Id"
     if kind == "CreditMemo":
         field = "BillingAccountId" if parent.kind == "Account" else "ReferenceEntityId"
-    return {**owner, field: parent.id, **child}
+    return {**owner, field: parent.id, **said}
 
 
 def _of_graphs(graphs: list[Any]) -> Iterator[Entry]:
