@@ -29,6 +29,7 @@ from agent.outbox.store import Store
 from agent.storage import Sealer
 
 D = TypeVar("D", bound=Document)
+REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -121,7 +122,13 @@ class Intake:
                 drafts.append(self._drafting[kind](request))
             except Refusal as refusal:
                 drafts.append(refusal)
-        rehearsed = iter(await self._store.rehearse([draft for draft in drafts if isinstance(draft, Draft)]))
+        sound = [draft for draft in drafts if isinstance(draft, Draft)]
+        answers: list[Accepted | Refusal] = []
+        for start in range(0, len(sound), REHEARSED_AT_ONCE):
+            group = sound[start : start + REHEARSED_AT_ONCE]
+            before = [draft for draft in sound[:start] if _bears_on(draft, group)]
+            answers += (await self._store.rehearse([*before, *group]))[len(before) :]
+        rehearsed = iter(answers)
         return [_told_or_refused(next(rehearsed)) if isinstance(draft, Draft) else draft for draft in drafts]
 
     def _sale(self, request: Request) -> Draft:
@@ -408,6 +415,13 @@ def _told(accepted: Accepted) -> Accepted:
     names = ", ".join(accepted.differs)
     detail = f"This was accepted before; the first one stands. What differs this time was not taken over: {names}."
     return replace(accepted, differs=[detail])
+
+
+def _bears_on(earlier: Draft, group: Sequence[Draft]) -> bool:
+    """Whether what becomes of any in the group depends on an earlier one: the same order, or an enrollment before."""
+    if any(earlier.scope == later.scope for later in group):
+        return True
+    return earlier.kind is Kind.ENROLLMENT and any(set(earlier.subjects) & set(later.subjects) for later in group)
 
 
 def _told_or_refused(rehearsed: Accepted | Refusal) -> Accepted | Refusal:

@@ -58,6 +58,24 @@ async def test_a_dry_run_says_the_same_and_stores_nothing(tmp_path: Path):
         assert "customer needs memberId" in real.json["items"][2]["reason"]["reason"]
 
 
+async def test_a_dry_run_of_many_sees_across_its_pieces(tmp_path: Path):
+    """A long document is rehearsed in pieces; a refund in a later one still knows its sale in an earlier one."""
+    others = [
+        {"kind": "sale", "document": {"externalOrderId": f"S-{n}", "customer": {"externalId": "C"}, "totalAmount": 1}}
+        for n in range(120)
+    ]
+    over = {"kind": "refund", "document": {"externalOrderId": "R-1", "refundId": "RE-9", "amount": 500}}
+    rest = {"kind": "refund", "document": {"externalOrderId": "R-1", "refundId": "RE-8"}}
+    async with running(tmp_path) as register:
+        body = lines(SALE, *others, over, rest)
+        dry = await register.call("POST", "/v1/documents/canonical?dryRun=true", raw=body, **LINES)
+        assert dry.json["items"][-2]["reason"]["errors"] == [
+            {"field": "amount", "message": "must be at most 120, which is left of this sale"}
+        ]
+        assert dry.json["items"][-1]["operation"]["request"]["amount"] == 120
+        assert dry.json["totals"]["accepted"] == 122
+
+
 async def test_ids_of_documents_are_whole(tmp_path: Path):
     """The till's templates are for its own register's numbers."""
     chosen = settings(orders={"id_template": "{store_id}-{till_id}-{business_date}-{external_order_id}"})
