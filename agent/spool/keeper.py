@@ -172,7 +172,7 @@ class Keeper:
 
     def _tell(self, problem: str) -> None:
         if problem and not self.state.problem:
-            self._log.warning("spooled files wait", kind=self.state.adapter, path=str(self._places.folder))
+            self._log.warning("a spool folder needs help", kind=self.state.adapter, path=str(self._places.folder))
         self.state.problem = problem
         self._changed()
 
@@ -191,7 +191,8 @@ class Keeper:
             report = report or await self._taking.take(entry)
         except Refusal as refusal:  # the till cannot store: everything waits, and nothing fails
             self._full.lengthen(now())
-            self._log.warning("spooled files wait for the store", kind=self.state.adapter, code=refusal.code)
+            waiting.trouble = "" if refusal.retryable else f"cannot be taken: {refusal.detail}"
+            self._log.warning("spooled files wait", kind=self.state.adapter, code=refusal.code)
             return
         except FileNotFoundError:
             return

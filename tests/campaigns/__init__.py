@@ -17,6 +17,7 @@ from tests.campaigns import (
     rotation,
     secrets,
     simulation,
+    spool,
     syscalls,
 )
 from tests.support.campaign import Campaign
@@ -35,4 +36,5 @@ ALL: tuple[Campaign, ...] = (
     door.CAMPAIGN,
     rotation.CAMPAIGN,
     secrets.CAMPAIGN,
+    spool.CAMPAIGN,
 )

@@ -14,6 +14,7 @@ import pytest
 
 from agent.cli.status import _rows as rows
 from agent.config import Settings
+from tests.adapters.golden import FIXTURES
 from tests.support.agents import Register, running, settings, strict_flash, until
 from tests.support.strict_flash import StrictFlash
 
@@ -373,6 +374,40 @@ async def test_long_names_and_names_that_are_no_text_end_where_they_belong(folde
         assert len(names) == 2
         assert names[1] == names[0] + ".why.json"
         assert json.loads((folder / "failed" / names[1]).read_bytes())["file"] == long
+
+
+async def test_a_torn_xml_document_is_waited_for_and_two_systems_have_a_folder_each(tmp_path, folder):
+    day = (FIXTURES / "poslog" / "till_day_2_2.xml").read_bytes()
+    other = tmp_path / "shopify"
+    other.mkdir()
+    spool = {"folders": {"poslog": str(folder), "shopify": str(other)}, **QUICK, "patience_s": 60}
+    set_up = settings(spool=spool, adapters={"shopify": {"native_connector": "off"}})
+    async with running(tmp_path / "data", set_up) as register:
+        (folder / "day.xml").write_bytes(day[: len(day) // 2])
+
+        async def was_read() -> bool:
+            return len(await orders(register)) > 0
+
+        await until(was_read)
+        assert waiting(folder) == ["day.xml"]
+        with (other / "large.json").open("wb") as large:
+            large.truncate(64 * 1024 * 1024 + 1)
+        await comes(lambda: failed(other) == ["large.json", "large.json.why.json"])
+        why = json.loads((other / "failed" / "large.json.why.json").read_bytes())
+        assert [(item["code"], item["reason"]) for item in why["items"]] == [
+            ("too-large", "The file has more than 64 MiB.")
+        ]
+        half = await orders(register)
+        with (folder / "day.xml").open("ab") as writer:
+            writer.write(day[len(day) // 2 :])
+        await comes(
+            lambda: failed(folder) == ["day.xml", "day.xml.why.json"]
+        )  # for two of its transactions are unsound
+        why = json.loads((folder / "failed" / "day.xml.why.json").read_bytes())
+        assert {item["code"] for item in why["items"] if item["outcome"] == "faulty"} == {"unknown-status", "unsound"}
+        assert len(await orders(register)) > len(half)
+        shown = {each["adapter"]: each for each in (await register.status())["spool"]}
+        assert (shown["poslog"]["failed"], shown["shopify"]["failed"]) == (1, 1)
 
 
 async def test_a_waiting_cashier_goes_first(folder, flash):
