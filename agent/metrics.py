@@ -1,6 +1,6 @@
 """The status as Prometheus text: no labels that name a person or an order. Loaded at the first scrape."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -38,6 +38,7 @@ class _Facts(Collector):
         for name, text in (("freeBytes", "Free space on the data disk."), ("walBytes", "Size of the write-ahead log.")):
             yield GaugeMetricFamily(f"flash_agent_disk_{name[:-5].lower()}_bytes", text, status["disk"][name])
         yield from _redemptions(status["redemptions"], status["exposure"])
+        yield _spool(status["spool"])
         line = GaugeMetricFamily("flash_agent_connectivity", "What the last contact showed.", labels=["state"])
         for state in _CONNECTIVITY:
             line.add_metric([state], float(state == status["connectivity"]))
@@ -55,6 +56,14 @@ class _Facts(Collector):
         for source, count in sorted(self._look_ups.items()):
             look_ups.add_metric([source], count)
         yield look_ups
+
+
+def _spool(folders: Sequence[Mapping[str, Any]]) -> Metric:
+    files = GaugeMetricFamily("flash_agent_spool_files", "Files in spool folders.", labels=["adapter", "state"])
+    for folder in folders:
+        for name, state in (("waiting", "waiting"), ("doneToday", "done-today"), ("failed", "failed")):
+            files.add_metric([folder["adapter"], state], folder[name])
+    return files
 
 
 def _redemptions(open_: Mapping[str, int], exposure: Mapping[str, Any]) -> Iterator[Metric]:

@@ -16,7 +16,7 @@ from agent import logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Spool as Options
 from agent.errors import Refusal
-from agent.spool.places import Entry, Look, Places, Stamp, UnusableError, is_held
+from agent.spool.places import Entry, Look, Places, Stamp, UnusableError
 from agent.spool.report import Report
 from agent.spool.taking import Taking
 from agent.spool.watching import Watch
@@ -198,7 +198,8 @@ class Keeper:
             return
         except OSError as error:
             waiting.pause.lengthen(now())
-            waiting.trouble = "" if is_held(error) else f"cannot be read: {error.strerror}"
+            if now() >= waiting.since + self._options.patience_s:  # before, it may be in its writer's hands (Windows)
+                waiting.trouble = f"cannot be read: {error.strerror}"
             return
         except Exception:  # noqa: BLE001 - the others go on
             self._log.exception("a spooled file could not be taken", kind=self.state.adapter)
@@ -223,9 +224,13 @@ class Keeper:
             waiting.trouble = f"were taken and cannot be moved: {words}"
             return
         if put_away:
-            self.state.last_taken_at = at
+            state = self.state
+            state.last_taken_at = at
+            state.waiting -= 1
+            state.failed, state.done_today = state.failed + report.failed, state.done_today + (not report.failed)
+            self._changed()
             status = "failed" if report.failed else "done"
-            self._log.info("a spooled file was taken", kind=self.state.adapter, status=status)
+            self._log.info("a spooled file was taken", kind=state.adapter, status=status)
 
     def _move(self, entry: Entry, report: Report, at: str | None) -> bool:
         """In a thread: move the file, or delete it where none is kept; whether it was still the one that was read."""

@@ -34,7 +34,6 @@ _NOT_YET = (
 )  # fmt: skip
 _NOBODYS = frozenset({"thumbs.db", "desktop.ini"})
 _MAX_NAME_BYTES = 200  # leaves room for a number and the report's ending
-_HELD_BY_ANOTHER = {32, 33}  # Windows: a sharing violation, a lock violation
 
 
 class Stamp(NamedTuple):
@@ -183,11 +182,6 @@ class Places:
         for name in names:
             if name.endswith(WHY) and name.removesuffix(WHY) not in names:
                 (self.failed / name).unlink(missing_ok=True)
-
-
-def is_held(error: OSError) -> bool:
-    """Whether another program holds the file (Windows), so that there is nothing to mend."""
-    return getattr(error, "winerror", None) in _HELD_BY_ANOTHER
 
 
 def is_taken(name: str) -> bool:

@@ -422,12 +422,15 @@ async def test_a_waiting_cashier_goes_first(folder, flash):
         assert await orders(register) == ["R-1", "cashier"]
 
 
-async def test_the_status_command_shows_it(folder):
+async def test_the_status_command_and_the_metrics_show_it(folder):
     async with spooling(folder) as register:
         put(folder, "a.jsonl", b"no json")
         await comes(lambda: len(failed(folder)) == 2)
         shown = dict(rows(await register.status()))
         assert shown["spool canonical"].startswith("0 waiting, 0 done today, 1 failed, last taken 20")
+        metrics = (await register.call("GET", "/metrics", scope="operator")).json
+        assert 'flash_agent_spool_files{adapter="canonical",state="failed"} 1.0' in metrics
+        assert 'flash_agent_spool_files{adapter="canonical",state="waiting"} 0.0' in metrics
 
 
 async def test_an_agent_without_a_spool_shows_none(tmp_path):

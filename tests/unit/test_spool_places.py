@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.spool.places import Entry, Places, Stamp, UnusableError, is_held, is_taken
+from agent.spool.places import Entry, Places, Stamp, UnusableError, is_taken
 
 TODAY = "2026-11-26"
 NOBODY = 65534
@@ -139,13 +139,6 @@ def test_days_are_pruned_and_nothing_else(places: Places) -> None:
     ]  # fmt: skip
     places.prune(TODAY, 0)
     assert sorted(path.name for path in places.done.iterdir()) == ["2026-1-1", "mine"]
-
-
-def test_a_sharing_violation_is_told_from_a_missing_right() -> None:
-    error = PermissionError(13, "Permission denied")
-    assert not is_held(error)
-    error.winerror = 32
-    assert is_held(error)
 
 
 @pytest.fixture
