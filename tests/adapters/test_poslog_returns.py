@@ -190,6 +190,15 @@ def test_a_post_void_that_names_nothing_or_a_return_is_said_so():
     assert [item.fault for item in items] == [False, True]
 
 
+def test_a_post_void_of_an_exchange_refunds_its_sale_and_leaves_its_return_to_a_person():
+    exchange = returned("10.00", inside=link(3)) + sold("25.00")
+    items = parse(transaction(exchange, total("-15.00"), link(2, "Voided"), status="PostVoided"))
+    assert told(items) == ["refund 12-2026-03-13-4-2 None", "post-void-of-return"]
+    bottle = returned("0.25") + sold("25.00")
+    items = parse(transaction(bottle, total("-24.75"), link(2, "Voided"), status="PostVoided"))
+    assert told(items) == ["refund 12-2026-03-13-4-2 None"]
+
+
 def test_a_refund_of_somebody_unknown_counts_only_where_the_sale_is_known():
     known = only(parse(transaction(total("-5.00"), link())))
     unknown = only(parse(transaction(total("-5.00"), link(), member="")))

@@ -113,17 +113,18 @@ def _is_set(flag: str, *holders: Element) -> bool:
 
 def _voided_sales(frame: Frame, post_void: PostVoid) -> Iterator[Item]:
     lines = [line for basket in children(frame.transaction, "RetailTransaction") for line in lines_of(basket)]
-    if lines and all(line.is_return for line in lines):
-        reason = "It voids a return, and points once taken back are not given again. Correct them by hand."
-        yield frame.skipped("post-void-of-return", reason, fault=True)
-        return
-    if not post_void.links:
+    only_returns = bool(lines) and all(line.is_return for line in lines)
+    if not post_void.links and not only_returns:
         yield frame.skipped("post-void-without-sale", "It is a post-void that does not name the sale it reverses.")
         return
-    naming = naming_of(frame.own, frame.options)
-    for link in post_void.links:
-        # A sale is voided on its own business day, which some tills therefore leave out of the link.
-        yield _refund(frame, naming, naming.of_link(link, same_day=True), {"reason": "post-void"})
+    if not only_returns:
+        naming = naming_of(frame.own, frame.options)
+        for link in post_void.links:
+            # A sale is voided on its own business day, which some tills therefore leave out of the link.
+            yield _refund(frame, naming, naming.of_link(link, same_day=True), {"reason": "post-void"})
+    if only_returns or any(line.taken_back and line.link is not None for line in lines):
+        reason = "It voids a return, and points once taken back are not given again. Correct them by hand."
+        yield frame.skipped("post-void-of-return", reason, fault=True)
 
 
 def _closed_basket(frame: Frame) -> Iterator[Item]:
