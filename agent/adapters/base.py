@@ -11,6 +11,7 @@ Every adapter is held to this by one suite, `tests/adapters/test_conformance.py`
 """
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
@@ -24,6 +25,7 @@ from agent.model import Document, Enrollment, Refund, Sale, faults_of
 Canonical = Sale | Refund | Enrollment | Member | Store | Catalog
 T = TypeVar("T")
 D = TypeVar("D", bound=Sale | Refund | Enrollment | Member | Store | Catalog)
+_CURRENCY = re.compile(r"[A-Z]{3}")  # what is none is not repeated: the model says that it is none
 # The words of XML and JSON parsers may quote the document: they are never passed on.
 
 
@@ -158,7 +160,7 @@ def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, k
     """
     given = {name: value for name, value in fields.items() if value is not None}
     currency = given.get("currency")
-    if currency is not None and currency not in site.currencies | {site.currency}:
+    if _CURRENCY.fullmatch(str(currency)) and currency not in site.currencies | {site.currency}:
         reason = (
             f"The amount is in {currency}, and points are earned in {site.currency}. If Flash counts {currency} as it "
             f"stands, add it to [documents] currencies."

@@ -203,6 +203,18 @@ def test_walk_in_customers_are_nobody():
     assert "ifKnown" not in sent(RETURN, basis="net")[0]
 
 
+def test_members_have_the_key_that_their_sales_have():
+    partner = {"BusinessPartner": "201", "Customer": "0000004502", "BusinessPartnerFullName": "Ada Lovelace"}
+    customer = {"Customer": "4502", "CustomerName": "Ada Lovelace"}
+    till = receipt(item("-"), payment("+", "9.00"))
+    for options in ({}, {"customer_prefix": "ERP-"}):
+        key = f"{options.get('customer_prefix', '')}4502"
+        assert sent(INVOICE, **options)[0]["customer"] == {"externalId": key}
+        assert sent(ORDER, award="order", **options)[0]["customer"] == {"externalId": key}
+        assert sent(till, **options)[0]["customer"] == {"externalId": key}
+        assert [member["externalId"] for member in sent([partner, customer], **options)] == [key, key]
+
+
 def test_the_store_is_the_plant_the_office_or_the_organization():
     def store(plants, **more):
         items = [{**ITEM, "Plant": plant} for plant in plants]
@@ -292,7 +304,7 @@ def test_money_alone_is_no_sale_unless_the_site_says_so():
 
 
 def test_a_returned_receipt_is_found_where_its_number_is_enough():
-    returned = receipt(item("+", REFBONNR="4700"), payment("-", "5.00"), number="4712")
+    returned = receipt(item("+", REFBONNR="0004700"), payment("-", "5.00"), number="4712")
     assert codes(returned) == ["return-without-sale"]
     (refund,) = sent(returned, receipt_id="{store}-{number}")
     assert (refund["externalOrderId"], refund["refundId"]) == ("sap-pos-101-4700", "sap-pos-101-4712")
@@ -325,3 +337,10 @@ def test_receipts_without_items_need_the_sign_of_money():
 def test_the_first_byte_tells_what_it_is(before):
     assert len(sent(before + json.dumps(INVOICE).encode())) == 1
     assert len(sent(before + receipt(item("-"), payment("+", "9.00")))) == 1
+
+
+def test_what_is_no_currency_is_not_repeated():
+    (found,) = read({**INVOICE, "TransactionCurrency": "ada@example.com"})
+    assert found.code == "unsound"
+    assert "currency must be an ISO 4217 code" in found.reason
+    assert "ada" not in found.reason

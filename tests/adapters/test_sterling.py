@@ -139,6 +139,8 @@ def test_the_total_is_the_orders_own():
 def test_a_customer_has_the_first_key_that_is_there():
     assert sent(ORDER, customer_keys=["bill_to_id", "email"])[0]["customer"] == {"externalId": "100000258"}
     assert sent({**ORDER, "CustomerEMailID": ""})[0]["customer"] == {"externalId": "100000258"}
+    prefixed = sent({**ORDER, "CustomerEMailID": ""}, customer_prefix="ERP-")
+    assert prefixed[0]["customer"] == {"externalId": "ERP-100000258"}
     assert codes({**ORDER, "CustomerEMailID": ""}, customer_keys=["email"]) == ["no-customer"]
     with pytest.raises(ConfigError, match="customer_keys"):
         registry.options_of("sterling", {"customer_keys": []})

@@ -8,6 +8,7 @@ from agent.adapters.base import Item, NotSentError, Skipped, guarded, make, name
 from agent.adapters.json_documents import Record
 from agent.adapters.sap.dossier import Dossier, Entry, number, records_in
 from agent.adapters.sap.options import SapOptions
+from agent.adapters.sap.terms import member_key
 from agent.masterdata import Catalog, Member
 
 
@@ -25,7 +26,7 @@ def of_partner(entry: Entry, dossier: Dossier) -> Iterator[Item]:
             raise NotSentError("blocked", f"The business partner is blocked or leaves: {name}.")
     addresses = _expanded(record, "to_BusinessPartnerAddress")
     fields = {
-        "externalId": customer,
+        "externalId": member_key(customer, dossier.options),
         "fullName": _first(record, "BusinessPartnerFullName", "PersonFullName", "BusinessPartnerName"),
         "email": _reached(addresses, "to_EmailAddress", "IsDefaultEmailAddress", ("EmailAddress",)),
         "phone": _reached(addresses, "to_MobilePhoneNumber", "IsDefaultPhoneNumber", _PHONES)
@@ -39,7 +40,7 @@ def of_customer(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     customer = number(entry.record, "Customer")
     if customer is None:
         raise ValueError("Customer is missing")
-    fields = {"externalId": customer, "fullName": _first(entry.record, "CustomerName")}
+    fields = {"externalId": member_key(customer, dossier.options), "fullName": _first(entry.record, "CustomerName")}
     yield make(Member, fields, entry.place, dossier.site)
 
 

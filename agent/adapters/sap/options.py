@@ -20,6 +20,7 @@ class SapOptions(Options):
     invoice_types: frozenset[str] = frozenset({"F2"})
     complete_statuses: frozenset[str] = frozenset({"C"})
     rejection_statuses: frozenset[str] = frozenset({"A"})
+    customer_prefix: str = ""  # before a customer's number, where Flash knows members by more than the number
     anonymous_customers: frozenset[str] = frozenset()  # accounts of walk-in customers: nobody in particular
 
     partner_categories: frozenset[str] = frozenset({"1", "2"})  # persons and organizations; 3 are groups

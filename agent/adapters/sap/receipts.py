@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 from agent.adapters import values
 from agent.adapters.base import Item, NotSentError, Site, Skipped, guarded, make, named
 from agent.adapters.sap.options import SapOptions
-from agent.adapters.sap.terms import known_customer
+from agent.adapters.sap.terms import known_customer, member_key
 from agent.adapters.xml_documents import children, content, elements
 from agent.model import Refund, Sale
 
@@ -47,10 +47,10 @@ class _Receipt:
 
     def __init__(self, element: Element, store: str | None, options: SapOptions, site: Site) -> None:
         self._element = element
-        self._store = values.without_leading_zeros(store)
+        self._store = _number(store)
         self._options = options
         self._site = site
-        self._number, self._till = content(element, "BONNUMMER"), content(element, "KASSID")
+        self._number, self._till = _number(content(element, "BONNUMMER")), content(element, "KASSID")
         self._place = self._shown()
 
     def items(self) -> list[Item]:
@@ -75,7 +75,7 @@ class _Receipt:
             return Skipped("no-customer", "The receipt names no customer.", self._place)
         fields = {
             "externalOrderId": self._id(self._number),
-            "customer": {"externalId": customer},
+            "customer": {"externalId": member_key(customer, self._options)},
             "currency": self._currency(),
             "totalAmount": total,
             "storeId": self._site.store_id(self._store),
@@ -99,7 +99,7 @@ class _Receipt:
 
     def _returned_receipt(self) -> str | None:
         """The number of the receipt that is given back, where that number alone is an id."""
-        numbers = {content(item, "REFBONNR") for item in children(self._element, "E1WPB02")} - {None}
+        numbers = {_number(content(item, "REFBONNR")) for item in children(self._element, "E1WPB02")} - {None}
         if len(numbers) != 1:
             reason = "A return of which the items name no receipt (REFBONNR), or several."
             raise NotSentError("return-without-sale", reason)
@@ -147,7 +147,7 @@ class _Receipt:
         return sum(map(_signed, payments), Decimal(0))
 
     def _customer(self) -> str | None:
-        customer = values.without_leading_zeros(content(self._element, "KUNDNR"))
+        customer = _number(content(self._element, "KUNDNR"))
         return None if customer == self._store else known_customer(customer, self._options)  # the store buys nothing
 
     def _currency(self) -> str | None:
@@ -175,6 +175,7 @@ class _Receipt:
         return words if words.isprintable() and len(words) <= 120 else "a receipt"
 
 
+_number = values.without_leading_zeros
 _FIELDS = {"store": "SNDPRN", "till": "KASSID", "date": "VORGDATUM", "number": "BONNUMMER"}
 
 

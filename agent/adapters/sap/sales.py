@@ -23,7 +23,7 @@ def of_order(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     items = dossier.items_of("SalesOrder", record)
     fields = {
         "externalOrderId": _order_id(_needed_number(record, "SalesOrder"), options),
-        "customer": {"externalId": customer},
+        "customer": {"externalId": terms.member_key(customer, options)},
         "currency": terms.currency_of(record),
         "totalAmount": terms.total_of(record, items, options),
         "storeId": terms.store_of(record, items, "ProductionPlant", site),
@@ -47,7 +47,7 @@ def of_billing(entry: Entry, dossier: Dossier) -> Iterator[Item]:
             continue
         fields = {
             "externalOrderId": _order_id(order, options),
-            "customer": {"externalId": customer},
+            "customer": {"externalId": terms.member_key(customer, options)},
             "currency": terms.currency_of(record),
             "totalAmount": total,
             "storeId": terms.store_of(record, items, "Plant", site),

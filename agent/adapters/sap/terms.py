@@ -18,6 +18,11 @@ def customer_of(record: Record, options: SapOptions) -> str | None:
     return known_customer(number(record, "SoldToParty"), options)
 
 
+def member_key(customer: str, options: SapOptions) -> str:
+    """The external id by which Flash knows a customer."""
+    return f"{options.customer_prefix}{customer}"
+
+
 def known_customer(customer: str | None, options: SapOptions) -> str | None:
     """The number unless it is an account of walk-in customers."""
     anonymous = {values.without_leading_zeros(each) for each in options.anonymous_customers}

@@ -13,6 +13,7 @@ class SterlingOptions(Options):
     id_prefix: str = "sterling-"
     enterprise_code: str = ""  # of orders that do not say theirs
     customer_keys: tuple[Literal["email", "bill_to_id"], ...] = ("email", "bill_to_id")  # the first that an order has
+    customer_prefix: str = ""  # before a BillToID, where Flash knows members by more than that
     earning_statuses: frozenset[str] = frozenset({"3700"})  # shipped
     mixed_statuses_earn: bool = False  # whether Min and Max may differ, if both earn
     cancelled_statuses: frozenset[str] = frozenset({"9000"})

@@ -87,7 +87,10 @@ def shown(statuses: Iterable[str]) -> str:
 def customer_of(order: Record, options: SterlingOptions) -> dict[str, str] | None:
     """The customer by the first key that the order has; e-mail addresses come in upper case."""
     email, bill_to = text(order, "CustomerEMailID"), text(order, "BillToID")
-    found = {"email": ("email", email and email.lower()), "bill_to_id": ("externalId", bill_to)}
+    found = {
+        "email": ("email", email and email.lower()),
+        "bill_to_id": ("externalId", bill_to and options.customer_prefix + bill_to),
+    }
     return next(({name: value} for name, value in map(found.__getitem__, options.customer_keys) if value), None)
 
 
