@@ -171,6 +171,30 @@ def test_tax_is_found_in_price_elements_that_count():
     assert sent({**RETURN, "to_Item": [{**item, "TaxAmount": "0.00"}]})[0]["amount"] == Decimal("50.00")
 
 
+def test_sub_items_of_zero_change_nothing():
+    main = {"CustomerReturn": "60000001", "CustomerReturnItem": "10", "NetAmount": "50.00", "TaxAmount": "9.50"}
+    main |= {"ReferenceSDDocument": "501", "ReferenceSDDocumentCategory": "C"}
+    below = {"CustomerReturn": "60000001", "CustomerReturnItem": "20", "NetAmount": "0.00", "HigherLevelItem": "10"}
+    assert sent({**RETURN, "to_Item": [main, below]}) == sent({**RETURN, "to_Item": [main]})
+    paid = {**below, "NetAmount": "5.00", "TaxAmount": "0.00"}
+    assert codes({**RETURN, "to_Item": [main, paid]}) == ["return-without-sale"]
+
+
+def test_rejected_items_are_in_no_total():
+    kept = {"SalesOrder": "501", "SalesOrderItem": "10", "NetAmount": "100.00", "TaxAmount": "19.00"}
+    rejected = {**kept, "SalesOrderItem": "20", "SalesDocumentRjcnReason": "62"}
+    partly = {**ORDER, "OverallSDDocumentRejectionSts": "B", "to_Item": [kept, rejected]}
+    assert codes(partly, award="order") == ["rejected"]
+    (sale,) = sent(partly, award="order", rejection_statuses=["A", "B"])
+    assert sale["totalAmount"] == Decimal("119.00")
+
+
+def test_items_that_do_not_say_the_kind_of_their_reference_have_the_headers():
+    item = {"CreditMemoRequest": "70000001", "CreditMemoRequestItem": "10", "ReferenceSDDocument": "60000001"}
+    credit = {**CREDIT, "to_Item": [{**item, "NetAmount": "50.00"}]}
+    assert [refund["refundId"] for refund in sent([RETURN, credit], basis="net")] == ["sap-60000001"] * 2
+
+
 def test_a_credit_walks_over_its_return_to_the_order_and_is_the_same_refund():
     returned, credited = sent([RETURN, CREDIT], basis="net")
     assert (credited["externalOrderId"], credited["refundId"]) == ("sap-501", "sap-60000001")

@@ -72,11 +72,12 @@ class Dossier:
     invoiced: dict[str, str] = field(default_factory=dict)
 
     def items_of(self, head: str, record: Record) -> list[Record]:
-        """The items of a business document: expanded in it, else those that lie beside it; empty: none are here."""
-        expanded = record.get("to_Item")
-        if isinstance(expanded, Mapping | list) and (inside := records_in(expanded)):
-            return inside
-        return self.loose.get((head, number(record, head) or ""), [])
+        """The items of a business document: expanded in it, else those that lie beside it; empty: none are here.
+
+        Rejected items are left out, as they are in the document's total.
+        """
+        items = expanded(record, "to_Item") or self.loose.get((head, number(record, head) or ""), [])
+        return [item for item in items if item.get("SalesDocumentRjcnReason") in (None, "")]
 
 
 def sorted_out(value: Any, options: SapOptions, site: Site) -> Dossier:
@@ -141,9 +142,12 @@ def _master_data(found: Record, place: str, fragment: str) -> Entry:
     return Entry("unknown", found, place, "an error that SAP answered" if "error" in found else "")
 
 
-def records_in(value: Any) -> list[Record]:
-    """The objects of an expanded list; empty where it was not expanded."""
-    return [each for each in listed(value) if isinstance(each, Mapping)]
+def expanded(record: Record, name: str) -> list[Record]:
+    """The objects of a list that belongs to a record; empty where it was not expanded and is only an address."""
+    found = record.get(name)
+    if not isinstance(found, Mapping | list):
+        return []
+    return [each for each in listed(found) if isinstance(each, Mapping)]
 
 
 def number(record: Record, name: str) -> str | None:

@@ -1,12 +1,12 @@
 """Business partners and customers as members, the product master as a catalog."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agent.adapters import values
 from agent.adapters.base import Item, NotSentError, Skipped, guarded, make, named
 from agent.adapters.json_documents import Record
-from agent.adapters.sap.dossier import Dossier, Entry, number, records_in
+from agent.adapters.sap.dossier import Dossier, Entry, expanded, number
 from agent.adapters.sap.options import SapOptions
 from agent.adapters.sap.terms import member_key
 from agent.masterdata import Catalog, Member
@@ -24,7 +24,7 @@ def of_partner(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     for name in ("BusinessPartnerIsBlocked", "IsMarkedForArchiving"):
         if named(name, values.flag, record.get(name)):
             raise NotSentError("blocked", f"The business partner is blocked or leaves: {name}.")
-    addresses = _expanded(record, "to_BusinessPartnerAddress")
+    addresses = expanded(record, "to_BusinessPartnerAddress")
     fields = {
         "externalId": member_key(customer, dossier.options),
         "fullName": _first(record, "BusinessPartnerFullName", "PersonFullName", "BusinessPartnerName"),
@@ -47,18 +47,13 @@ def of_customer(entry: Entry, dossier: Dossier) -> Iterator[Item]:
 _PHONES = ("InternationalPhoneNumber", "PhoneNumber")
 
 
-def _expanded(record: Record, name: str) -> list[Record]:
-    found = record.get(name)
-    return records_in(found) if isinstance(found, Mapping | list) else []
-
-
 def _first(record: Record, *names: str) -> str | None:
     return next((found for name in names if (found := named(name, values.text, record.get(name)))), None)
 
 
 def _reached(addresses: Sequence[Record], way: str, default: str, names: tuple[str, ...]) -> str | None:
     """An e-mail address or a telephone number: the one marked as the default, else the first."""
-    ways = [each for address in addresses for each in _expanded(address, way)]
+    ways = [each for address in addresses for each in expanded(address, way)]
     ways.sort(key=lambda each: not named(default, values.flag, each.get(default)))
     return next((found for each in ways if (found := _first(each, *names))), None)
 
@@ -105,7 +100,7 @@ def of_products(dossier: Dossier) -> Iterator[Item]:
 def _title(record: Record, options: SapOptions) -> str | None:
     """The description in the first of the site's languages that there is, else in any."""
     texts: dict[str, str] = {}
-    for each in _expanded(record, "to_Description"):
+    for each in expanded(record, "to_Description"):
         text = named("ProductDescription", values.text, each.get("ProductDescription"))
         if text is not None:
             texts.setdefault((named("Language", values.text, each.get("Language")) or "").upper(), text)

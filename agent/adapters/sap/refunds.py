@@ -12,7 +12,7 @@ from agent.adapters import values
 from agent.adapters.base import Item, NotSentError, Skipped, make, named
 from agent.adapters.json_documents import Record
 from agent.adapters.sap import terms
-from agent.adapters.sap.dossier import Dossier, Entry, number, shown
+from agent.adapters.sap.dossier import Dossier, Entry, amount, number, shown
 from agent.adapters.sap.options import SapOptions
 from agent.adapters.sap.sales import orders_in
 from agent.model import Refund
@@ -79,19 +79,27 @@ def _refund(entry: Entry, dossier: Dossier, order: str, refund_id: str, total: D
 
 
 def _parts(record: Record, items: Sequence[Record]) -> dict[Reference | None, list[Record]]:
-    """The items by what they refer to; None: nothing. The header's reference counts where no item has one."""
+    """The items by what they refer to; None: nothing. The header's reference counts where no item has one.
+
+    A sub-item of zero need not refer to anything: nothing is given back for it.
+    """
+    of_header, category = _reference(record, ""), _category(record)
     found: dict[Reference | None, list[Record]] = {}
     for item in items:
-        found.setdefault(_reference(item), []).append(item)
-    if found and set(found) != {None}:
-        return found
-    return {_reference(record): list(items)}
+        reference = _reference(item, category)
+        if reference is not None or amount(item, "NetAmount") != 0:
+            found.setdefault(reference, []).append(item)
+    return found if found and set(found) != {None} else {of_header: list(items)}
 
 
-def _reference(record: Record) -> Reference | None:
+def _reference(record: Record, category: str) -> Reference | None:
+    """What a header or an item refers to; `category` is the header's, for items that do not say theirs."""
     referred = number(record, "ReferenceSDDocument")
-    category = named("ReferenceSDDocumentCategory", values.text, record.get("ReferenceSDDocumentCategory"))
-    return None if referred is None else (referred, category or "")
+    return None if referred is None else (referred, _category(record) or category)
+
+
+def _category(record: Record) -> str:
+    return named("ReferenceSDDocumentCategory", values.text, record.get("ReferenceSDDocumentCategory")) or ""
 
 
 def _sum(

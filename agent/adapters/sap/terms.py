@@ -6,7 +6,7 @@ from decimal import Decimal
 from agent.adapters import values
 from agent.adapters.base import NotSentError, Site, named
 from agent.adapters.json_documents import Record
-from agent.adapters.sap.dossier import amount, number, records_in, shown
+from agent.adapters.sap.dossier import amount, expanded, number, shown
 from agent.adapters.sap.options import SapOptions
 
 CENT = Decimal("0.01")
@@ -47,12 +47,12 @@ def item_total(item: Record, options: SapOptions) -> Decimal:
 
 
 def tax_of(item: Record) -> Decimal:
-    """An item's tax: its TaxAmount, else the sum of its price elements that are taxes."""
+    """An item's tax: its TaxAmount, else the sum of its price elements that are taxes; a sub-item of zero has none."""
     if (tax := amount(item, "TaxAmount")) is not None:
         return tax
-    elements = (
-        records_in(item.get("to_PricingElement")) if isinstance(item.get("to_PricingElement"), dict | list) else []
-    )
+    elements = expanded(item, "to_PricingElement")
+    if not elements and amount(item, "NetAmount") == 0:
+        return Decimal(0)
     if not elements:
         raise _tax_unknown()
     taxes = [element for element in elements if element.get("ConditionCategory") == _TAX and _counts(element)]
