@@ -21,6 +21,8 @@ MODULES: Mapping[str, str] = {
     "dynamics": "agent.adapters.dynamics",
     "manhattan": "agent.adapters.manhattan",
     "salesforce": "agent.adapters.salesforce",
+    "csv": "agent.adapters.csv",
+    "jsonl": "agent.adapters.jsonl",
 }
 
 
