@@ -16,6 +16,7 @@ from agent.importing import Taken, catalog_totals, totals
 from agent.receipt.wording import Wording
 from agent.tokens import Scope
 
+MAX_FILE_CHARS = 200
 MAX_ITEMS = 1000  # of one answer; more come by flash-agent import or the spool
 
 
@@ -44,7 +45,7 @@ async def post_document(call: Call) -> web.Response:
     adapter = await asyncio.to_thread(registry.adapter, name)  # the first one loads it
     if call.request.content_type.lower() not in adapter.media:
         raise MediaTypeError(f"Send it with one of these content types: {', '.join(adapter.media)}.")
-    dry_run = _dry_run(call)
+    dry_run, origin = _dry_run(call), _origin(call, name)
     importing = call.service.importing
     body = await read_body(call.request, importing.max_bytes)
     found = importing.items(name, io.BytesIO(body))
@@ -56,7 +57,7 @@ async def post_document(call: Call) -> web.Response:
     if dry_run:
         taken = await importing.rehearse(items, master_data=master_data)
     else:
-        taken = await importing.take(items, {"adapter": name}, master_data=master_data)
+        taken = await importing.take(items, origin, master_data=master_data)
     headers: dict[str, str] = {}
     wording = wording_for(call, headers)
     shown = await asyncio.to_thread(lambda: [_taken_json(each, wording, dry_run=dry_run) for each in taken])
@@ -69,6 +70,22 @@ def _dry_run(call: Call) -> bool:
     if given not in {"true", "false"}:
         raise InvalidError("A query parameter is wrong.", faults=[Fault("dryRun", "must be true or false")])
     return given == "true"
+
+
+def _origin(call: Call, name: str) -> dict[str, str]:
+    """What is kept with each operation: the adapter that read the document, here or before it was sent; the file."""
+    query, origin = call.request.query, {"adapter": name}
+    if "origin" in query:
+        if name != "canonical" or query["origin"] not in registry.MODULES:
+            message = "must be the name of an adapter, and goes with canonical alone"
+            raise InvalidError("A query parameter is wrong.", faults=[Fault("origin", message)])
+        origin["adapter"] = query["origin"]
+    if "file" in query:
+        if not query["file"].isprintable() or not 0 < len(query["file"]) <= MAX_FILE_CHARS:
+            message = f"must be the name of a file, at most {MAX_FILE_CHARS} printable characters"
+            raise InvalidError("A query parameter is wrong.", faults=[Fault("file", message)])
+        origin["file"] = query["file"]
+    return origin
 
 
 def _adapter_json(name: str, options: Any, lacking: str | None) -> dict[str, Any]:

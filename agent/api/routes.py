@@ -111,6 +111,8 @@ ROUTES: tuple[Route, ...] = (
         parameters=(
             Parameter("adapter", "path", "The system's name, such as `poslog`; GET /v1/adapters lists them."),
             Parameter("dryRun", "query", "`true`: show what would be sent; nothing is stored."),
+            Parameter("origin", "query", "With `canonical`: the adapter that read the document before it was sent."),
+            Parameter("file", "query", "The name of the file, kept with each operation as metadata."),
             _LANGUAGE,
         ),
         problems=(400, 404, 408, 409, 413, 415, 422, 503, 507),

@@ -49,15 +49,25 @@ class AgentClient:
             ) from None
         self._token = read_small_file(data_dir / f"{scope}.token", f"The {scope} token")
 
-    def call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
-        """One call; returns the parsed answer (amounts as Decimal), raises ApiError for a problem."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        media: str = "application/json",
+    ) -> Any:
+        """One call; returns the parsed answer (amounts as Decimal), raises ApiError for a problem.
+
+        `body` is sent as JSON; bytes are sent as they are, with `media`.
+        """
         if query:
             path = f"{path}?{urlencode(query)}"
         headers = {"Authorization": f"Bearer {self._token}"}
         payload = None
         if body is not None:
-            payload = jsons.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
+            payload = body if isinstance(body, bytes) else jsons.encode(body)
+            headers["Content-Type"] = media
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:
             connection.request(method, path, payload, headers)

@@ -5,6 +5,7 @@ so that `--version` and the commands that talk to a running agent stay quick.
 import argparse
 import contextlib
 import io
+import keyword
 import os
 import sys
 from importlib import import_module
@@ -19,6 +20,7 @@ COMMANDS = {
     "sandbox": "run the stand-in for Flash alone",
     "status": "how the running agent is",
     "operations": "list, show, retry, close or discard operations of the running agent",
+    "import": "take in a file of another system",
     "summary": "a day in numbers, to compare with the Z report",
     "reconcile": "compare what this till sent with what Flash has",
     "events": "what happens at the running agent, as it happens",
@@ -52,7 +54,8 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 
 def _module(name: str) -> Any:
-    return import_module(f"agent.cli.{name.replace('-', '_')}")
+    module = name.replace("-", "_")
+    return import_module(f"agent.cli.{module}_" if keyword.iskeyword(module) else f"agent.cli.{module}")
 
 
 def main(arguments: list[str] | None = None) -> int:
