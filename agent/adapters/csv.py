@@ -28,9 +28,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # what stands for a byte that the en
 
 def read(source: BinaryIO, options: CsvOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    if not options.mappings:
-        mend = "Say in [adapters.csv.mappings.NAME] which of its columns is which field: docs/adapters/csv.md."
-        raise UnreadableError(f"No mapping is set for CSV. {mend}", code="no-mapping")
     head = _head_of(source)
     if not head.strip():
         return

@@ -24,9 +24,6 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 def read(source: BinaryIO, options: JsonlOptions, site: Site) -> Iterator[Item]:
     """See the module."""
     plans = [Plan(mapping, site) for mapping in options.mappings.values()]
-    if not plans:
-        mend = "Say in [adapters.jsonl.mappings.NAME] which of its fields is which: docs/adapters/jsonl.md."
-        raise UnreadableError(f"No mapping is set for JSON Lines. {mend}", code="no-mapping")
     for plan, found in groupby(_records(source, plans), key=lambda each: each[0]):
         yield from plan.gathered(item for _, item in found)
 

@@ -260,8 +260,23 @@ class CsvOptions(Options):
 
     mappings: dict[str, CsvMapped] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        _need_one(self.mappings, "csv", "column")
+        return self
+
 
 class JsonlOptions(Options):
     """`mappings` by a name of the site's own; a line is read by the first whose `only_where` it meets."""
 
     mappings: dict[str, Mapped] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        _need_one(self.mappings, "jsonl", "field")
+        return self
+
+
+def _need_one(mappings: Mapping[str, Mapped], name: str, part: str) -> None:
+    if not mappings:
+        raise ValueError(f"say in [adapters.{name}.mappings.NAME] which {part} is which: docs/adapters/{name}.md")

@@ -263,7 +263,7 @@ def test_a_wrong_mapping_stops_the_start_with_its_name_and_the_mend(mapping, wor
     assert "mappings.receipts" in str(refused.value)
 
 
-def test_without_a_mapping_it_says_where_to_write_one():
-    skip = only_skip(parse("csv", "a,b\n"))
-    assert (skip.code, skip.fault) == ("no-mapping", True)
-    assert "[adapters.csv.mappings.NAME]" in skip.reason
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_without_a_mapping_it_says_where_to_write_one(name):
+    with pytest.raises(ConfigError, match=rf"^\[adapters.{name}\] *: say in \[adapters.{name}.mappings.NAME\] which"):
+        registry.options_of(name, {})
