@@ -151,6 +151,20 @@ def test_config_check_shows_what_holds_and_never_a_key(tmp_path: Path) -> None:
     assert "warning" not in result.stdout
 
 
+def test_config_check_shows_adapters_and_judges_them(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    sale = 'sale = { externalOrderId = "No", totalAmount = "Sum", "customer.email" = "Mail" }'
+    file.write_text(f"[adapters.csv.mappings.receipts]\n{sale}\n[documents.stores]\nS18 = 'st_18'\n")
+    result = flash_agent("config", "check", "--config", file)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert '\n[adapters.csv]\nmappings = {"receipts": {"sale": {"externalOrderId": "No", ' in result.stdout
+    assert '{"S18": "st_18"}' in result.stdout
+    file.write_text(f"[adapters.csv.mappings.receipts]\ndelimeter = ';'\n{sale}\n")
+    wrong = flash_agent("config", "check", "--config", file)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "[adapters.csv] mappings.receipts: delimeter is unknown; there are: " in wrong.stderr
+
+
 def test_config_check_warns_of_what_is_unwise(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text("")
