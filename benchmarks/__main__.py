@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import machine, native_tools, report, servers, targets
 from benchmarks.bench import Bench, OutOfTimeError
-from benchmarks.figures import accept, cashier, drain, footprint, members, slow_disk, stored
+from benchmarks.figures import accept, cashier, drain, footprint, imports, members, slow_disk, stored
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.processes import REPOSITORY, ChildError
 from benchmarks.targets import Figure, Target
@@ -39,6 +39,7 @@ GROUPS = {
     "footprint": Group(footprint.measure, (targets.RSS, targets.WAKEUPS, targets.START), 14),
     "stored": Group(stored.measure, (targets.STORED,), 24),
     "members": Group(members.measure, (targets.FRESH, targets.HOLE, targets.HELD), 12),
+    "imports": Group(imports.measure, (targets.IMPORT_MEMORY, targets.IMPORT_WAIT), 14),
 }
 RESULTS = REPOSITORY / "benchmarks" / "results.md"
 

@@ -28,6 +28,7 @@ class Plan:
     stored_small: int = 1_000
     stored_large: int = 1_000_000
     members: int = 100_000
+    import_mb: int = 50
     label: str = "full"
 
 
@@ -50,5 +51,6 @@ QUICK = Plan(
     idle_window_s=3.0,
     stored_large=20_000,
     members=5_000,
+    import_mb=5,
     label="quick",
 )

@@ -146,6 +146,15 @@ def resident_mb(pid: int) -> float:
     return 0.0
 
 
+def peak_mb(pid: int | str = "self") -> float:
+    """The most memory that a process has had resident so far, as `resident_mb`; 0.0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
 def voluntary_switches(pid: int) -> int:
     """How often the threads of a process have gone to sleep so far: each is a wakeup that ended."""
     total = 0

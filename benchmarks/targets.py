@@ -90,4 +90,35 @@ HOLE = Target(
     unit="ms",
 )
 HELD = Target("held", "RSS with a whole store's members held ÷ before", floor=1.2, goal=1.1, higher_is_better=False)
-ALL = (ACCEPT, NAIVE, REDIS, SLOW, TAIL, DRAIN, CASHIER, RSS, WAKEUPS, START, STORED, FRESH, HOLE, HELD)
+IMPORT_MEMORY = Target(
+    "import-memory",
+    "peak memory of an import of 50 MB ÷ of 0.5 MB",
+    floor=1.3,
+    goal=1.1,
+    higher_is_better=False,
+)
+IMPORT_WAIT = Target(
+    "import-wait",
+    "a register's p99 during an import ÷ without",
+    floor=20,
+    goal=10,
+    higher_is_better=False,
+)
+ALL = (
+    ACCEPT,
+    NAIVE,
+    REDIS,
+    SLOW,
+    TAIL,
+    DRAIN,
+    CASHIER,
+    RSS,
+    WAKEUPS,
+    START,
+    STORED,
+    FRESH,
+    HOLE,
+    HELD,
+    IMPORT_MEMORY,
+    IMPORT_WAIT,
+)

@@ -120,4 +120,5 @@ def _outcome(answer: dict[str, Any], place: str) -> Outcome:
     reason = answer.get("reason") or {}
     faults = "; ".join(f"{fault['field']} {fault['message']}" for fault in reason.get("errors") or ())
     words = " ".join(filter(None, (reason.get("reason", ""), faults)))
-    return Outcome(answer["outcome"], place, reason.get("code", ""), words)
+    catalog = answer.get("catalog") or {"rows": 0, "unchanged": 0}
+    return Outcome(answer["outcome"], place, reason.get("code", ""), words, catalog["rows"], catalog["unchanged"])

@@ -8,7 +8,7 @@ from agent.cli.import_tally import OUTCOMES, Tally
 
 
 def as_json(adapter: str, tallies: Mapping[str, Tally], *, dry_run: bool) -> str:
-    """`{"adapter", "dryRun", "files": [{"file", "totals", "codes", "first"}]}`"""
+    """`{"adapter", "dryRun", "files": [{"file", "totals", "codes", "first", "catalog"}]}`"""
     files = [{"file": name, **tally.json()} for name, tally in tallies.items()]
     return text.json_text({"adapter": adapter, "dryRun": dry_run, "files": files})
 
@@ -37,3 +37,5 @@ def _rows(tally: Tally) -> Iterator[tuple[str, str, str]]:
         by_code = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
         if tally.counts[outcome] or outcome == "accepted":
             yield f"  {outcome}", f"{tally.counts[outcome]:,}", by_code
+    if tally.rows:
+        yield "  catalog rows", f"{tally.rows:,}", f"{tally.unchanged:,} of them unchanged, and not sent"

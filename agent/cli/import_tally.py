@@ -24,12 +24,17 @@ _BLOCK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item; `code` and `reason` are empty where it was accepted or replayed."""
+    """What became of one item; `code` and `reason` are empty where it was accepted or replayed.
+
+    `rows` are a catalog's, `unchanged` those of them that Flash had already.
+    """
 
     outcome: str
     place: str
     code: str = ""
     reason: str = ""
+    rows: int = 0
+    unchanged: int = 0
 
     def json(self, file: str) -> dict[str, str]:
         """As it stands in a report."""
@@ -43,11 +48,15 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     shown: list[Outcome] = field(default_factory=list)
+    rows: int = 0
+    unchanged: int = 0
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Count more."""
         for each in outcomes:
             self.counts[each.outcome] += 1
+            self.rows += each.rows
+            self.unchanged += each.unchanged
             if each.code:
                 self.codes.setdefault(each.outcome, Counter())[each.code] += 1
             if each.outcome in FOR_A_PERSON and len(self.shown) < SHOWN:
@@ -64,6 +73,7 @@ class Tally:
             "totals": {outcome: self.counts[outcome] for outcome in OUTCOMES},
             "codes": {outcome: dict(codes) for outcome, codes in self.codes.items()},
             "first": [each.json("") for each in self.shown],
+            "catalog": {"rows": self.rows, "unchanged": self.unchanged},
         }
 
     @classmethod
@@ -71,7 +81,8 @@ class Tally:
         """A kept one; raises KeyError, TypeError or ValueError where it is none."""
         shown = [Outcome(*(each[name] for name in ("outcome", "place", "code", "reason"))) for each in kept["first"]]
         codes = {outcome: Counter(found) for outcome, found in kept["codes"].items()}
-        return cls(Counter(kept["totals"]), codes, shown)
+        rows, unchanged = int(kept["catalog"]["rows"]), int(kept["catalog"]["unchanged"])
+        return cls(Counter(kept["totals"]), codes, shown, rows, unchanged)
 
 
 class Progress:

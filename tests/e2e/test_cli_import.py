@@ -131,6 +131,24 @@ def test_what_is_wrong_is_said_before_anything_is_sent(offline: AgentProcess, tm
     assert "No agent runs" in nobody.stderr
 
 
+def test_a_catalog_that_flash_has_is_not_sent_again(tmp_path: Path) -> None:
+    goods = {"goods": {"source": "erp", "product": {"externalId": "Id", "title": "Name"}}}
+    mapped = {"FLASH_AGENT_ADAPTERS__CSV": json.dumps({"mappings": goods})}
+    file = tmp_path / "goods.csv"
+    file.write_text("Id,Name\n" + "".join(f"P{number},Tea\n" for number in range(500)))
+    with agent_process(tmp_path / "data", NOWHERE, **mapped) as agent:
+        first = imported(agent, file)
+        assert (first.returncode, first.stdout.splitlines()[-1].split()) == (
+            0,
+            ["catalog", "rows", "500", "0", "of", "them", "unchanged,", "and", "not", "sent"],
+        )
+        sent = len(operations(agent))
+        file.write_text(file.read_text().replace("P7,Tea", "P7,Coffee"))
+        again = json.loads(imported(agent, file, "--json").stdout)["files"][0]
+        assert again["catalog"] == {"rows": 500, "unchanged": 499}
+        assert len(operations(agent)) == sent + 1
+
+
 def test_an_agent_that_is_gone_is_waited_for_and_then_it_is_said_how_to_go_on(tmp_path: Path) -> None:
     """The stand-in answers the first batch as the agent would, and then as a full disk, and then is gone."""
     data_dir, rows = tmp_path / "data", [f"S18;{number};1,00;POS-CUST-5512;2026-03-14" for number in range(500)]

@@ -54,7 +54,11 @@ def test_what_is_skipped_does_not_pile_up():
 
 def some_outcomes() -> list[Outcome]:
     faulty = [Outcome("faulty", f"line {number}", "unsound", "It is not.") for number in range(SHOWN + 5)]
-    return [Outcome("accepted", "line 1"), Outcome("skipped", "line 2", "no-customer", "None."), *faulty]
+    return [
+        Outcome("accepted", "line 1", rows=20, unchanged=3),
+        Outcome("skipped", "line 2", "no-customer", "None."),
+        *faulty,
+    ]
 
 
 def test_progress_is_what_it_was(tmp_path: Path):
@@ -67,6 +71,7 @@ def test_progress_is_what_it_was(tmp_path: Path):
     again = Progress(path)
     assert (again.items, again.report_bytes, again.is_done) == (17, 99, False)
     assert again.tally == progress.tally
+    assert (again.tally.rows, again.tally.unchanged) == (20, 3)
     assert len(again.tally.shown) == SHOWN
     assert again.tally.for_a_person == SHOWN + 5
     again.remove()
