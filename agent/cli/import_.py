@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     reading = _reading(AgentClient(data_dir), arguments.adapter)
     with ExitStack() as stack:
         files = [_opened(name, reading, data_dir, arguments, stack) for name in dict.fromkeys(arguments.files)]
+        _spare_the_files(arguments)
         report = _report(arguments.report, stack, goes_on=any(file.progress.items for file in files))
         for file in files:
             if not file.progress.is_done:
@@ -127,6 +128,15 @@ def _opened(name: str, reading: _Reading, data_dir: Path, arguments: argparse.Na
     return _File(name, Path(name).name, source, size, Progress(path))
 
 
+def _spare_the_files(arguments: argparse.Namespace) -> None:
+    """A report that is one of the files would wipe it out before it is read."""
+    report = arguments.report
+    if report is not None and report.exists():
+        for name in arguments.files:
+            if name != STDIN and report.samefile(name):
+                raise ConfigError(f"--report names {text.printable(name)}, which is to be read. Choose another file.")
+
+
 def _report(path: Path | None, stack: ExitStack, *, goes_on: bool) -> "Report":
     from agent.cli.import_tally import Report
 
@@ -155,6 +165,8 @@ def _take(file: _File, reading: _Reading, report: "Report", arguments: argparse.
             raise
         except AgentError as error:
             raise AgentError(f"{error}\n{_how_to_go_on(file)}") from None
+        except OSError as error:  # of the file or of the report, for everything else has its own words
+            raise AgentError(f"It cannot be read on, or reported: {error.strerror}.\n{_how_to_go_on(file)}") from None
         except KeyboardInterrupt:
             bar.say(_how_to_go_on(file))
             raise

@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -114,11 +116,35 @@ def test_standard_input_and_several_files(offline: AgentProcess, tmp_path: Path)
     assert json.loads(piped.stdout)["files"][0]["totals"]["replayed"] == 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_shows_how_far_it_is(offline: AgentProcess, tmp_path: Path) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    file = written(tmp_path, ROWS[:2])
+    command = [*PYTHON, "-m", "agent", "import", file, "--adapter", "csv", "--data-dir", offline.data_dir]
+    for more, shown in ([], True), (["--quiet"], False):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        subprocess.run(
+            [*map(str, command), *more], stdout=subprocess.DEVNULL, stderr=theirs, env=environment(), check=True
+        )
+        os.write(theirs, b"the end")
+        os.close(theirs)
+        said = b""
+        while not said.endswith(b"the end"):
+            said += os.read(ours, 65536)
+        os.close(ours)
+        assert (b"receipts.csv:   0%" in said, said == b"the end") == (shown, not shown)
+
+
 def test_what_is_wrong_is_said_before_anything_is_sent(offline: AgentProcess, tmp_path: Path) -> None:
     file = written(tmp_path, ROWS)
     unknown = flash_agent("import", file, "--adapter", "poslogs", "--data-dir", offline.data_dir)
     assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert "There is no adapter poslogs; there are: canonical, " in unknown.stderr
+    named = re.search("There is no adapter poslogs; there are: (.*)\\.", unknown.stderr)[1].split(", ")
+    assert {"canonical", "csv", "jsonl"} <= set(named)
     absent = imported(offline, file, tmp_path / "absent.csv")
     assert (absent.returncode, operations(offline)) == (2, [])
     assert "absent.csv cannot be read: No such file" in absent.stderr
@@ -126,6 +152,9 @@ def test_what_is_wrong_is_said_before_anything_is_sent(offline: AgentProcess, tm
     assert (folder.returncode, "cannot be read" in folder.stderr) == (2, True)
     report = imported(offline, file, "--report", tmp_path / "nowhere" / "report.jsonl")
     assert (report.returncode, operations(offline)) == (2, [])
+    itself = imported(offline, file, "--report", tmp_path / "." / "receipts.csv")
+    assert (itself.returncode, "Choose another file" in itself.stderr) == (2, True)
+    assert file.read_text().startswith(HEAD)
     nobody = flash_agent("import", file, "--adapter", "csv", "--data-dir", tmp_path / "empty")
     assert nobody.returncode == 1
     assert "No agent runs" in nobody.stderr
