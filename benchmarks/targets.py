@@ -97,13 +97,6 @@ IMPORT_MEMORY = Target(
     goal=1.1,
     higher_is_better=False,
 )
-IMPORT_WAIT = Target(
-    "import-wait",
-    "a register's p99 during an import ÷ without",
-    floor=20,
-    goal=10,
-    higher_is_better=False,
-)
 ALL = (
     ACCEPT,
     NAIVE,
@@ -120,5 +113,4 @@ ALL = (
     HOLE,
     HELD,
     IMPORT_MEMORY,
-    IMPORT_WAIT,
 )

@@ -16,7 +16,7 @@ from benchmarks.documents import FORMS, POSLOG, Form
 from benchmarks.drive import Posting
 from benchmarks.processes import REPOSITORY, ChildError, environment, peak_mb, python, resident_mb, run_json
 from benchmarks.stats import median, percentile
-from benchmarks.targets import IMPORT_MEMORY, IMPORT_WAIT, Figure, Observation
+from benchmarks.targets import IMPORT_MEMORY, Figure, Observation
 
 _SMALL = 100  # the small file is the hundredth part of the large one
 _LIMIT_S = 120.0
@@ -134,7 +134,6 @@ def _measure_waiting(bench: Bench, directory: Path) -> None:
         Observation("a register, during an import", 1, p50_ms=during[0], p99_ms=during[1], note="its own sales"),
         Observation("import csv, a register beside it", rate_per_s=count / taken_s, note=f"{count:,} documents"),
     ]
-    bench.figures.append(Figure(IMPORT_WAIT, during[1] / idle[1] if idle[1] else None, "a sale every 5 ms"))
 
 
 def _p99_ms(burst: drive.Burst) -> tuple[float, float]:
@@ -145,7 +144,7 @@ def _p99_ms(burst: drive.Burst) -> tuple[float, float]:
 def measure(bench: Bench) -> None:
     """The figures of imports."""
     if not servers.agent_is_there():
-        bench.figures += [Figure(target, None, "no agent") for target in (IMPORT_MEMORY, IMPORT_WAIT)]
+        bench.figures.append(Figure(IMPORT_MEMORY, None, "no agent"))
         return
     with bench.scratch() as directory:
         _measure_reading(bench, directory)
