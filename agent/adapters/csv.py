@@ -81,10 +81,10 @@ def _misfit(mapping: CsvMapped, row: Sequence[str]) -> str:
     missing = [name for name in used if name not in row]
     if not missing:
         return ""
-    there = f"there are: {', '.join(filter(None, row))}"
+    there = f"its columns are: {', '.join(filter(None, row))}"
     if len(missing) == len(used) and not _is_header(row):
         there = f"its first line has {len(row)} values by {mapping.delimiter!r} and is no header of columns"
-    return f"the column {', '.join(missing)} is missing; {there}."
+    return f"it lacks {', '.join(missing)}; {there}."
 
 
 def _is_header(row: Sequence[str]) -> bool:

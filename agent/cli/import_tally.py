@@ -18,7 +18,8 @@ from typing import IO, Any, BinaryIO
 
 OUTCOMES = ("accepted", "replayed", "skipped", "faulty", "refused")
 FOR_A_PERSON = ("faulty", "refused")
-SHOWN = 10
+SHOWN = 20
+SHOWN_ALIKE = 5  # of one code, lest a thousand of one kind hide the one of another
 _BLOCK_BYTES = 1024 * 1024
 
 
@@ -36,9 +37,9 @@ class Outcome:
     rows: int = 0
     unchanged: int = 0
 
-    def json(self, file: str) -> dict[str, str]:
-        """As it stands in a report."""
-        return {"file": file, "place": self.place, "outcome": self.outcome, "code": self.code, "reason": self.reason}
+    def json(self) -> dict[str, str]:
+        """As it stands in a report and in a summary."""
+        return {"place": self.place, "outcome": self.outcome, "code": self.code, "reason": self.reason}
 
 
 @dataclass
@@ -57,9 +58,12 @@ class Tally:
             self.counts[each.outcome] += 1
             self.rows += each.rows
             self.unchanged += each.unchanged
+            alike = 0
             if each.code:
-                self.codes.setdefault(each.outcome, Counter())[each.code] += 1
-            if each.outcome in FOR_A_PERSON and len(self.shown) < SHOWN:
+                codes = self.codes.setdefault(each.outcome, Counter())
+                codes[each.code] += 1
+                alike = codes[each.code]
+            if each.outcome in FOR_A_PERSON and alike <= SHOWN_ALIKE and len(self.shown) < SHOWN:
                 self.shown.append(each)
 
     @property
@@ -72,7 +76,7 @@ class Tally:
         return {
             "totals": {outcome: self.counts[outcome] for outcome in OUTCOMES},
             "codes": {outcome: dict(codes) for outcome, codes in self.codes.items()},
-            "first": [each.json("") for each in self.shown],
+            "first": [each.json() for each in self.shown],
             "catalog": {"rows": self.rows, "unchanged": self.unchanged},
         }
 
@@ -164,7 +168,7 @@ class Report:
             return 0
         for each in outcomes:
             if each.code:
-                self._file.write(json.dumps(each.json(file)).encode() + b"\n")
+                self._file.write(json.dumps({"file": file, **each.json()}).encode() + b"\n")
         self._file.flush()
         return self._file.tell()
 

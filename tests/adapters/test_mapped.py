@@ -85,7 +85,7 @@ def test_a_missing_column_is_one_fault_of_the_whole_file_that_names_those_there_
     document = "Store;No;Sum;Card\n" + "1;1;5;C-1\n" * 50
     skip = only_skip(parse("csv", document, receipts={"delimiter": ";", "sale": SALE}))
     assert (skip.code, skip.fault, skip.place) == ("no-mapping-fits", True, "line 1")
-    assert "receipts: the column Total is missing; there are: Store, No, Sum, Card." in skip.reason
+    assert "receipts: it lacks Total; its columns are: Store, No, Sum, Card." in skip.reason
 
 
 def test_a_first_line_that_is_no_header_is_not_repeated():

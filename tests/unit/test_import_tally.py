@@ -8,7 +8,7 @@ import pytest
 
 from agent.adapters.base import Found, Skipped
 from agent.cli.import_sending import MAX_BYTES, MAX_ITEMS, MAX_SKIPPED, Batch, batches
-from agent.cli.import_tally import SHOWN, Outcome, Progress, Report, Tally, progress_path
+from agent.cli.import_tally import SHOWN, SHOWN_ALIKE, Outcome, Progress, Report, Tally, progress_path
 from agent.model import Sale
 
 
@@ -72,11 +72,20 @@ def test_progress_is_what_it_was(tmp_path: Path):
     assert (again.items, again.report_bytes, again.is_done) == (17, 99, False)
     assert again.tally == progress.tally
     assert (again.tally.rows, again.tally.unchanged) == (20, 3)
-    assert len(again.tally.shown) == SHOWN
+    assert len(again.tally.shown) == SHOWN_ALIKE
     assert again.tally.for_a_person == SHOWN + 5
     again.remove()
     assert Progress(path).items == 0
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_thousand_of_one_kind_do_not_hide_the_one_of_another():
+    tally = Tally()
+    tally.add(Outcome("faulty", f"line {number}", "unsound", "It is not.") for number in range(1000))
+    tally.add([Outcome("refused", "line 1001", "order-conflict", "Another amount.")])
+    assert [each.code for each in tally.shown] == ["unsound"] * SHOWN_ALIKE + ["order-conflict"]
+    tally.add(Outcome("refused", "line", f"code-{number}", "No.") for number in range(100))
+    assert len(tally.shown) == SHOWN
 
 
 @pytest.mark.parametrize("torn", ["", "{", "[]", "null", '{"items": 5}', '{"items": "x", "tally": {}}', "\x00" * 40])
