@@ -200,6 +200,7 @@ def test_an_agent_that_takes_small_documents_alone_gets_small_ones(tmp_path: Pat
     document = {"externalOrderId": "1", "customer": {"externalId": "C"}, "totalAmount": 5}
     sales = [{"kind": "sale", "document": {**document, "externalOrderId": str(number)}} for number in range(100)]
     sales[40]["document"]["lines"] = [{"note": "x" * 5000}]
+    sales[7] |= {"key": "agreed-key-7", "place": "receipt 7 of the day"}
     file = tmp_path / "sales.jsonl"
     file.write_text("".join(json.dumps(each) + "\n" for each in sales))
     with agent_process(tmp_path / "data", NOWHERE, FLASH_AGENT_DOCUMENTS__MAX_BYTES="4096") as agent:
@@ -207,6 +208,8 @@ def test_an_agent_that_takes_small_documents_alone_gets_small_ones(tmp_path: Pat
         (told,) = json.loads(done.stdout)["files"]
         assert (told["totals"]["accepted"], told["totals"]["refused"]) == (99, 1)
         assert (told["first"][0]["place"], told["first"][0]["code"]) == ("line 41", "body-too-large")
+        (seventh,) = (operation for operation in operations(agent) if operation["upstreamOrderId"] == "7")
+        assert (seventh["idempotencyKey"], seventh["metadata"]["place"]) == ("agreed-key-7", "receipt 7 of the day")
 
 
 def imported_through(port: int, agent: AgentProcess, *arguments: object) -> subprocess.CompletedProcess[str]:
