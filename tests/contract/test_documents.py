@@ -106,19 +106,6 @@ async def test_customers_are_not_created(tmp_path: Path):
         assert taken.json["items"][0]["operation"]["kind"] == "enrollment"
 
 
-async def test_a_sender_that_has_read_a_file_itself_says_which_and_with_what(tmp_path: Path):
-    async with running(tmp_path) as register:
-        path = "/v1/documents/canonical?origin=jsonl&file=day%2014.jsonl"
-        taken = await register.call("POST", path, raw=lines(SALE), **LINES)
-        operation = taken.json["items"][0]["operation"]
-        assert operation["metadata"] == {"adapter": "jsonl", "file": "day 14.jsonl", "place": "receipt 1"}
-        for query in ("origin=nowhere", "origin=", "file=", "file=a%0Ab", f"file={'x' * 201}"):
-            refused = await register.call("POST", f"/v1/documents/canonical?{query}", raw=lines(SALE), **LINES)
-            assert (refused.status, refused.json["errors"][0]["field"]) == (422, query.split("=")[0])
-        refused = await register.call("POST", "/v1/documents/jsonl?origin=canonical", raw=lines(SALE), **LINES)
-        assert refused.status == 422
-
-
 async def test_what_cannot_be_read_is_said(tmp_path: Path):
     async with running(tmp_path) as register:
         unknown = await register.call("POST", "/v1/documents/nowhere", raw=b"{}", **LINES)
