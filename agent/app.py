@@ -181,6 +181,10 @@ class Agent:
             from agent.adapters import registry  # noqa: PLC0415 - hardly any till has them
 
             registry.check(settings.adapters, settings.spool.folders)
+        for name, folder in settings.spool.folders.items():
+            if folder.resolve().is_relative_to(self._data_dir.path.resolve()):
+                mend = "The agent would take its own files for documents. Choose a folder outside."
+                raise ConfigError(f"[spool.folders] {name} lies in the data directory. {mend}")
 
     def _take_directory(self) -> None:
         self._data_dir.take()

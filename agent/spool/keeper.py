@@ -194,7 +194,8 @@ class Keeper:
             waiting.trouble = "" if refusal.retryable else f"cannot be taken: {refusal.detail}"
             self._log.warning("spooled files wait", kind=self.state.adapter, code=refusal.code)
             return
-        except FileNotFoundError:
+        except FileNotFoundError:  # gone, or a share lists what is not there any more
+            waiting.pause.lengthen(now())
             return
         except OSError as error:
             waiting.pause.lengthen(now())
@@ -204,9 +205,11 @@ class Keeper:
         except Exception:  # noqa: BLE001 - the others go on
             self._log.exception("a spooled file could not be taken", kind=self.state.adapter)
             waiting.pause.lengthen(now())
+            waiting.trouble = "cannot be taken: the agent failed, its log says where"
             return
         self._full, waiting.trouble = _Pause(), ""
-        if report is None:
+        if report is None:  # it is another one than was listed: the next look tells
+            waiting.pause.lengthen(now())
             return
         if report.ends_too_early and now() < waiting.since + self._options.patience_s:
             waiting.pause.until = waiting.since + self._options.patience_s  # more of it may still come
@@ -223,6 +226,7 @@ class Keeper:
             words = error.strerror if isinstance(error, OSError) else str(error)
             waiting.trouble = f"were taken and cannot be moved: {words}"
             return
+        waiting.pause.lengthen(self._clock.monotonic())  # if it is still there, it is another one
         if put_away:
             state = self.state
             state.last_taken_at = at

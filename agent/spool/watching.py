@@ -27,18 +27,22 @@ class Watch:
         self._identity: tuple[int, ...] = ()
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
+        self._told = False
         self._log = logs.get()
 
     def see(self, folders: Sequence[Path], identity: tuple[int, ...]) -> bool:
-        """Watch these folders; whether that has just begun. A folder that was made or mounted anew is another one."""
+        """Watch these folders; whether they are others than before, as a folder is that was made or mounted anew.
+
+        Where watching had ended it is tried again.
+        """
         if self._thread is not None and self._thread.is_alive() and identity == self._identity:
             return False
         self._over.set()  # of a former one, which ends within a step
-        self._identity, self._over = identity, threading.Event()
+        others, self._identity, self._over = identity != self._identity, identity, threading.Event()
         arguments = (folders, self._over, asyncio.get_running_loop())
         self._thread = threading.Thread(target=self._run, args=arguments, name="spool-watch", daemon=True)
         self._thread.start()
-        return True
+        return others
 
     def end(self) -> None:
         """Tell it to stop."""
@@ -62,10 +66,12 @@ class Watch:
                 raise_interrupt=False,
                 force_polling=False,
                 recursive=False,
-                ignore_permission_denied=True,
+                ignore_permission_denied=False,  # or it would watch nothing, and say nothing
             )
             for _ in changes:
                 with contextlib.suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(self._happened)
         except Exception:  # noqa: BLE001 - then the folder is looked at now and then
-            self._log.exception("a spool folder cannot be watched; it is looked at now and then")
+            if not self._told:
+                self._log.exception("a spool folder cannot be watched; it is looked at now and then")
+            self._told = True

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from agent.app import Agent
 from agent.cli.status import _rows as rows
 from agent.config import Settings
+from agent.errors import ConfigError
 from tests.adapters.golden import FIXTURES
 from tests.support.agents import Register, running, settings, strict_flash, until
 from tests.support.strict_flash import StrictFlash
@@ -283,6 +286,41 @@ async def comes_problem(register: Register, words: str) -> None:
         return words in ((await state(register))["problem"] or "")
 
     await until(told)
+
+
+async def test_a_share_that_is_mounted_over_the_folder_is_found_without_an_event(folder):
+    """The watch still sees what lies below; the slow look finds the files, and has the share watched."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    async with spooling(folder) as register:
+        put(folder, "a.jsonl", sale("R-1"))
+        await comes(lambda: done(folder) == ["a.jsonl"])
+        if await asyncio.to_thread(subprocess.call, ["mount", "-t", "tmpfs", "tmpfs", folder]):
+            pytest.skip("no tmpfs can be mounted here")
+        try:
+            put(folder, "b.jsonl", sale("R-2"))
+            await comes(lambda: done(folder) == ["b.jsonl"])
+            assert await orders(register) == ["R-1", "R-2"]
+        finally:
+            await asyncio.to_thread(subprocess.check_call, ["umount", "-l", folder])
+        await comes_done_today(register, 1)
+        assert done(folder) == ["a.jsonl"]
+
+
+async def comes_done_today(register: Register, count: int) -> None:
+    async def told() -> bool:
+        shown = await state(register)
+        return shown["doneToday"] == count and shown["problem"] is None
+
+    await until(told)
+
+
+async def test_the_data_directory_is_no_spool_folder(tmp_path):
+    for inside in (tmp_path / "data", tmp_path / "data" / "spool"):
+        agent = Agent(chosen(inside), tmp_path / "data")
+        with pytest.raises(ConfigError, match="outside"):
+            await agent.start()
+    assert not (tmp_path / "data").exists()
 
 
 async def test_done_may_not_lead_elsewhere(folder):
