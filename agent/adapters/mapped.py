@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from agent.adapters import values
 from agent.adapters.base import Canonical, Item, Site, Skipped, make
-from agent.adapters.mapping import NEEDED, ROWS, Fixed, KindFrom, Mapped, Source, columns_of, pieces_of
+from agent.adapters.mapped_fields import NEEDED, ROWS
+from agent.adapters.mapping import Fixed, KindFrom, Mapped, Source, columns_of, pieces_of
 from agent.adapters.spelling import Spelling
 from agent.masterdata import ENTITIES, Catalog, Member, Store
 from agent.model import Enrollment, Refund, Sale

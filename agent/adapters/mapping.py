@@ -17,41 +17,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agent.adapters.base import Options
+from agent.adapters.mapped_fields import CUSTOMER, FIELDS, NEEDED, ROWS
 from agent.adapters.spelling import Spelling
 
 _HOLE = re.compile(r"\{([^{}]+)\}")
-_CUSTOMER = ("customer.memberId", "customer.externalId", "customer.email")
-_PERSON = ("externalId", "email", "fullName", "phone")
-# Each kind's fields; of a catalog's rows those that are needed, for they may have others.
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "sale": (
-        *("externalOrderId", "totalAmount", *_CUSTOMER, "currency"),
-        *("storeId", "businessDate", "transactionId", "occurredAt"),
-    ),
-    "refund": ("externalOrderId", "refundId", "amount", *_CUSTOMER, "currency", "reason", "businessDate"),
-    "enrollment": (*_PERSON, "marketingConsent", "marketingConsentAt"),
-    "member": _PERSON,
-    "store": ("externalId", "name", "city"),
-    "brand": ("externalId", "name"),
-    "category": ("externalId", "name"),
-    "product": ("externalId", "title"),
-    "variant": ("externalId", "productExternalId", "sku"),
-    "inventory": ("variantSku", "locationRef", "available"),
-}
-ROWS: Mapping[str, str] = {
-    "brand": "brands",
-    "category": "categories",
-    "product": "products",
-    "variant": "variants",
-    "inventory": "inventory",
-}
-NEEDED: Mapping[str, tuple[str, ...]] = {
-    "sale": ("externalOrderId", "totalAmount"),
-    # One without its sale is told apart; a column for the amount that is empty must not mean the whole sale.
-    "refund": ("refundId", "amount"),
-    "store": ("externalId", "name"),
-    **{kind: FIELDS[kind] for kind in ROWS},
-}
 
 
 class _Part(BaseModel):
@@ -208,8 +177,8 @@ def _table_faults(kind: str, table: Table) -> Iterator[str]:
     missing = [field for field in needed if field not in table]
     if missing:
         yield f"{kind}: {', '.join(missing)} must be mapped"
-    if kind == "sale" and not set(_CUSTOMER) & set(table):
-        yield f"sale: one of {', '.join(_CUSTOMER)} must be mapped"
+    if kind == "sale" and not set(CUSTOMER) & set(table):
+        yield f"sale: one of {', '.join(CUSTOMER)} must be mapped"
     if kind in {"enrollment", "member"} and not {"externalId", "email"} & set(table):
         yield f"{kind}: externalId or email must be mapped"
 

@@ -15,6 +15,7 @@ from benchmarks.bench import Bench
 from benchmarks.documents import FORMS, POSLOG, Form
 from benchmarks.drive import Posting
 from benchmarks.processes import REPOSITORY, ChildError, environment, peak_mb, python, resident_mb, run_json
+from benchmarks.servers import Server
 from benchmarks.stats import median, percentile
 from benchmarks.targets import IMPORT_MEMORY, Figure, Observation
 
@@ -77,6 +78,11 @@ def _importing(directory: Path, form: Form, file: Path) -> Iterator[subprocess.P
         process.communicate()
 
 
+def _wait_until_found(agent: Server, directory: Path) -> None:
+    """An agent listens a moment before it says in its data directory where."""
+    agent.child.wait_for_file(directory / "data" / "agent.json")
+
+
 def _wait_for(process: subprocess.Popen[str], count: int) -> float:
     """Wait for an import to end well; the most memory it was seen to have had, MB."""
     until, most = time.monotonic() + _LIMIT_S, 0.0
@@ -97,6 +103,7 @@ def _wait_for(process: subprocess.Popen[str], count: int) -> float:
 def _import_alone(bench: Bench, form: Form, file: Path, count: int) -> tuple[float, float, str]:
     """Seconds from the start of the command to its end, its peak memory in MB, and what the agent's memory did."""
     with bench.scratch() as directory, servers.agent(directory, settings=form.settings()) as agent:
+        _wait_until_found(agent, directory)
         before = resident_mb(agent.child.pid)
         began = time.monotonic()
         with _importing(directory, form, file) as process:
@@ -123,6 +130,7 @@ def _measure_waiting(bench: Bench, directory: Path) -> None:
     file, count = documents.write(form, directory, bench.plan.import_mb * _MB // 10)
     posting = Posting(seconds=_LIMIT_S, pace_ms=_PACE_MS, trace=True)
     with bench.scratch() as scratch, servers.agent(scratch, settings=form.settings()) as agent:
+        _wait_until_found(agent, scratch)
         idle = _p99_ms(drive.post(bench, agent, Posting(seconds=_IDLE_S, warm_up_s=0.5, pace_ms=_PACE_MS, trace=True)))
         with drive.posting_begun(bench, agent, posting) as finish, _importing(scratch, form, file) as process:
             began = time.monotonic()
