@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agent.adapters import values
 from agent.errors import AgentError
 from agent.masterdata import Catalog, Member, Store
 from agent.model import Document, Enrollment, Refund, Sale, faults_of
@@ -67,6 +68,27 @@ class Options(BaseModel):
     """What a site may set about one system, `[adapters.NAME]`. Subclasses give every setting a documented default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class CustomerOptions(Options):
+    """Options of an adapter that finds customers.
+
+    `anonymous_customers`: numbers, cards and e-mail addresses, as the other system spells them, under which nobody in
+    particular buys: walk-in customers, a cashier's card, a store's own address. One member would earn on all of it.
+    """
+
+    anonymous_customers: frozenset[str] = frozenset()
+
+    def somebody(self, spelled: str | None) -> str | None:
+        """A customer's number or e-mail address; None for a placeholder, a mask, and one of `anonymous_customers`."""
+        if spelled is None or values.names_nobody(spelled):
+            return None
+        nobody = {_compared(each) for each in self.anonymous_customers}
+        return None if _compared(spelled) in nobody else spelled
+
+
+def _compared(spelled: str) -> str | None:
+    return values.without_leading_zeros(spelled.strip().casefold())
 
 
 @dataclass(frozen=True, slots=True)

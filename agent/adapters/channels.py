@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from agent.adapters.base import Options, Skipped
+from agent.adapters.base import CustomerOptions, Skipped
 from agent.adapters.json_documents import inner
 
 
-class ChannelOptions(Options):
+class ChannelOptions(CustomerOptions):
     """Options of a system with a native connector. `native_connector` has no default on purpose."""
 
     adapter: ClassVar[str]

@@ -8,6 +8,8 @@ from typing import Any
 MAX_AMOUNT_CHARS = 60
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?|[+-]?\.\d+", re.ASCII)
 _EPOCH = re.compile(r"\\?/Date\((-?\d{1,15})([+-]\d{4})?\)\\?/", re.ASCII)
+_PLACEHOLDERS = frozenset({"", "undefined", "null", "none", "nan", "n/a"})
+_MASK = re.compile(r"[\d -]*[xX#•]{3}[\dxX#• -]*")  # XXXX-XXXX-1234
 _OFFSET_WITHOUT_COLON = re.compile(r"([+-]\d{2})(\d{2})$", re.ASCII)
 
 
@@ -18,6 +20,14 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("must be a text")  # noqa: TRY004 - callers know only ValueError
     return str(value).strip() or None
+
+
+def names_nobody(spelled: str) -> bool:
+    """Whether what stands in a customer's place is none: a spelled-out nothing, nought, or a mask over the number."""
+    number = spelled.strip()
+    if number.casefold() in _PLACEHOLDERS or not number.strip("0"):
+        return True
+    return "*" in number or _MASK.fullmatch(number) is not None
 
 
 def amount(value: Any) -> Decimal | None:

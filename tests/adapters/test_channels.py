@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.adapters import registry
-from agent.adapters.base import Site
+from agent.adapters.base import Found, Site
 from agent.errors import ConfigError
 
 CHANNELS = ["shopify", "amazon", "tiktok"]
@@ -41,3 +41,26 @@ def test_an_empty_page_holds_nothing(name):
             [("nothing-in-it", False)],
             [("unknown-record", True)],  # another system's page
         )
+
+
+ORDERS = {
+    "shopify": {"id": 1, "financial_status": "paid", "total_price": "9.00", "email": "Till@example.com"},
+    "amazon": {
+        "AmazonOrderId": "7-1",
+        "OrderStatus": "Shipped",
+        "OrderTotal": {"Amount": "9"},
+        "No": "Till@example.com",
+    },
+    "tiktok": {"id": "5764", "status": "COMPLETED", "payment": {"total_amount": "9.00"}, "user_id": "Till@example.com"},
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_an_order_of_nobody_in_particular_earns_nothing(name):
+    adapter, told = registry.adapter(name), OFF | ({"customer_field": "No"} if name == "amazon" else {})
+    document = json.dumps(ORDERS[name]).encode()
+    (sale,) = adapter.parse(document, registry.options_of(name, told), Site("USD"))
+    assert isinstance(sale, Found)
+    options = registry.options_of(name, told | {"anonymous_customers": ["till@example.com"]})
+    (skipped,) = adapter.parse(document, options, Site("USD"))
+    assert (skipped.code, skipped.fault) == ("no-customer", False)

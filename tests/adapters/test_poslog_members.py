@@ -3,7 +3,7 @@
 import pytest
 
 from agent.adapters.base import Found
-from tests.adapters.poslog_xml import HEAD, MEMBER, only, parse, total, transaction
+from tests.adapters.poslog_xml import HEAD, MEMBER, link, only, parse, returned, total, transaction
 
 
 def account(inside: str) -> str:
@@ -49,6 +49,10 @@ EMAIL = "<Email><EMailAddress>ada@example.com</EMailAddress></Email>"
         (account(customer_id("0000000")), None),
         (account(customer_id("null")), None),
         (account(card("****1234")), None),
+        (account(card("XXXXXXXXXXXX1234")), None),
+        (account(card("1234-xxxx-xxxx-5678")), None),
+        (account(customer_id("MAXXX-12")), {"externalId": "MAXXX-12"}),
+        (account(customer_id("undefined")) + customer(customer_id("C-5")), {"externalId": "C-5"}),
         (membership("M-1", 'VoidFlag="true"'), None),
         (customer("<CustomerDemographic>02</CustomerDemographic>"), None),
     ],
@@ -56,6 +60,31 @@ EMAIL = "<Email><EMailAddress>ada@example.com</EMailAddress></Email>"
 def test_the_member_is_found_wherever_a_till_writes_it(member, keys):
     (item,) = parse(transaction(total("5.00"), member=member))
     assert (item.document.customer.sent() if isinstance(item, Found) else item.code) == (keys or "no-customer")
+
+
+NOBODY = {"anonymous_customers": ["99", "Till@Example.com", "STAFF-1"]}
+
+
+@pytest.mark.parametrize(
+    ("member", "keys"),
+    [
+        (account(customer_id("STAFF-1")), None),
+        (account(customer_id("staff-1")), None),
+        (customer(customer_id("0099")), None),
+        (customer(customer_id("") + "<Email>till@example.com</Email>"), None),
+        (customer(customer_id("99")) + account(customer_id("99") + program("A-1")), {"externalId": "A-1"}),
+        (customer(customer_id("99") + EMAIL), {"email": "ada@example.com"}),
+        (account(customer_id("STAFF-12")), {"externalId": "STAFF-12"}),
+    ],
+)
+def test_a_number_that_is_everybodys_earns_for_nobody(member, keys):
+    (item,) = parse(transaction(total("5.00"), member=member), **NOBODY)
+    assert (item.document.customer.sent() if isinstance(item, Found) else item.code) == (keys or "no-customer")
+
+
+def test_a_return_under_a_number_that_is_everybodys_does_not_wait_for_a_sale():
+    back = transaction(returned("5.00"), total("-5.00"), link(), member=account(customer_id("STAFF-1")))
+    assert only(parse(back, **NOBODY))["ifKnown"] is True
 
 
 def test_a_loyalty_account_may_stand_at_the_transaction():

@@ -11,7 +11,8 @@ Traps, and what is done about each:
 - A notification (`ORDER_CHANGE`) has no amounts: it says which order to fetch.
 - What a refund gave the buyer is not what it cost the seller: fees are left out (`refunds.py`, `transactions.py`).
 
-Options: `native_connector`, `id_prefix`, `award_statuses`, `customer_field`, `buyer_breakdowns`, `seller_breakdowns`.
+Options: `native_connector`, `id_prefix`, `award_statuses`, `customer_field`, `anonymous_customers`, `buyer_breakdowns`,
+`seller_breakdowns`.
 """
 
 from collections.abc import Iterator, Mapping

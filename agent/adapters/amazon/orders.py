@@ -55,7 +55,7 @@ def order_item(record: Record, place: str, options: "AmazonOptions", site: Site)
     if closed is not None:
         yield Skipped(*closed, place)
         return
-    external_id = _member(record, options.customer_field)
+    external_id = options.somebody(_member(record, options.customer_field))
     if external_id is None:
         reason = (
             "Amazon tells no customer. Where your software adds the member's number, name its field: customer_field."

@@ -20,13 +20,14 @@ _EMAILS = {"email", "emailaddress"}
 def customer_of(transaction: Element, basket: Element, options: PoslogOptions) -> dict[str, str] | None:
     """The keys of a basket's customer, as the local API names them; None for somebody unknown."""
     customers = children(basket, "Customer") + children(transaction, "Customer")
-    numbers = [number for customer in customers if (number := _number(content(customer, "CustomerID")))]
+    numbers = [number for customer in customers if (number := options.somebody(content(customer, "CustomerID")))]
     found: dict[str, str] = {}
     if numbers:
         found["externalId"] = numbers[0]
     if member := _member(transaction, basket, numbers, options):
         found[options.customer_key] = member
-    if email := next((email for customer in customers for email in _emails(customer)), None):
+    emails = (options.somebody(email) for customer in customers for email in _emails(customer))
+    if email := next(filter(None, emails), None):
         found["email"] = email
     return found or None
 
@@ -39,7 +40,8 @@ def _member(transaction: Element, basket: Element, numbers: Sequence[str], optio
                 return agreed
     for path in options.member_places:
         for holder in holders:
-            there = {number for spelled in _texts([holder], path.split("/")) if (number := _number(spelled))}
+            spelled = _texts([holder], path.split("/"))
+            there = {number for each in spelled if (number := options.somebody(each.strip()))}
             if len(there) == 1:
                 return there.pop()
     return None
@@ -50,14 +52,6 @@ def _texts(holders: Iterable[Element], path: Sequence[str]) -> list[str]:
     for name in path:
         holders = [found for holder in holders for found in children(holder, name)]
     return [holder.text for holder in holders if holder.text]
-
-
-def _number(spelled: str | None) -> str | None:
-    """A number that names somebody; None for a mask, for nought and for null."""
-    number = (spelled or "").strip()
-    if "*" in number or number.casefold() == "null" or not number.strip("0"):
-        return None
-    return number
 
 
 def _emails(customer: Element) -> Iterator[str]:

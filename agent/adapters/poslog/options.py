@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from agent.adapters.base import Options
+from agent.adapters.base import CustomerOptions
 
 ID_FIELDS = ("store", "business_date", "workstation", "sequence", "transaction_id")
 
 
-class PoslogOptions(Options):
+class PoslogOptions(CustomerOptions):
     """`[adapters.poslog]`. Statuses and reasons are compared without case and without an extension's prefix (`WN:`)."""
 
     order_id: str = "{store}-{business_date}-{workstation}-{sequence}"

@@ -11,7 +11,7 @@ Traps, and what is done about each (the modules say more):
 - A fully refunded or cancelled order earns nothing, but may have earned: its refunds still go, `ifKnown`.
 - A privacy webhook (`customers/redact`) has a `customer` in it, who must not be made a member of.
 
-Options: `native_connector`, `customer_key`, `customer_prefix`, `stock_location`.
+Options: `native_connector`, `customer_key`, `customer_prefix`, `anonymous_customers`, `stock_location`.
 """
 
 from collections.abc import Iterator

@@ -55,12 +55,11 @@ def customer_of(order: Record, options: "ShopifyOptions") -> dict[str, str] | No
     """The buyer's keys; None for a guest without any."""
     named_by = (order.get("email"), order.get("contact_email"), inner(order, "customer", "email"))
     graphql = inner(order, "customer", "default_email_address", "email_address")
-    emails = (named("email", values.text, value) for value in (*named_by, graphql))
-    email = next((found for found in emails if found), None)
-    number = inner(order, "customer", "id")
-    keys = {"email": email}
-    if options.customer_key == "id" and number is not None:
-        keys["externalId"] = options.customer_prefix + id_of(order["customer"], "id")
+    emails = (options.somebody(named("email", values.text, value)) for value in (*named_by, graphql))
+    keys = {"email": next(filter(None, emails), None)}
+    if options.customer_key == "id" and inner(order, "customer", "id") is not None:
+        number = options.somebody(id_of(order["customer"], "id"))
+        keys["externalId"] = number and options.customer_prefix + number
     return {name: value for name, value in keys.items() if value} or None
 
 

@@ -10,7 +10,7 @@ Traps, and what is done about each:
 - Legacy documents have numbers for statuses (130), milliseconds as text for times, and other names.
 - A notification says that something changed, and no amount: it says which order to fetch.
 
-Options: `native_connector`, `id_prefix`, `customer_prefix`, `award_statuses`, `return_statuses`.
+Options: `native_connector`, `id_prefix`, `customer_prefix`, `anonymous_customers`, `award_statuses`, `return_statuses`.
 """
 
 from collections.abc import Iterator, Mapping

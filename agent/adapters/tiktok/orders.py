@@ -25,7 +25,7 @@ def order_item(record: Record, place: str, options: "TikTokOptions", site: Site)
     if reason := _earns_nothing(record, options):
         yield Skipped(*reason, place)
         return
-    buyer = named("user_id", values.text, record.get("user_id") or record.get("buyer_uid"))
+    buyer = options.somebody(named("user_id", values.text, record.get("user_id") or record.get("buyer_uid")))
     if buyer is None:
         yield Skipped("no-customer", "It shows no user_id by which a member could be found.", place)
         return
