@@ -17,7 +17,7 @@ from agent.common_sale import CommonSale
 from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
-from agent.errors import Fault, InvalidError, Refusal
+from agent.errors import Fault, InvalidError, Refusal, TooLargeError
 from agent.fields import MAX_ID_CHARS, plain
 from agent.flash import wire
 from agent.masterdata import ENTITIES, Catalog
@@ -30,6 +30,7 @@ from agent.storage import Sealer
 
 D = TypeVar("D", bound=Document)
 REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
+MAX_POSTED_ROWS = 10_000  # of a catalog; they are written at once, and registers wait for that
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -251,6 +252,9 @@ class Intake:
 
     def _catalog(self, request: Request) -> Draft:
         catalog, warnings = self._read(Catalog, request)
+        if sum(len(getattr(catalog, entity)) for entity in ENTITIES) > MAX_POSTED_ROWS:
+            mend = "post it in pieces, or as a document: POST /v1/documents/canonical cuts it"
+            raise TooLargeError(f"A catalog may have at most {MAX_POSTED_ROWS:,} rows; {mend}.", code="too-many-rows")
         gathering, bodies = self.gathering(catalog.source), {}
         for entity in ENTITIES:
             rows: list[Any] = getattr(catalog, entity)

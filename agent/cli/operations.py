@@ -85,7 +85,8 @@ def _list(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 def _row(operation: dict[str, Any]) -> tuple[Any, ...]:
     request = operation["request"]
-    order = operation["upstreamOrderId"] or request.get("externalOrderId") or request.get("couponId")
+    names = ("externalOrderId", "couponId", "source", "externalId")
+    order = operation["upstreamOrderId"] or next((request[name] for name in names if name in request), None)
     return (
         operation["id"],
         operation["kind"],
@@ -115,7 +116,13 @@ def _outcome(operation: dict[str, Any]) -> str | None:
         return f"{result['awarded']:+d} points" if result["awarded"] else str(result.get("reason", "+0 points"))
     if "clawedBack" in result:
         return f"{-result['clawedBack']:+d} points"
-    return None
+    return _catalog_outcome(operation) if operation["kind"] == "catalog" and result else None
+
+
+def _catalog_outcome(operation: dict[str, Any]) -> str:
+    counts = [each for each in operation["result"].values() if isinstance(each, dict)]
+    told = [f"{sum(each.get(name) or 0 for each in counts)} {name}" for name in ("inserted", "updated")]
+    return ", ".join([*told, "rows refused"] if operation["warnings"] else told)
 
 
 def _show(client: "AgentClient", arguments: argparse.Namespace) -> int:
@@ -129,10 +136,13 @@ def _show(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 
 def _fields(fields: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Names and values, one a line; lists joined, objects as `outer.inner`."""
+    """Names and values, one a line; lists joined, but sentences; objects as `outer.inner`."""
     for name, value in fields.items():
         if isinstance(value, dict) and value:
             yield from _fields(value, f"{above}{name}.")
+        elif name == "warnings" and value:
+            yield f"{above}{name}", value[0]
+            yield from (("", line) for line in value[1:])
         elif isinstance(value, list | dict):
             plain = all(isinstance(item, str) for item in value)
             yield f"{above}{name}", (", ".join(value) or None) if plain else text.one_line(value)

@@ -38,6 +38,7 @@ _MARKS = "seq, basket, phase, honor, basis, credit, first_asked_at, last_asked_a
 _LEDGER = "day, till, member, value, lost"
 _REDEMPTION = f"{_MARKS}, {_LEDGER}".split(", ")
 _VOIDED = ["basket", "voided_at"]
+_CATALOG_ROW = ["row", "content", "seq", "refused"]
 
 
 async def salvage(database: Database, damaged: Path) -> int | None:
@@ -61,6 +62,7 @@ async def salvage(database: Database, damaged: Path) -> int | None:
                 await transaction.fetch(_insert_beside("voided_basket", _VOIDED), row)
             await _redemptions(transaction, source)
             await transaction.fetch("DELETE FROM redemption WHERE seq NOT IN (SELECT seq FROM operation)")
+            await _catalog_rows(transaction, source)
             for seq in await asyncio.to_thread(source.rows, "forgotten", ["seq"]):
                 await transaction.fetch(_STILL_FORGOTTEN, seq)
             await transaction.fetch(_FREE)
@@ -87,6 +89,16 @@ async def _redemptions(transaction: Transaction, source: DamagedDatabase) -> Non
     while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
         for row in chunk:
             await transaction.fetch(_insert_beside("redemption", _REDEMPTION), row)
+
+
+async def _catalog_rows(transaction: Transaction, source: DamagedDatabase) -> None:
+    """Which rows of catalogs are whose; a row whose operation is lost is sent again when it is found again."""
+    rows = iter(await asyncio.to_thread(source.rows, "catalog_row", _CATALOG_ROW))
+    while chunk := list(islice(rows, _CHUNK)):
+        placed, parameters = values_rows(chunk)
+        sql = f"INSERT OR IGNORE INTO catalog_row ({', '.join(_CATALOG_ROW)}) VALUES {placed}"  # noqa: S608
+        await transaction.fetch(sql, parameters)
+    await transaction.fetch("DELETE FROM catalog_row WHERE seq NOT IN (SELECT seq FROM operation)")
 
 
 async def _insert(transaction: Transaction, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:

@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
-from tests.support.agents import running, settings, strict_flash
+from agent.clock import Clock
+from tests.support.agents import running, settings, strict_flash, until
 
 LINES = {"Content_Type": "application/x-ndjson", "scope": "operator"}
 
@@ -234,6 +236,64 @@ async def test_a_dry_run_says_the_same_and_stores_nothing(offline):
             assert ours["catalog"]["operations"] == [None] * len(theirs["catalog"]["operations"])
             assert {**ours["catalog"], "operations": 0} == {**theirs["catalog"], "operations": 0}
             assert (ours["operation"] or {}).get("request") == (theirs["operation"] or {}).get("request")
+
+
+class Later(Clock):
+    """The real clock, some days on."""
+
+    def __init__(self, days):
+        super().__init__()
+        self._days = timedelta(days=days)
+        self._offset_s += self._days.total_seconds()
+
+    def now(self):
+        return super().now() + self._days
+
+
+async def test_what_retention_strips_is_still_known_and_what_was_refused_is_forgotten(tmp_path, flash):
+    flash.state.refused_rows["P-2"] = "no"
+    rows = [product(1), product(2)]
+    async with running(tmp_path, settings(flash.base_url)) as register:
+        (done,) = await settled(register, await take(register, catalog(products=rows)))
+        await settled(register, await take(register, catalog(source="pim", products=rows[:1])))
+    flash.clock_skew = 40 * 86_400.0
+    async with running(tmp_path, settings(flash.base_url), Later(40)) as register:
+        await register.sell("40 days on", wait=10)
+
+        async def is_stripped():
+            return (await register.operation(done["id"]))["request"] == {}
+
+        await until(is_stripped)
+        assert "catalog-rows-refused" not in await register.conditions()
+        again = await take(register, catalog(products=rows))
+        assert again["catalogTotals"] == {"rows": 2, "unchanged": 1, "operations": 1}
+        await settled(register, again)
+    flash.clock_skew = 500 * 86_400.0
+    async with running(tmp_path, settings(flash.base_url), Later(500)) as register:
+        await register.sell("500 days on", wait=10)
+
+        async def is_gone():
+            return (await register.call("GET", done["href"])).status == 404
+
+        await until(is_gone)
+        again = await take(register, catalog(products=rows))
+        assert again["catalogTotals"] == {"rows": 2, "unchanged": 0, "operations": 1}, "once more, after 400 days"
+
+
+async def test_a_damaged_database_loses_no_rows_that_can_be_read(tmp_path, flash):
+    rows = [product(number) for number in range(600)]
+    flash.fault("status", status=422, method="POST", path="/catalog/import", times=1)
+    async with running(tmp_path, settings(flash.base_url)) as register:
+        failed, _ = (await take(register, catalog(products=rows)))["items"][0]["catalog"]["operations"]
+        assert (await register.settled(failed))["status"] == "failed"
+    with (tmp_path / "agent.db").open("r+b") as file:
+        file.write(bytes(100))
+    async with running(tmp_path, settings(flash.base_url)) as register:
+        assert "database-quarantined" in await register.conditions()
+        dry = await take(register, catalog(products=rows), dry=True)
+        assert dry["catalogTotals"] == {"rows": 600, "unchanged": 100, "operations": 1}
+        await take(register, catalog(products=[product(601)]))
+        assert (await register.operation(failed))["status"] == "failed", "it carries its rows"
 
 
 def many_rows():

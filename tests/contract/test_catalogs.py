@@ -194,6 +194,13 @@ async def test_unknown_entities_are_named_or_refused_where_one_is_strict(offline
     assert "bundles" in taken.json["warnings"][0]
 
 
+async def test_one_with_too_many_rows_for_one_operation_says_where_it_may_go(tmp_path):
+    async with running(tmp_path, settings(api={"max_body_bytes": 1024 * 1024})) as register:
+        answer = await post(register, {"source": "erp", "products": [{}] * 10_001})
+        assert (answer.status, answer.json["code"]) == (413, "too-many-rows")
+        assert "/v1/documents/canonical" in answer.json["detail"]
+
+
 async def test_catalogs_are_the_operators_alone(offline):
     answer = await post(offline, scope="register")
     assert (answer.status, answer.json["code"]) == (403, "forbidden")

@@ -102,3 +102,17 @@ def test_discard_says_what_becomes_of_those_that_waited(agent: AgentProcess, fla
     again = of(agent, "operations", "discard", enrollment["id"], "--reason", "mistyped")
     assert (again.returncode, again.stdout) == (1, "")
     assert "cannot be discarded" in again.stderr
+
+
+def test_a_catalog_shows_what_flash_took_and_each_row_that_it_did_not(agent: AgentProcess) -> None:
+    rows = [{"externalId": "P-1", "title": "Ring"}, {"externalId": "P-2"}, {"externalId": "P-3", "title": 7}]
+    catalog = post(agent, "catalogs", {"source": "erp", "products": rows}, wait=10, scope="operator")
+    _, row = of(agent, "operations", "list", "--kind", "catalog").stdout.splitlines()
+    assert "  erp  " in row
+    assert row.endswith("1 inserted, 0 updated, rows refused")
+    shown = of(agent, "operations", "show", catalog["id"]).stdout.splitlines()
+    (first,) = [number for number, line in enumerate(shown) if line.startswith("warnings")]
+    assert "Flash did not take 2 of 3 rows" in shown[first]
+    assert shown[first + 1].strip().startswith("products P-2: title")
+    assert shown[first + 2].strip().startswith("products P-3: title")
+    assert "catalog-rows-refused" in of(agent, "status").stdout

@@ -104,9 +104,12 @@ class Flash:
         return {"FLASH_AGENT_FLASH__WRITE_KEY": self.write_key, "FLASH_AGENT_STORE__STORE_ID": self.store_id}
 
 
-def post(agent: AgentProcess, collection: str, body: dict[str, Any], wait: int = 0) -> dict[str, Any]:
+def post(
+    agent: AgentProcess, collection: str, body: dict[str, Any], wait: int = 0, *, scope: str = "register"
+) -> dict[str, Any]:
     url = f"http://127.0.0.1:{agent.port}/v1/{collection}"
-    status, answer = call("POST", url, agent.token, body, Prefer=f"wait={wait}")
+    token = (agent.data_dir / f"{scope}.token").read_text()
+    status, answer = call("POST", url, token, body, Prefer=f"wait={wait}")
     assert status in {200, 202}, answer
     return answer
 
