@@ -20,7 +20,7 @@ from agent.delivery import Kind
 from agent.errors import Fault, InvalidError, Refusal, TooLargeError
 from agent.fields import MAX_ID_CHARS, plain
 from agent.flash import wire
-from agent.masterdata import ENTITIES, Catalog
+from agent.masterdata import ENTITIES, Catalog, Member
 from agent.masterdata import Store as StoreRecord
 from agent.model import Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of
 from agent.outbox.catalog_rows import CatalogRow, Gathering
@@ -30,6 +30,7 @@ from agent.storage import Sealer
 
 D = TypeVar("D", bound=Document)
 REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
+_CONSENT = ("marketingConsent", "marketingConsentAt")
 MAX_POSTED_ROWS = 10_000  # of a catalog; they are written at once, and registers wait for that
 
 
@@ -220,13 +221,24 @@ class Intake:
             metadata=enrollment.metadata,
             warnings=warnings,
         )
+
+        def inherit(older: Mapping[str, Any]) -> Content:
+            """A consent that was given at the counter goes along, or it would be lost with what is replaced."""
+            consent = {name: older[name] for name in _CONSENT if name in older}
+            if older.get("marketingConsent") is not True:
+                return content
+            with_it = {**sent, **consent}
+            return replace(content, request=with_it, body=wire.encode(wire.member_body(with_it)))
+
+        folded = {**sent, "email": sent["email"].casefold()} if "email" in sent else sent
         return Draft(
             kind=Kind.ENROLLMENT,
             scope=scope,
             content=content,
-            fingerprint=bytes(body).decode(),
+            fingerprint=bytes(wire.encode(wire.member_body(folded))).decode(),
             subjects=enrollment.subjects(),
             request_key=request.request_key,
+            inherit=inherit if isinstance(enrollment, Member) else None,
         )
 
     def _store_record(self, request: Request) -> Draft:

@@ -27,7 +27,7 @@ from agent.outbox.catalog_rows import CatalogRows
 from agent.outbox.changes import Change, Changes
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operation, Verdict, new_id
 from agent.outbox.rows import READ, Rows
-from agent.outbox.state import UPSERTS, Status
+from agent.outbox.state import UNSETTLED, UPSERTS, Status
 from agent.storage import Database, Row, Sealer, Transaction
 from agent.storage.database import placeholders
 
@@ -302,7 +302,7 @@ class Acceptor:
 
     async def _look_then_write(self, transaction: Transaction, waiting: _Waiting) -> Accepted:
         """Called in the connection's thread."""
-        draft, row = waiting.draft, waiting.row
+        draft, row, older = waiting.draft, waiting.row, None
         scope, item, fingerprint, request_key = row[2], row[3], row[4], row[10]
         if (known := await self._by_request_key(transaction, waiting)) is not None:
             return known
@@ -317,12 +317,9 @@ class Acceptor:
                     code=draft.conflict_code,
                     operation_id=found[1],
                 )
-            await self._supersede(transaction, self._rows.operation(found), by_rows=draft.by_rows)
-        content = draft.content
-        if draft.decide is not None:
-            content, decided = draft.decide(await self._known_order(transaction, scope))
-            sealed = self._sealer.seal(content.to_bytes(), waiting.operation_id, "content")
-            row = (*row[:4], self._sealer.hash(decided), *row[5:-2], *sealed)
+            older = self._rows.operation(found)
+            await self._supersede(transaction, older, by_rows=draft.by_rows)
+        content, row = await self._fixed(transaction, waiting, older)
         seq, self._next_seq = self._next_seq, self._next_seq + 1
         if draft.rows:
             await self.catalog_rows.take(transaction, seq, draft.rows)
@@ -343,6 +340,22 @@ class Acceptor:
                 names.pop("amount", None)  # a refund of the rest: its amount was fixed here
             differs = [name for name in names if first.get(name) != again.get(name)]
         return Accepted(operation, replayed=True, differs=differs)
+
+    async def _fixed(
+        self, transaction: Transaction, waiting: _Waiting, older: Operation | None
+    ) -> tuple[Content, tuple[Any, ...]]:
+        """What a draft asks for, and its row, once what was before it is known."""
+        draft, row = waiting.draft, waiting.row
+        content, fingerprint = draft.content, row[4]
+        if draft.decide is not None:
+            content, decided = draft.decide(await self._known_order(transaction, row[2]))
+            fingerprint = self._sealer.hash(decided)
+        elif draft.inherit is not None and older is not None and older.content and older.status in UNSETTLED:
+            content = draft.inherit(older.content.request)
+        if content is draft.content:
+            return content, row
+        sealed = self._sealer.seal(content.to_bytes(), waiting.operation_id, "content")
+        return content, (*row[:4], fingerprint, *row[5:-2], *sealed)
 
     async def _by_request_key(self, transaction: Transaction, waiting: _Waiting) -> Accepted | None:
         """What the register's own key leads to; raises ConflictError where that is another request."""
