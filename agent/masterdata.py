@@ -4,6 +4,7 @@ They come from an ERP's documents, a file, or `POST /v1/stores` and `/v1/catalog
 catalog's rows are kept as they came: Flash judges them one by one, and a bad one never aborts the rest.
 """
 
+from decimal import Decimal
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -13,6 +14,19 @@ from agent.model import Document, Enrollment
 
 # In the order in which a row finds what it refers to.
 ENTITIES = ("brands", "categories", "products", "variants", "inventory")
+MAX_EXPONENT = 30
+_MEASURE: int = 10**MAX_EXPONENT
+
+
+def _is_within_measure(value: Any) -> bool:
+    """Whether any JSON reader can take its numbers: one that cannot refuses the body, and with it all other rows."""
+    if isinstance(value, dict):
+        return all(map(_is_within_measure, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_within_measure, value))
+    if isinstance(value, int):
+        return abs(value) < _MEASURE
+    return not isinstance(value, Decimal) or abs(value.adjusted()) < MAX_EXPONENT
 
 
 class Member(Enrollment):
@@ -45,6 +59,14 @@ class Catalog(Document):
     variants: list[Any] = Field(default_factory=list)
     inventory: list[Any] = Field(default_factory=list)
     metadata: Metadata = Field(default_factory=dict)
+
+    @field_validator(*ENTITIES)
+    @classmethod
+    def _within_measure(cls, rows: list[Any]) -> list[Any]:
+        for number, row in enumerate(rows):
+            if not _is_within_measure(row):
+                raise ValueError(f"must have numbers below 1E+{MAX_EXPONENT}; row {number} has another")
+        return rows
 
     @model_validator(mode="after")
     def _has_rows(self) -> Self:

@@ -54,9 +54,9 @@ FROM catalog_row WHERE refused > 0
 
 
 class CatalogRow(msgspec.Struct):
-    """What is said under one id of one entity: one row as a rule, all of them where an id repeats.
+    """What is said under one id of one entity: one row as a rule, all of them where an id repeats with other words.
 
-    `bodies` are JSON as it is sent; `of` numbers the documents that they stood in, one for each.
+    `bodies` are JSON as it is sent; `of` numbers the documents that it stood in, once for each mention.
     """
 
     entity: str
@@ -90,7 +90,8 @@ class Gathering:
         body = jsons.encode_sorted(row)
         key = _key(self._source, entity, row, body, self._sealer)
         found = self._found.setdefault(key, CatalogRow(entity, key, [], []))
-        found.bodies.append(body)
+        if not found.bodies or found.bodies[-1] != body:  # a brand may stand beside each of its articles
+            found.bodies.append(body)
         found.of.append(of)
 
     @property

@@ -1,7 +1,9 @@
 """Catalogs of other systems' documents: what Flash has is left out, the rest goes in pieces, what failed goes again."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from collections import Counter
 from datetime import timedelta
 
@@ -92,6 +94,24 @@ async def test_many_rows_are_cut_into_operations_that_follow_each_other(online, 
     ]
     assert sent_products(flash) == [row["externalId"] for row in rows]
     assert flash.violations == []
+
+
+async def test_operations_follow_each_other_in_the_order_of_references(online, flash):
+    numbers = range(400)
+    taken = await take(
+        online,
+        catalog(inventory=[{"variantSku": f"S-{each}", "locationRef": "WH", "available": 1} for each in numbers]),
+        catalog(variants=[{"externalId": f"V-{n}", "productExternalId": f"P-{n}", "sku": f"S-{n}"} for n in numbers]),
+        catalog(products=[product(each) for each in numbers]),
+    )
+    operations = await settled(online, taken)
+    sent = [{entity: len(rows) for entity, rows in body.items() if entity != "source"} for body in imports(flash)]
+    assert sent == [
+        {"products": 400, "variants": 100},
+        {"variants": 300, "inventory": 200},
+        {"inventory": 200},
+    ]
+    assert [operation["warnings"] for operation in operations] == [[], [], []]
 
 
 async def test_large_rows_are_cut_by_their_bytes(online, flash):
@@ -185,15 +205,25 @@ async def test_rows_of_one_that_was_retried_are_there(online, flash):
     assert (await take(online, catalog(products=[product(1)])))["totals"]["replayed"] == 1
 
 
-async def test_rows_of_one_that_was_discarded_go_again(offline):
-    await take(offline, catalog(products=[product(0)]))
-    taken = await take(offline, catalog(products=[product(1)]))
-    (operation_id,) = taken["items"][0]["catalog"]["operations"]
-    path, reason = f"/v1/operations/{operation_id}/discard", {"reason": "wrong file"}
-    assert (await offline.call("POST", path, reason, scope="operator")).status == 200
-    again = await take(offline, catalog(products=[product(1)]))
-    assert again["totals"]["accepted"] == 1
-    assert again["items"][0]["catalog"]["operations"] != [operation_id]
+def kept_rows(tmp_path, condition):
+    """How many rows are kept of operations of which this holds; the agent has stopped."""
+    sql = f"SELECT count(*) FROM catalog_row LEFT JOIN operation USING (seq) WHERE {condition}"  # noqa: S608
+    with contextlib.closing(sqlite3.connect(tmp_path / "agent.db")) as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+async def test_rows_of_one_that_was_discarded_go_again(tmp_path):
+    async with running(tmp_path) as register:
+        await take(register, catalog(products=[product(0)]))
+        taken = await take(register, catalog(products=[product(1), product(2)]))
+        (operation_id,) = taken["items"][0]["catalog"]["operations"]
+        path, reason = f"/v1/operations/{operation_id}/discard", {"reason": "wrong file"}
+        assert (await register.call("POST", path, reason, scope="operator")).status == 200
+        again = await take(register, catalog(products=[product(1)]))
+        assert again["totals"]["accepted"] == 1
+        assert again["items"][0]["catalog"]["operations"] != [operation_id]
+    assert kept_rows(tmp_path, "status = 'pending'") == 2
+    assert kept_rows(tmp_path, "status = 'discarded'") == 0
 
 
 async def test_an_id_that_repeats_is_one_row_that_says_both(online, flash):
@@ -202,6 +232,27 @@ async def test_an_id_that_repeats_is_one_row_that_says_both(online, flash):
     again = await take(online, catalog(products=twice))
     assert again["catalogTotals"] == {"rows": 3, "unchanged": 3, "operations": 0}
     assert sent_products(flash) == ["P-1", "P-1", "P-2"]
+
+
+async def test_a_row_that_is_said_again_in_the_same_words_is_one(online, flash):
+    """An export of one article a line repeats its brand in each."""
+    brand = {"externalId": "B-1", "name": "One"}
+    lines = [catalog(brands=[brand], products=[product(number, brandExternalId="B-1")]) for number in range(3)]
+    await settled(online, await take(online, *lines))
+    assert [body["brands"] for body in imports(flash)] == [[brand]]
+    again = await take(online, *lines[1:], catalog(brands=[brand]))
+    assert again["catalogTotals"] == {"rows": 5, "unchanged": 5, "operations": 0}
+
+
+async def test_one_that_failed_stays_where_an_import_brings_other_rows(online, flash):
+    flash.fault("status", status=422, method="POST", path="/catalog/import", times=1)
+    (failed,) = await settled(online, await take(online, catalog(products=[product(1)])))
+    other = (await take(online, catalog(products=[product(2)])))["items"][0]["operation"]
+    assert (await online.operation(failed["id"]))["status"] == "failed"
+    assert (await online.operation(other["id"]))["waitingFor"] == [failed["id"]]
+    await settled(online, await take(online, catalog(products=[product(1)])))
+    assert (await online.operation(failed["id"]))["status"] == "discarded"
+    assert (await online.settled(other["id"]))["status"] == "succeeded"
 
 
 async def test_what_was_posted_is_known_to_imports(online, flash):
@@ -278,6 +329,7 @@ async def test_what_retention_strips_is_still_known_and_what_was_refused_is_forg
         await until(is_gone)
         again = await take(register, catalog(products=rows))
         assert again["catalogTotals"] == {"rows": 2, "unchanged": 0, "operations": 1}, "once more, after 400 days"
+    assert kept_rows(tmp_path, "1") == 2, "the one that is no more was forgotten"
 
 
 async def test_a_damaged_database_loses_no_rows_that_can_be_read(tmp_path, flash):

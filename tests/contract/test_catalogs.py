@@ -187,6 +187,23 @@ async def test_a_faulty_catalog_is_refused_and_not_stored(offline, body, fields)
     assert (await offline.call("GET", "/v1/operations")).json["operations"] == []
 
 
+@pytest.mark.parametrize("number", [b"1E400", b"0E400", b"-1e31", b"1e-300", b'{"deep":[1e99]}', b"9" * 40])
+async def test_a_number_that_a_reader_of_json_may_choke_on_is_refused_with_its_row(offline, number):
+    """It would take all other rows with it."""
+    raw = b'{"source":"erp","products":[{"externalId":"P-1"},{"externalId":"P-2","price":' + number + b"}]}"
+    answer = await offline.call("POST", "/v1/catalogs", raw=raw, scope="operator")
+    assert (answer.status, answer.json["code"]) == (422, "validation")
+    assert (answer.json["errors"][0]["field"], "row 1" in answer.json["errors"][0]["message"]) == ("products", True)
+
+
+@pytest.mark.parametrize("number", [b"0.00", b"1E29", b"0.000000000001", b"12345678901234567890123"])
+async def test_a_number_that_any_reader_takes_is_sent_as_it_came(online, flash, number):
+    raw = b'{"source":"erp","products":[{"externalId":"P-1","price":' + number + b"}]}"
+    answer = await online.call("POST", "/v1/catalogs", raw=raw, scope="operator", Prefer="wait=10")
+    assert (answer.status, answer.json["status"]) == (200, "succeeded"), answer
+    assert flash.violations == []
+
+
 async def test_unknown_entities_are_named_or_refused_where_one_is_strict(offline):
     body = {**titled("A"), "bundles": [{"externalId": "X"}]}
     assert (await post(offline, body, Prefer="handling=strict")).status == 422
