@@ -4,6 +4,7 @@ A slice is read and written in one transaction, so that a verdict that comes mea
 not open stays as it is, and keeps its key in use.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from agent.errors import SealBrokenError
@@ -12,13 +13,14 @@ from agent.storage.database import placeholders, values_rows
 
 _LOOKED_AT = 2_000  # rows a step: some milliseconds where none of them is of an older key
 _SLICE = 50  # rows sealed anew in one transaction: about two milliseconds
+_SLICE_BYTES = 256 * 1024  # or fewer: a catalog's may be as large
 
 _USED = """
 SELECT DISTINCT key_id FROM operation WHERE content IS NOT NULL
 UNION SELECT DISTINCT outcome_key_id FROM operation WHERE outcome IS NOT NULL
 """
 _OLDER = """
-SELECT seq FROM operation
+SELECT seq, COALESCE(length(content), 0) FROM operation
 WHERE seq > ?1 AND seq <= ?2
   AND ((content IS NOT NULL AND key_id <> ?3) OR (outcome IS NOT NULL AND outcome_key_id <> ?3))
 ORDER BY seq LIMIT ?4
@@ -48,14 +50,14 @@ class OperationSeals:
         upto = after + _LOOKED_AT
         older = await self._database.fetch(_OLDER, [after, upto, self._sealer.key_id, _SLICE])
         if older:
-            seqs = [seq for (seq,) in older]
+            seqs = _bearable(older)
             async with self._database.transaction() as transaction:
                 rows = await transaction.fetch(_READ.format(seqs=placeholders(len(seqs))), seqs)
                 if rows:  # housekeeping may have removed them meanwhile
                     placed, parameters = values_rows([self._anew(row) for row in rows])
                     await transaction.fetch(_WRITE.format(rows=placed), parameters)
-            if len(seqs) == _SLICE:
-                upto = seqs[-1]
+            if len(seqs) == _SLICE or len(seqs) < len(older):
+                return (seqs[-1] if seqs[-1] < last else None), len(seqs)
         return (upto if upto < last else None), len(older)
 
     def _anew(self, row: Row) -> list[Any]:
@@ -75,3 +77,15 @@ class OperationSeals:
             return self._sealer.seal(self._sealer.open(sealed, row_id, column, key_id), row_id, column)
         except SealBrokenError:
             return key_id, sealed
+
+
+def _bearable(older: Sequence[Row]) -> list[int]:
+    """The first of these rows (their number and size), at least one, as far as they may be sealed in one go."""
+    seqs: list[int] = []
+    size = 0
+    for seq, length in older:
+        size += length
+        if seqs and size > _SLICE_BYTES:
+            break
+        seqs.append(seq)
+    return seqs

@@ -88,6 +88,18 @@ async def test_many_rows_are_sealed_anew_while_registers_go_on(tmp_path):
     assert ids_in_use(tmp_path) == {2}
 
 
+async def test_large_ones_are_sealed_anew_too_a_few_at_a_time(tmp_path):
+    async with running(tmp_path) as register:
+        for number in range(7):
+            rows = [{"externalId": "P-1", "title": f"{number}", "descriptionHtml": "x" * 100_000}]
+            body = {"source": "erp", "products": rows}
+            assert (await register.call("POST", "/v1/catalogs", body, scope="operator")).status == 202
+            assert (await register.sell(f"o{number}")).status == 202
+        await rotate(register)
+        await resealed(register)
+    assert ids_in_use(tmp_path) == {2}
+
+
 async def test_a_rotation_that_was_interrupted_goes_on_at_the_next_start(tmp_path):
     async with running(tmp_path) as register:
         await asyncio.gather(*(register.sell(f"o{number}") for number in range(230)))
