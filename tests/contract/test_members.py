@@ -281,7 +281,7 @@ async def test_in_a_drill_nothing_leaves_and_nobody_waits(old_till, flash):
 
 async def test_a_retry_after_is_kept_and_nobody_waits_for_it(old_till, flash):
     await look(old_till, externalId=ADA)
-    flash.set(grace=2.0)  # four calls were on their way together
+    flash.set(grace=2.0, strict_connection=False)  # four calls were on their way together
     flash.fault("status", status=429, retry_after=30, times=4, method="GET")
     await look(old_till, externalId=ADA)
     asked = len(flash.requests)
