@@ -4,35 +4,21 @@ import pytest
 
 from agent.adapters.salesforce.ids import id18
 from tests.adapters.parsing import codes, found, items_of
-
-ORDER, ORDER_18 = "801Dn0000000201", "801Dn0000000201IAA"
-SUMMARY, SUMMARY_18 = "1OsDn0000000101", "1OsDn0000000101KAA"
-ACCOUNT_18 = "001Dn0000000017IAA"
-CONTACT_18 = "003Dn0000000017IAA"
-
-
-def record(kind, **fields):
-    return {"attributes": {"type": kind}, **fields}
-
-
-def order(**fields):
-    own = {"Id": ORDER, "OrderNumber": "00000201", "Status": "Activated", "TotalAmount": 120, "AccountId": ACCOUNT_18}
-    return record("Order", **{**own, **fields})
-
-
-def summary(**fields):
-    own = {"Id": SUMMARY, "OrderNumber": "00000101", "Status": "Fulfilled", "GrandTotalAmount": 240.5}
-    return record("OrderSummary", **{**own, "AccountId": ACCOUNT_18, **fields})
-
-
-def back(**fields):
-    own = {"Id": "0tEDn0000000001", "Status": "Closed", "GrandTotalAmount": 20, "AccountId": ACCOUNT_18}
-    return record("ReturnOrder", **{**own, **fields})
-
-
-def memo(**fields):
-    own = {"Id": "50gDn0000000001", "Status": "Posted", "TotalAmountWithTax": 12, "BillingAccountId": ACCOUNT_18}
-    return record("CreditMemo", **{**own, **fields})
+from tests.adapters.salesforce_records import (
+    ACCOUNT_18,
+    CONTACT_18,
+    MEMOS,
+    ORDER,
+    ORDER_18,
+    ORIGINAL_18,
+    SUMMARY,
+    TYPED,
+    back,
+    memo,
+    order,
+    record,
+    summary,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,27 +43,10 @@ def test_ids_that_differ_in_case_alone_stay_apart():
     assert id18("801Dn00000002aB") != id18("801Dn00000002Ab")
 
 
-@pytest.mark.parametrize("spelled", [ORDER, ORDER_18])
-@pytest.mark.parametrize("named", [{"OrderId": ORDER}, {"OrderId": ORDER_18}, {"Order": {"Id": ORDER}}])
-def test_a_return_names_its_order_as_the_order_does(spelled, named):
-    sale, refund = found("salesforce", [order(Id=spelled), back(**named)])
-    assert sale["externalOrderId"] == refund["externalOrderId"] == f"salesforce-{ORDER_18}"
-
-
 def test_the_address_of_a_record_is_its_id_where_the_query_left_that_out():
     document = order(Id=None, attributes={"type": "Order", "url": f"/services/data/v62.0/sobjects/Order/{ORDER_18}"})
     (sale,) = found("salesforce", document)
     assert sale["externalOrderId"] == f"salesforce-{ORDER_18}"
-
-
-def test_by_number_a_return_needs_its_orders_number():
-    options = {"order_id": "number"}
-    sale, refund = found("salesforce", [order(), back(OrderId=ORDER)], **options)
-    assert sale["externalOrderId"] == refund["externalOrderId"] == "salesforce-00000201"
-    related = {"attributes": {"type": "Order"}, "Id": ORDER_18, "OrderNumber": "00000201"}
-    (refund,) = found("salesforce", back(OrderId=ORDER, Order=related), **options)
-    assert refund["externalOrderId"] == "salesforce-00000201"
-    assert codes("salesforce", back(OrderId=ORDER), **options) == ["number-not-in-document!"]
 
 
 @pytest.mark.parametrize(
@@ -102,62 +71,6 @@ def test_an_org_names_its_own_change_orders():
     assert codes("salesforce", order(Type="Amendment"), change_order_types=["Amendment"]) == ["change-order"]
 
 
-def test_an_order_and_its_summary_never_both_earn():
-    both = [order(), summary()]
-    assert codes("salesforce", both) == ["counted-as-summary", "sale"]
-    assert codes("salesforce", both, sales_from="orders") == ["sale", "counted-as-order"]
-    assert codes("salesforce", order(), sales_from="order-summaries") == ["counted-as-summary"]
-
-
-def test_a_return_and_its_credit_memo_never_both_give_back():
-    both = [back(OrderSummaryId=SUMMARY), memo(ReferenceEntityId=SUMMARY)]
-    assert codes("salesforce", both) == ["refund", "counted-as-return"]
-    assert codes("salesforce", both, refunds_from="credit-memos") == ["counted-as-credit", "refund"]
-    assert codes("salesforce", both, refunds_from="both") == ["refund", "refund"]
-    assert codes("salesforce", both[1]) == ["refund"]
-    assert codes("salesforce", both[1], refunds_from="return-orders") == ["counted-as-return"]
-
-
-def test_a_summary_that_a_return_has_shrunk_is_not_awarded_by_what_is_left():
-    shrunk = summary(GrandTotalAmount=220.5)
-    assert codes("salesforce", [shrunk, back(OrderSummaryId=SUMMARY_18)]) == ["total-after-return!", "refund"]
-    assert codes("salesforce", [shrunk, back(OrderSummaryId=SUMMARY, Status="Submitted")]) == ["sale", "status"]
-    stays = {**shrunk, "OriginalOrder": {"GrandTotalAmount": 240.5}}
-    totals = ["OriginalOrder.GrandTotalAmount", "GrandTotalAmount"]
-    sale, _ = found("salesforce", [stays, back(OrderSummaryId=SUMMARY)], order_summary_totals=totals)
-    assert sale["totalAmount"] == 240.5
-    fallen_back = codes("salesforce", [shrunk, back(OrderSummaryId=SUMMARY)], order_summary_totals=totals)
-    assert fallen_back == ["total-after-return!", "refund"]
-
-
-def test_a_credit_memo_is_walked_to_its_order():
-    through_return = [memo(ReferenceEntityId="0tEDn0000000001"), back(OrderSummaryId=SUMMARY)]
-    (refund, _) = found("salesforce", through_return, refunds_from="both")
-    assert refund["externalOrderId"] == f"salesforce-{SUMMARY_18}"
-    invoice = record("Invoice", Id="3ttDn0000000001", ReferenceEntityId=SUMMARY)
-    assert codes("salesforce", [memo(ReferenceEntityId="3ttDn0000000001"), invoice]) == ["refund", "not-taken"]
-    related = {"attributes": {"type": "Invoice"}, "Id": "3ttDn0000000001", "ReferenceEntityId": SUMMARY}
-    (refund,) = found("salesforce", memo(ReferenceEntityId="3ttDn0000000001", ReferenceEntity=related))
-    assert refund["externalOrderId"] == f"salesforce-{SUMMARY_18}"
-
-
-def test_a_walk_that_leads_nowhere_is_a_fault_and_ends():
-    assert codes("salesforce", memo(ReferenceEntityId="3ttDn0000000009")) == ["order-not-in-document!"]
-    ring = record("Invoice", Id="3ttDn0000000001", ReferenceEntityId="3ttDn0000000001")
-    ringed = codes("salesforce", [memo(ReferenceEntityId="3ttDn0000000001"), ring])
-    assert ringed == ["order-not-in-document!", "not-taken"]
-    assert codes("salesforce", memo()) == ["return-without-sale"]
-
-
-def test_where_orders_earn_a_return_is_led_from_the_summary_to_its_order():
-    known = summary(OriginalOrderId=ORDER)
-    (refund,) = found("salesforce", [known, back(OrderSummaryId=SUMMARY)], sales_from="orders")
-    assert refund["externalOrderId"] == f"salesforce-{ORDER_18}"
-    assert codes("salesforce", back(OrderSummaryId=SUMMARY), sales_from="orders") == ["order-not-in-document!"]
-    (refund,) = found("salesforce", back(OrderSummaryId=SUMMARY, OrderId=ORDER), sales_from="orders")
-    assert refund["externalOrderId"] == f"salesforce-{ORDER_18}"
-
-
 @pytest.mark.parametrize("money", [64.8, "64.80", "64.8"])
 def test_money_is_a_number_or_a_string(money):
     (sale,) = found("salesforce", summary(GrandTotalAmount=money))
@@ -174,7 +87,8 @@ def test_money_is_a_number_or_a_string(money):
         (summary(GrandTotalAmount="n/a"), "unsound!"),
         (summary(OrderedDate="14 March"), "unsound!"),
         (summary(AccountId=None), "no-customer"),
-        (summary(Id=None), "no-id!"),
+        (order(Id=None), "no-id!"),
+        (summary(AccountId=None, OriginalOrderId=None), "no-customer"),
         (summary(IsDeleted=True), "deleted"),
         (summary(CurrencyIsoCode="EUR"), "foreign-currency!"),
         ({"cartId": "0a6Dn0000000001", "grandTotalAmount": "64.80"}, "cart"),
@@ -235,8 +149,9 @@ def test_a_graph_earns_once_it_has_number_status_and_total():
         return {"orderSummaryGraphs": [made]}
 
     assert codes("salesforce", graph()) == ["to-be-created"]
-    assert codes("salesforce", graph(), order_id="number") == ["status"]
-    (sale,) = found("salesforce", graph(Status="Fulfilled", GrandTotalAmount="9.90"), order_id="number")
+    options = {"order_id": "number", "sales_from": "order-summaries"}
+    assert codes("salesforce", graph(), **options) == ["status"]
+    (sale,) = found("salesforce", graph(Status="Fulfilled", GrandTotalAmount="9.90"), **options)
     assert (sale["externalOrderId"], sale["customer"]) == ("salesforce-N-1", {"email": "ada@example.com"})
 
 
@@ -290,9 +205,9 @@ def test_a_child_has_from_its_parent_what_only_that_says():
     sale, refund = found("salesforce", order(ReturnOrders=children))
     assert sale["externalOrderId"] == refund["externalOrderId"]
     assert "ifKnown" not in refund
-    own = memo(ReferenceEntityId=SUMMARY)
+    own = memo(ReferenceEntityId=SUMMARY, ReferenceEntity=TYPED)
     del own["BillingAccountId"]
     account = record("Account", Id=ACCOUNT_18, Name="Ada", CreditMemos={"records": [own]})
-    _, refund = found("salesforce", account)
-    assert refund["externalOrderId"] == f"salesforce-{SUMMARY_18}"
+    _, refund = found("salesforce", account, **MEMOS)
+    assert refund["externalOrderId"] == f"salesforce-{ORIGINAL_18}"
     assert "ifKnown" not in refund

@@ -4,8 +4,8 @@ Takes one SObject, a list, `{"records": […]}`, order summary graphs, and the C
 summaries. Order and OrderSummary → sale (`orders`), ReturnOrder and CreditMemo → refund (`returns`), Account and
 Contact → member (`people`), Product2 and PricebookEntry → catalog (`catalog`).
 
-A sale's id is made from the id of its record, in 18 characters, and not from its OrderNumber: a return names its order
-by that id alone, and so both come out the same.
+A sale's id is made from the id of the Order, in 18 characters, also where an OrderSummary shows it: an order and its
+summary are one purchase, and a return names its order by ids alone (`links`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,11 @@ from typing import BinaryIO
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, guarded
 from agent.adapters.json_documents import load
 from agent.adapters.salesforce.catalog import CatalogRows
+from agent.adapters.salesforce.links import Links
 from agent.adapters.salesforce.options import SalesforceOptions
 from agent.adapters.salesforce.orders import Orders
 from agent.adapters.salesforce.people import members
-from agent.adapters.salesforce.returns import Returns, returned_orders
+from agent.adapters.salesforce.returns import Returns
 from agent.adapters.salesforce.shapes import Entry, entries, known_records
 
 ORDERS, RETURNS = frozenset({"Order", "OrderSummary"}), frozenset({"ReturnOrder", "CreditMemo"})
@@ -35,9 +36,8 @@ def read(source: BinaryIO, options: SalesforceOptions, site: Site) -> Iterator[I
     """See the module."""
     value = load(source)
     found = list(entries(value))
-    kinds = {entry.kind for entry in found}
-    sales = Orders(options, site, summarized="OrderSummary" in kinds, returned=returned_orders(found, options))
-    returns = Returns(options, site, known_records(found), returned="ReturnOrder" in kinds)
+    links = Links(known_records(found), options)
+    sales, returns = Orders(options, site, links, found), Returns(options, site, links)
     rows = CatalogRows(options, site)
     for entry in found:
         if (refusal := _refusal(entry, options)) is not None:

@@ -1,20 +1,23 @@
 """What a site may set about Salesforce, `[adapters.salesforce]`. Statuses are compared in any case."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent.adapters.base import Options
 
 
 class SalesforceOptions(Options):
     """Statuses are an org's own picklists; the defaults are the vendor's. Totals are field names, the first that is
-    there; a dot leads into a related record (`OriginalOrder.GrandTotalAmount`)."""
+    there; a dot leads into a related record (`OriginalOrder.GrandTotalAmount`).
+
+    `refunds_from`: where nobody has chosen (None), return orders give back, and credit memos are left to a person.
+    """
 
     id_prefix: str = "salesforce-"
     order_id: Literal["id", "number"] = "id"
     sales_from: Literal["either", "order-summaries", "orders"] = "either"
-    refunds_from: Literal["either", "return-orders", "credit-memos", "both"] = "either"
+    refunds_from: Literal["return-orders", "credit-memos", "both"] | None = None
     order_summary_statuses: frozenset[str] = frozenset({"Fulfilled"})
     order_statuses: frozenset[str] = frozenset({"Activated"})
     return_order_statuses: frozenset[str] = frozenset({"Closed"})
@@ -26,3 +29,12 @@ class SalesforceOptions(Options):
     customer_key: Literal["account", "contact", "email"] = "account"
     price_book: str | None = None
     catalog_source: str = "salesforce"
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if self.order_id == "number" and self.sales_from == "either":
+            raise ValueError(
+                'order_id = "number" needs sales_from = "orders" or "order-summaries": a summary may have another '
+                "number than its order, and both would earn"
+            )
+        return self

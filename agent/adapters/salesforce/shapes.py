@@ -80,7 +80,7 @@ def text(record: Record, *path: str) -> str | None:
 
 
 def known_records(found: Iterable[Entry]) -> dict[str, Entry]:
-    """Every record of a document by its id, related ones too."""
+    """Every record of a document by its id, related ones too; of one that is in it twice, what both show."""
     known: dict[str, Entry] = {}
     waiting: list[Any] = [entry.record for entry in found]
     while waiting:
@@ -89,12 +89,16 @@ def known_records(found: Iterable[Entry]) -> dict[str, Entry]:
             waiting += value
         elif isinstance(value, Mapping):
             if (number := record_id(value)) is not None:
-                kind = _kind(value)
-                before = known.get(number)
-                if before is None or len(before.record) < len(value):
-                    known[number] = Entry(kind, value, "")
+                known[number] = _with(known.get(number), Entry(_kind(value), value, ""))
             waiting += [each for name, each in value.items() if name != "attributes"]
     return known
+
+
+def _with(before: Entry | None, now: Entry) -> Entry:
+    if before is None:
+        return now
+    shown = {name: value for name, value in now.record.items() if value is not None}
+    return Entry(before.kind or now.kind, {**before.record, **shown}, "")
 
 
 def _entry(record: Record, number: int, kind: str | None = None) -> Entry:
