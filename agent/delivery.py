@@ -118,4 +118,5 @@ class Sender(Protocol):
 
 
 BATCHABLE = frozenset({Kind.SALE, Kind.ENROLLMENT})
+ORDER_UNKNOWN = "order-unknown"  # of a refund: Flash does not know its sale (yet)
 BATCH_REFUSED = "batch-refused"

@@ -29,7 +29,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from agent import jsons
-from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome, Parcel
+from agent.delivery import BATCH_REFUSED, ORDER_UNKNOWN, Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import wire
 from agent.flash.readings import refused_rows
 from agent.scrub import scrubbed
@@ -158,7 +158,7 @@ def _no(  # noqa: PLR0911 - a table, one row a return
     if status == 404 and kind is Kind.REFUND:
         fate = Fate.DECLINED if if_known else Fate.RETRY
         detail = "Flash does not know the order (yet)."
-        return Outcome(fate, Contact.ANSWERED, "order-unknown", detail, 404, definitive=True)
+        return Outcome(fate, Contact.ANSWERED, ORDER_UNKNOWN, detail, 404, definitive=True)
     if status == 409 and wire.IN_FLIGHT.search(code):
         return Outcome(Fate.RETRY, Contact.ANSWERED, "conflict-in-flight", "Flash still works on this.", 409)
     if status == 409 and kind is Kind.SALE:

@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from agent.clock import Clock, to_ms
-from agent.delivery import Kind
+from agent.delivery import ORDER_UNKNOWN, Kind
 from agent.errors import ConflictError, OverloadedError, Refusal, StorageFullError, StorageUnavailableError
 from agent.outbox.catalog_rows import CatalogRows
 from agent.outbox.changes import Change, Changes
@@ -307,6 +307,9 @@ class Acceptor:
         if (known := await self._by_request_key(transaction, waiting)) is not None:
             return known
         for found in await transaction.fetch(_CURRENT, [scope, item]):
+            if await self._has_come_too_early(transaction, scope, draft, found):
+                await transaction.fetch("UPDATE operation SET current = 0 WHERE seq = ?", [found[0]])
+                continue
             if await self._repeats(transaction, draft, same=draft.fingerprint is None or found[-1] == fingerprint):
                 if request_key is not None:
                     await transaction.fetch("INSERT INTO request_key VALUES (?, ?)", [request_key, found[0]])
@@ -379,6 +382,15 @@ class Acceptor:
         if not draft.by_rows:
             return same
         return len(await self.catalog_rows.sound(draft.rows, transaction)) == len(draft.rows)
+
+    async def _has_come_too_early(self, transaction: Transaction, scope: bytes, draft: Draft, found: Row) -> bool:
+        """Whether a refund was declined because nobody knew its sale, which is known here now: then it begins anew."""
+        if draft.kind is not Kind.REFUND:
+            return False
+        earlier = self._rows.operation(found)
+        if earlier.status is not Status.DECLINED or earlier.verdict.code != ORDER_UNKNOWN:
+            return False
+        return (await self._known_order(transaction, scope)).total is not None
 
     async def _supersede(self, transaction: Transaction, older: Operation, *, by_rows: bool) -> None:
         """A newer upsert takes the natural key; a failed older one is given up for it.

@@ -9,7 +9,7 @@ from typing import Final
 import tenacity
 from msgspec.structs import replace
 
-from agent.delivery import BATCH_REFUSED, Fate, Kind, Outcome
+from agent.delivery import BATCH_REFUSED, ORDER_UNKNOWN, Fate, Kind, Outcome
 from agent.outbox.catalog_rows import refusal_warnings
 from agent.outbox.operation import Operation, Settlement, Verdict
 from agent.outbox.state import Status
@@ -71,7 +71,7 @@ def decide(
     if outcome.code == "conflict-unexplained" and strikes >= UNEXPLAINED_CONFLICTS:
         status, verdict = Status.FAILED, _failed(verdict, "order-conflict")
     waited_ms = 0 if unknown_since is None else counted_ms - unknown_since
-    if outcome.code == "order-unknown" and status is Status.PENDING and waited_ms > order_wait_h * 3_600_000:
+    if outcome.code == ORDER_UNKNOWN and status is Status.PENDING and waited_ms > order_wait_h * 3_600_000:
         status = Status.FAILED
     if status is not Status.PENDING:
         return Settlement(
@@ -104,7 +104,7 @@ def _unknown_since(operation: Operation, outcome: Outcome, now_ms: int) -> int |
     """
     if operation.verdict.unknown_since is not None:
         return operation.verdict.unknown_since
-    return now_ms if outcome.code == "order-unknown" else None
+    return now_ms if outcome.code == ORDER_UNKNOWN else None
 
 
 def _failed(verdict: Verdict, code: str) -> Verdict:

@@ -234,6 +234,21 @@ async def test_an_unknown_sale_is_waited_for_unless_the_register_says_otherwise(
     assert all("ifKnown" not in seen.request.json for seen in flash.requests if seen.request.write)
 
 
+async def test_a_refund_that_came_before_its_sale_begins_anew_once_the_sale_is_known(online, flash):
+    """Documents come in any order: first the return, declined since nobody knew its sale, then both together."""
+    early = await refund(online, "r1", amount=60, ifKnown=True, wait=10)
+    assert (early.json["status"], early.json["error"]["code"]) == ("declined", "order-unknown")
+    again = await refund(online, "r1", amount=60, ifKnown=True)
+    assert (again.json["id"], again.json["replayed"]) == (early.json["id"], True)  # still nobody knows it
+    await online.sell(wait=10)
+    anew = await refund(online, "r1", amount=60, ifKnown=True, wait=10)
+    assert anew.json["id"] != early.json["id"]
+    assert (anew.json["status"], anew.json["result"]["clawedBack"] > 0) == ("succeeded", True)
+    replay = await refund(online, "r1", amount=60, ifKnown=True)
+    assert (replay.json["id"], replay.json["replayed"]) == (anew.json["id"], True)
+    assert flash.violations == []
+
+
 async def test_if_known_waits_all_the_same_for_a_sale_that_this_till_knows(tmp_path, flash):
     flash.stop()
     async with running(tmp_path, settings(flash.base_url)) as register:
