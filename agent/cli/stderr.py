@@ -56,6 +56,7 @@ class Aside(io.TextIOBase):
         self._gap = _Gap.NONE
         self._change = threading.Condition()
         self._finished = False
+        self._given_up = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -108,7 +109,8 @@ class Aside(io.TextIOBase):
             self._change.notify()
         if self._thread is not None:
             self._thread.join(max(0.0, until - time.monotonic()))
-            with self._change:  # whoever is stuck finds nothing more to write: the descriptor may be another's by then
+            with self._change:  # whoever is stuck writes nothing more: the descriptor may be another's by then
+                self._given_up = True
                 self._waiting.clear()
                 self._lost = 0
 
@@ -135,7 +137,7 @@ class Aside(io.TextIOBase):
                 self._stream.flush()
             return
         left = memoryview(text.encode(self.encoding, errors="backslashreplace"))
-        while left:
+        while left and not self._given_up:
             try:
                 left = left[os.write(self._fd, left) :]
             except BlockingIOError:
