@@ -109,7 +109,7 @@ def test_nothing_runs_while_nothing_is_written(pipe):
 
 def test_what_was_stuck_at_the_end_is_not_written_into_whatever_has_its_descriptor_later(pipe):
     source, stream = pipe
-    os.set_blocking(stream.fileno(), False)  # so that its thread tries again and again instead of being stuck in one try
+    os.set_blocking(stream.fileno(), False)  # so that its thread tries again and again
     aside = Aside(stream)
     aside.write("x" * MAX_WAITING_CHARS)  # more than a pipe holds
     aside.finish(0.05)
