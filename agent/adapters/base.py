@@ -178,9 +178,12 @@ class NotSentError(AgentError):
 def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, key: str | None = None) -> Item:
     """A canonical document from its fields, named as the local API names them; fields that are None are left out.
 
+    A currency that says that there is none (XXX) is left out too: then the till's is meant.
     `Skipped`, as a fault, where a register would have been refused, or the currency is not one that may be sent.
     """
     given = {name: value for name, value in fields.items() if value is not None}
+    if str(given.get("currency")) in values.NO_CURRENCIES:
+        del given["currency"]
     currency = given.get("currency")
     if _CURRENCY.fullmatch(str(currency)) and currency not in site.currencies | {site.currency}:
         reason = (

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from agent import jsons
-from agent.adapters.base import UnreadableError
+from agent.adapters.base import Skipped, UnreadableError
 
 MAX_BYTES = 64 * 1024 * 1024
+MORE_PAGES = Skipped("more-pages", "It is one page of an answer that goes on. Send the other pages too.", "document")
 Record = Mapping[str, Any]
 
 
@@ -40,7 +41,7 @@ def records(value: Any, envelopes: Sequence[Sequence[str]]) -> Iterator[tuple[in
     """The objects that a document holds, numbered from 1: a list, one in an envelope, or the value itself.
 
     `envelopes` are paths of names at which this system puts its records, such as `("d", "results")`; the first that
-    is there is taken.
+    is there is taken. What is no object comes as an empty one: nobody knows what it is, and the others go on.
     """
     for path in envelopes:
         inner = value
@@ -50,9 +51,7 @@ def records(value: Any, envelopes: Sequence[Sequence[str]]) -> Iterator[tuple[in
             value = inner
             break
     for number, record in enumerate(value if isinstance(value, list) else [value], 1):
-        if not isinstance(record, Mapping):
-            raise UnreadableError("It is not an object, or a list of objects.", f"record {number}", "not-a-record")
-        yield number, record
+        yield number, record if isinstance(record, Mapping) else {}
 
 
 def inner(record: Any, *path: str) -> Any:

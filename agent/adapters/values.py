@@ -8,6 +8,7 @@ from typing import Any
 MAX_AMOUNT_CHARS = 60
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?|[+-]?\.\d+", re.ASCII)
 _EPOCH = re.compile(r"\\?/Date\((-?\d{1,15})([+-]\d{4})?\)\\?/", re.ASCII)
+NO_CURRENCIES = frozenset({"XXX", "XTS"})  # ISO 4217: no currency, and a test's
 _PLACEHOLDERS = frozenset({"", "undefined", "null", "none", "nan", "n/a"})
 _MASK = re.compile(r"[\d -]*[xX#•]{3}[\dxX#• -]*")  # XXXX-XXXX-1234
 _OFFSET_WITHOUT_COLON = re.compile(r"([+-]\d{2})(\d{2})$", re.ASCII)

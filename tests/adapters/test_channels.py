@@ -64,3 +64,40 @@ def test_an_order_of_nobody_in_particular_earns_nothing(name):
     options = registry.options_of(name, told | {"anonymous_customers": ["till@example.com"]})
     (skipped,) = adapter.parse(document, options, Site("USD"))
     assert (skipped.code, skipped.fault) == ("no-customer", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("shopify", {"data": {"orders": {"nodes": [ORDERS["shopify"]], "pageInfo": {"hasNextPage": True}}}}),
+        ("amazon", {"payload": {"Orders": [ORDERS["amazon"]], "NextToken": "T"}}),
+        ("amazon", {"orders": [ORDERS["amazon"]], "pagination": {"nextToken": "T"}}),
+        ("amazon", {"payload": {"transactions": [], "nextToken": "T"}}),
+        ("tiktok", {"code": 0, "data": {"orders": [ORDERS["tiktok"]], "next_page_token": "T"}}),
+        ("tiktok", {"code": 0, "data": {"order_list": [ORDERS["tiktok"]], "more": True}}),
+    ],
+)
+def test_one_page_of_several_says_so(name, page):
+    options = registry.options_of(name, OFF)
+    *_, last = registry.adapter(name).parse(json.dumps(page).encode(), options, Site("USD"))
+    assert (last.code, last.place, last.fault) == ("more-pages", "document", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("shopify", {"data": {"orders": {"nodes": [ORDERS["shopify"]], "pageInfo": {"hasNextPage": False}}}}),
+        ("amazon", {"payload": {"Orders": [ORDERS["amazon"]], "NextToken": None}}),
+        ("tiktok", {"code": 0, "data": {"orders": [ORDERS["tiktok"]], "next_page_token": ""}}),
+    ],
+)
+def test_the_last_page_does_not(name, page):
+    items = registry.adapter(name).parse(json.dumps(page).encode(), registry.options_of(name, OFF), Site("USD"))
+    assert "more-pages" not in [getattr(item, "code", "") for item in items]
+
+
+def test_a_currency_that_says_there_is_none_is_the_tills():
+    order = ORDERS["tiktok"] | {"payment": {"total_amount": "9.00", "currency": "XXX"}}
+    options = registry.options_of("tiktok", OFF)
+    (sale,) = registry.adapter("tiktok").parse(json.dumps(order).encode(), options, Site("USD"))
+    assert sale.document.currency is None

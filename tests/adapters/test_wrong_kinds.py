@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from tests.adapters.golden import cases
+from tests.adapters.golden import cases, spelled
 from tests.adapters.test_conformance import check_items
 
 TRIES = 150
@@ -69,3 +69,24 @@ def test_a_value_of_another_kind_crashes_nothing(case):
         except Exception as error:
             raise AssertionError(f"{at} as {value!r}") from error
         check_items(items)
+
+
+LISTS = {
+    "dynamics": ("webapi_salesorders", "value"),
+    "manhattan": ("orders", "data"),
+    "salesforce": ("rest_orders", None),
+    "sap": ("returns", None),
+    "sterling": ("order-list", "Order"),
+}
+
+
+@pytest.mark.parametrize("adapter", LISTS)
+def test_what_is_no_object_in_a_list_stops_none_of_the_others(adapter):
+    name, envelope = LISTS[adapter]
+    (case,) = (case for case in CASES if (case.adapter, case.name) == (adapter, name))
+    document = json.loads(case.path.read_bytes())
+    sound = document if envelope is None else document[envelope]
+    mixed = [None, *sound]
+    first, *others = case.parse(json.dumps(mixed if envelope is None else document | {envelope: mixed}).encode())
+    assert (first.fault, "1" in first.place) == (True, True)
+    assert [spelled(item).get("document") for item in others] == [item.get("document") for item in case.items]

@@ -52,6 +52,8 @@ class AmazonOptions(ChannelOptions):
 
 # Money that went back to the buyer, whoever decided it; all three have the shape of a refund.
 REFUND_LISTS = ("RefundEventList", "GuaranteeClaimEventList", "ChargebackEventList")
+# Orders v0 and Finances v0, orders 2026-01-01, Finances 2024-06-19.
+_NEXT_PAGES = (("payload", "NextToken"), ("pagination", "nextToken"), ("payload", "nextToken"), ("nextToken",))
 _MAKE = {"order": order_item, "refund": refund_item, "transaction": transaction_item}
 _ALONE = {
     "notification": "It is a notification without amounts; fetch the order that it names, and send that.",
@@ -73,6 +75,8 @@ def read(source: BinaryIO, options: AmazonOptions, site: Site) -> Iterator[Item]
             yield from guarded(place, partial(_MAKE[kind], record, place, options, site))
         else:
             yield Skipped("unknown-record", "It is neither an order nor a refund.", place, fault=True)
+    if any(inner(value, *path) for path in _NEXT_PAGES):
+        yield json_documents.MORE_PAGES
 
 
 def _records(value: Any) -> Iterator[tuple[str, Record]]:

@@ -13,7 +13,6 @@ from agent.adapters.xml_documents import attribute, children, content
 from agent.fields import MAX_AMOUNT_DIGITS
 
 UNTYPED = "TransactionGrossAmount"  # what a Total is that does not say what it is
-_NO_CURRENCY = {"XXX", "XTS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +52,4 @@ def _bounded(spelled: str | None) -> Decimal:
 def _currency(total: Element, transaction: Element) -> str | None:
     said = (attribute(total, "CurrencyCode"), attribute(total, "Currency"), content(transaction, "CurrencyCode"))
     codes = [code.upper() for code in said if code and re.fullmatch("[A-Za-z]{3}", code)]
-    return next((code for code in codes if code not in _NO_CURRENCY), None)
+    return next((code for code in codes if code not in values.NO_CURRENCIES), None)

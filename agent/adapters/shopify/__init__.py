@@ -26,7 +26,7 @@ from agent.adapters.shopify.customers import member
 from agent.adapters.shopify.orders import order_items
 from agent.adapters.shopify.products import catalog
 from agent.adapters.shopify.refunds import refund_items
-from agent.adapters.shopify.shapes import place_of, records
+from agent.adapters.shopify.shapes import goes_on, place_of, records
 
 
 class ShopifyOptions(ChannelOptions):
@@ -60,6 +60,8 @@ def read(source: BinaryIO, options: ShopifyOptions, site: Site) -> Iterator[Item
             yield from guarded(place, partial(_items, kind, record, place, options, site))
     if products:
         yield from catalog(products, options.stock_location, site)
+    if goes_on(value):
+        yield json_documents.MORE_PAGES
 
 
 def _items(kind: str, record: Record, place: str, options: ShopifyOptions, site: Site) -> Iterator[Item]:

@@ -39,6 +39,11 @@ def records(value: Any) -> Iterator[tuple[int, str, Record]]:
             yield number, kind or _kind(shaped), shaped
 
 
+def goes_on(value: Any) -> bool:
+    """Whether GraphQL says that its answer is one page of several; REST says so in a header, which is not here."""
+    return any(inner(value, "data", name, "pageInfo", "hasNextPage") is True for name in _ENVELOPES)
+
+
 def place_of(kind: str, record: Record, number: int) -> str:
     """Where a person finds it: by Shopify's numbers, else by its position."""
     own, order = record.get("id"), record.get("order_id")

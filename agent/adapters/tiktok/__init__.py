@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, ClassVar
 from agent.adapters import json_documents
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, guarded
 from agent.adapters.channels import ChannelOptions, not_a_document
-from agent.adapters.json_documents import Record, listed
+from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.tiktok.orders import is_number, order_item
 from agent.adapters.tiktok.returns import return_item
 
@@ -72,6 +72,8 @@ def read(source: BinaryIO, options: TikTokOptions, site: Site) -> Iterator[Item]
             yield from guarded(place, partial(_MAKE[kind], record, place, options, site))
         else:
             yield Skipped("unknown-record", "It is neither an order nor a return.", place, fault=True)
+    if inner(value, "data", "next_page_token") or inner(value, "data", "more") is True:
+        yield json_documents.MORE_PAGES
 
 
 def _records(value: Any) -> Iterator[tuple[str, Record]]:
