@@ -219,6 +219,11 @@ def guarded(place: str, items: Callable[[], Iterable[Item]]) -> list[Item]:
         return [Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)]
 
 
+def nothing_refunded(place: str) -> Skipped:
+    """That a return gave no money back, so that no points are taken back."""
+    return Skipped("nothing-refunded", "No money went back with it.", place)
+
+
 def documents_of(items: Iterable[Item]) -> list[Document]:
     """The canonical documents among items; for tests and reports."""
     return [item.document for item in items if isinstance(item, Found)]

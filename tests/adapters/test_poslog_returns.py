@@ -27,7 +27,7 @@ from tests.adapters.poslog_xml import HEAD, LINK, link, only, parse, returned, s
         ((sold("10.00", "-1"), total("-10.80")), ["return-without-sale"]),
         ((total("-10.80"),), ["return-without-sale"]),
         ((total("-10.80"), link(reason="Resume")), ["return-without-sale"]),
-        ((returned("0.00", inside=link()), total("0.00")), ["nothing-paid"]),
+        ((returned("0.00", inside=link()), total("0.00")), ["nothing-refunded"]),
         ((sold("10.00"), total("10.80"), link()), ["unsound"]),
         ((returned("1", inside=link(2)), returned("1", inside=link(3)), total("9" * 50)), ["unsound"]),
         ((returned("9" * 50, inside=link()), sold("5.00"), total("0.00")), ["unsound", "unsound"]),

@@ -123,7 +123,7 @@ def test_parts_that_are_not_what_was_paid_are_for_a_person():
 
 def test_lines_without_money_take_nothing_back():
     discrepancy = {"kind": "refund_discrepancy", "amount_set": money("10.82", "10.00")}
-    assert codes(parse(refund(transactions=[], refund_line_items=[LINE]))) == ["no-money-back"]
+    assert codes(parse(refund(transactions=[], refund_line_items=[LINE]))) == ["nothing-refunded"]
     assert codes(parse(foreign("0.00", refund_line_items=[LINE], order_adjustments=[discrepancy]))) != ["Refund"]
 
 
@@ -138,7 +138,7 @@ def test_a_fault_in_one_refund_stops_no_other():
     bad = refund(id="one", transactions=[])
     worse = refund(id="../../members")
     items = parse(order(financial_status="partially_refunded", refunds=[bad, worse, refund()]))
-    assert codes(items) == ["Sale", "no-money-back", "unsound", "Refund"]
+    assert codes(items) == ["Sale", "nothing-refunded", "unsound", "Refund"]
 
 
 @pytest.mark.parametrize("content", [{"nodes": [1]}, {"edges": {"node": 1}}, None, "x"])

@@ -96,7 +96,7 @@ def test_a_return_counts_once_though_it_succeeds_and_then_is_complete():
         ({"return_status": "RETURN_OR_REFUND_REQUEST_PENDING"}, "return-open"),
         ({"return_status": "REFUND_OR_RETURN_REQUEST_REJECT"}, "return-open"),
         ({"return_status": "RETURN_OR_REFUND_REQUEST_CANCEL"}, "return-open"),
-        ({"refund_amount": {"currency": "USD", "refund_total": "0"}}, "no-money-back"),
+        ({"refund_amount": {"currency": "USD", "refund_total": "0"}}, "nothing-refunded"),
         ({"order_id": None}, "return-without-sale"),
     ],
 )

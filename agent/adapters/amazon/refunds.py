@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.adapters import values
 from agent.adapters.amazon.orders import order_id
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.json_documents import Record, inner, listed
 from agent.model import Refund
 
@@ -59,7 +59,7 @@ def refund_item(record: Record, place: str, options: "AmazonOptions", site: Site
 def refund_of(back: PaidBack, place: str, options: "AmazonOptions", site: Site) -> Item:
     """The refund, `ifKnown`, for Amazon tells no customer; or that nothing went back."""
     if back.amount <= 0:
-        return Skipped("no-money-back", "The buyer got no money with it.", place)
+        return nothing_refunded(place)
     fields = {
         "externalOrderId": options.id_prefix + back.order,
         "refundId": f"{options.id_prefix}refund-{back.number}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.poslog.customers import customer_of
 from agent.adapters.poslog.identity import Identity, Naming, naming_of
 from agent.adapters.poslog.lines import lines_of
@@ -144,7 +144,7 @@ def _closed_basket(frame: Frame) -> Iterator[Item]:
     if settled.unlinked:
         yield frame.skipped("return-without-sale", "It takes back items and does not name the sale they were of.")
     elif settled.sold is None and not settled.refunds:
-        yield frame.skipped("nothing-paid", "It takes back items for which nothing was paid.")
+        yield nothing_refunded(frame.place)
 
 
 def _sale(frame: Frame, naming: Naming, total: Total, settled: Settled) -> Item:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.shopify.money import NOTHING, PRESENTMENT, SHOP, Money, added, currency_of, money, shop_currency
 from agent.adapters.shopify.shapes import id_of
@@ -87,7 +87,7 @@ def _paid_back(refund: Record, place: str, order: Record) -> Money | Skipped:
     if paid is None:
         return _unclear("Its parts do not come to what its transactions paid in the customer's currency.", place)
     if paid.amount <= 0:
-        return Skipped("no-money-back", "No money went back with it.", place)
+        return nothing_refunded(place)
     return paid
 
 

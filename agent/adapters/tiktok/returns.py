@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.json_documents import Record, inner
 from agent.adapters.tiktok.orders import number_of, status_of
 from agent.model import Refund
@@ -31,7 +31,7 @@ def return_item(record: Record, place: str, options: "TikTokOptions", site: Site
     currency = inner(given, "currency") if given is not None else record.get("currency")
     amount = named("refund_total", values.needed_amount, total)
     if amount == 0:
-        yield Skipped("no-money-back", "The buyer got no money with it.", place)
+        yield nothing_refunded(place)
         return
     fields = {
         "externalOrderId": options.id_prefix + order,
