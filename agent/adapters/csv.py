@@ -15,11 +15,12 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, UnreadableError
 from agent.adapters.mapped import CatalogRow, Plan
 from agent.adapters.mapping import CsvMapped, CsvOptions
+from agent.adapters.sniffing import resumed
 
 HEAD_BYTES = 64 * 1024
 MAX_LINE_CHARS = 1024 * 1024
@@ -32,8 +33,8 @@ def read(source: BinaryIO, options: CsvOptions, site: Site) -> Iterator[Item]:
     if not head.strip():
         return
     mapping = _fitting(options.mappings, head)
-    plan = Plan(mapping, site)
-    yield from plan.gathered(_rows(_Rejoined(head, source), mapping, plan))
+    plan = Plan(mapping, site, options.somebody)
+    yield from plan.gathered(_rows(resumed(head, source, HEAD_BYTES), mapping, plan))
 
 
 # ---- which mapping --------------------------------------------------------------------------------------------------
@@ -95,24 +96,6 @@ def _is_header(row: Sequence[str]) -> bool:
 # ---- row by row -----------------------------------------------------------------------------------------------------
 
 
-class _Rejoined(io.RawIOBase):
-    """What was read from a source already, and then the source; closing it leaves the source open."""
-
-    def __init__(self, head: bytes, source: BinaryIO) -> None:
-        super().__init__()
-        self._head = head
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        size = len(buffer)
-        piece, self._head = (self._head[:size], self._head[size:]) if self._head else (self._source.read(size), b"")
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
 class _Lines:
     """The lines of a text, bounded; it remembers whether one since the last row was not in the encoding."""
 
@@ -129,10 +112,9 @@ class _Lines:
             yield line
 
 
-def _rows(source: _Rejoined, mapping: CsvMapped, plan: Plan) -> Iterator[Item | CatalogRow]:
+def _rows(source: io.BufferedReader, mapping: CsvMapped, plan: Plan) -> Iterator[Item | CatalogRow]:
     """What each row comes to; raises UnreadableError where the file cannot be read on."""
-    buffered = io.BufferedReader(source, HEAD_BYTES)
-    lines = _Lines(io.TextIOWrapper(buffered, mapping.codec, errors="surrogateescape", newline=""))
+    lines = _Lines(io.TextIOWrapper(source, mapping.codec, errors="surrogateescape", newline=""))
     reader = csv.reader(iter(lines), delimiter=mapping.delimiter, strict=True)
     columns: Sequence[str] = mapping.columns
     while True:

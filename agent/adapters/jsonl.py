@@ -23,7 +23,7 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 
 def read(source: BinaryIO, options: JsonlOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    plans = [Plan(mapping, site) for mapping in options.mappings.values()]
+    plans = [Plan(mapping, site, options.somebody) for mapping in options.mappings.values()]
     for plan, found in groupby(_records(source, plans), key=lambda each: each[0]):
         yield from plan.gathered(item for _, item in found)
 

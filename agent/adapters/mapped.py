@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from agent.adapters import values
 from agent.adapters.base import Canonical, Item, Site, Skipped, make
-from agent.adapters.mapped_fields import NEEDED, ROWS
+from agent.adapters.mapped_fields import CUSTOMER, NEEDED, ROWS
 from agent.adapters.mapping import Fixed, KindFrom, Mapped, Source, columns_of, pieces_of
 from agent.adapters.spelling import Spelling
 from agent.masterdata import ENTITIES, Catalog, Member, Store
@@ -18,6 +18,7 @@ from agent.model import Enrollment, Refund, Sale
 
 ROWS_AT_ONCE = 200
 Look = Callable[[str], Any]
+Somebody = Callable[[str | None], str | None]  # `CustomerOptions.somebody`
 _MODELS: Mapping[str, type[Canonical]] = {
     "sale": Sale,
     "refund": Refund,
@@ -38,14 +39,17 @@ class CatalogRow(NamedTuple):
 class Plan:
     """One mapping, ready to read rows with. `look` gives a row's value of a column, None where it has none."""
 
-    def __init__(self, mapping: Mapped, site: Site) -> None:
+    def __init__(self, mapping: Mapped, site: Site, somebody: Somebody) -> None:
         self._site = site
         self._kind = _kind_reader(mapping)
         self._where = [(column, frozenset(taken)) for column, taken in mapping.only_where.items()]
         self._words_of_where = "; ".join(f"{name}: {', '.join(taken)}" for name, taken in mapping.only_where.items())
         self._source = mapping.source
         self._fields = {
-            kind: [_Field(name, source, mapping.spelling) for name, source in table.items()]
+            kind: [
+                _Field(name, source, mapping.spelling, somebody if name in CUSTOMER else None)
+                for name, source in table.items()
+            ]
             for kind, table in mapping.tables.items()
         }
 
@@ -123,19 +127,25 @@ class Plan:
 class _Field:
     """One field, and how it is read from a row."""
 
-    def __init__(self, name: str, source: Source, spelling: Spelling) -> None:
+    def __init__(self, name: str, source: Source, spelling: Spelling, somebody: Somebody | None) -> None:
         self.name = name
         columns = columns_of(source)
         self.origin = f"({', '.join(columns)}) " if columns else ""
         self._raw = _raw_reader(source)
         self._convert = _converter(name, spelling)
+        self._somebody = somebody
 
     def read(self, look: Look) -> Any:
         """The value, None where there is none; raises ValueError naming the field and its columns."""
         try:
-            return self._convert(self._raw(look))
+            return self._convert(self._raw(look if self._somebody is None else _customers_of(look, self._somebody)))
         except ValueError as error:
             raise ValueError(f"{self.name} {self.origin}{error}") from None
+
+
+def _customers_of(look: Look, somebody: Somebody) -> Look:
+    """A row's columns where they name a customer: those that name nobody in particular are empty."""
+    return lambda column: somebody(values.text(look(column)))
 
 
 def _raw_reader(source: Source) -> Callable[[Look], Any]:

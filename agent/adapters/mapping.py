@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from agent.adapters.base import Options
+from agent.adapters.base import CustomerOptions
 from agent.adapters.mapped_fields import CUSTOMER, FIELDS, NEEDED, ROWS
 from agent.adapters.spelling import Spelling
 
@@ -224,7 +224,7 @@ class CsvMapped(Mapped):
         return "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
 
 
-class CsvOptions(Options):
+class CsvOptions(CustomerOptions):
     """`mappings` by a name of the site's own; a file is read by the first whose columns it has."""
 
     mappings: dict[str, CsvMapped] = Field(default_factory=dict)
@@ -235,7 +235,7 @@ class CsvOptions(Options):
         return self
 
 
-class JsonlOptions(Options):
+class JsonlOptions(CustomerOptions):
     """`mappings` by a name of the site's own; a line is read by the first whose `only_where` it meets."""
 
     mappings: dict[str, Mapped] = Field(default_factory=dict)

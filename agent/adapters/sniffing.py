@@ -1,4 +1,4 @@
-"""What a document is, by its first byte, for systems that speak both XML and JSON; what was looked at is not lost."""
+"""What a document is, by what it begins with; what was looked at is not lost."""
 
 import codecs
 import io
@@ -20,7 +20,12 @@ def begun(source: BinaryIO) -> tuple[bytes, BinaryIO]:
             kept = kept.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
         if kept and not codecs.BOM_UTF8.startswith(kept):
             break
-    return kept[:1], io.BufferedReader(_Resumed(kept, source))
+    return kept[:1], resumed(kept, source, _PIECE)
+
+
+def resumed(kept: bytes, source: BinaryIO, buffer_bytes: int) -> io.BufferedReader:
+    """What was read of a source already, and then the rest of it; closing it leaves the source open."""
+    return io.BufferedReader(_Resumed(kept, source), buffer_bytes)
 
 
 def is_xml(first: bytes) -> bool:

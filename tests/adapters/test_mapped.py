@@ -119,6 +119,20 @@ def test_a_template_with_an_empty_column_is_empty_as_a_whole():
     assert "externalOrderId (Store, No) is empty" in skip.reason
 
 
+@pytest.mark.parametrize("card", ["0000", "****1234", "undefined", "99", "0099", "STAFF"])
+@pytest.mark.parametrize("column", ["Card", "card-{Card}"])
+def test_a_number_that_is_everybodys_earns_for_nobody(card, column):
+    sale = {"externalOrderId": "{No}", "totalAmount": "Total", "customer.externalId": column}
+    refund = {"externalOrderId": "{Of}", "refundId": "No", "amount": "Total", "customer.externalId": column}
+    mapping = {"kind": {"sign_of": "Total"}, "sale": sale, "refund": refund}
+    options = {"mappings": {"receipts": mapping}, "anonymous_customers": ["99", "staff"]}
+    document = f"No,Total,Card,Of\n1,5,{card},\n2,-5,{card},1\n3,5,991,\n".encode()
+    first, back, third = registry.adapter("csv").parse(document, registry.options_of("csv", options), SITE)
+    assert first.code == "no-customer"
+    assert back.document.if_known is True
+    assert third.document.customer.external_id == ("991" if column == "Card" else "card-991")
+
+
 def test_an_empty_amount_of_a_refund_is_not_the_whole_sale():
     refund = {"externalOrderId": "Of", "refundId": "No", "amount": "Total"}
     skip = only_skip(parse("csv", "Of,No,Total\n1,2,\n", returns={"refund": refund}))
