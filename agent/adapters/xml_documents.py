@@ -23,10 +23,11 @@ def local_name(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-def elements(source: BinaryIO, wanted: frozenset[str]) -> Iterator[Element]:
+def elements(source: BinaryIO, wanted: frozenset[str], roots: frozenset[str] = frozenset()) -> Iterator[Element]:
     """The outermost elements of these local names, in order, whole; names in them have lost their namespaces.
 
-    Do not keep one: it is emptied when the next one is asked for. The root counts, where its name is wanted.
+    Do not keep one: it is emptied when the next one is asked for. The root counts, where its name is wanted. A document
+    without any is an empty one where its root is one of `roots`, and else one of another kind (UnreadableError).
     """
     walk = _Walk(wanted)
     try:
@@ -37,6 +38,9 @@ def elements(source: BinaryIO, wanted: frozenset[str]) -> Iterator[Element]:
             if walk.leave(element):
                 yield element
             walk.forget(element)
+        if not walk.found and roots and walk.root not in roots:
+            reason = f"It is of another kind: its root is not {' or '.join(sorted(roots))}."
+            raise UnreadableError(reason, code="other-document")
     except DefusedXmlException:
         reason = "It holds a document type or entities, which are not followed. Send it without."
         raise UnreadableError(reason, code="entities") from None
@@ -56,10 +60,13 @@ class _Walk:
         self._open: list[Element] = []
         self._inside: Element | None = None
         self._nodes = 0
+        self.root = ""
+        self.found = False
 
     def enter(self, element: Element) -> None:
         """An element begins; raises UnreadableError beyond the limits."""
         element.tag = local_name(element.tag)
+        self.root = self.root or element.tag
         self._open.append(element)
         self._nodes = 1 if self._inside is None else self._nodes + 1
         if self._inside is None and element.tag in self._wanted:
@@ -75,6 +82,7 @@ class _Walk:
         if element is not self._inside:
             return False
         self._inside = None
+        self.found = True
         return True
 
     def forget(self, element: Element) -> None:

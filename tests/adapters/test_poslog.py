@@ -215,3 +215,16 @@ def test_what_was_read_before_a_log_breaks_off_is_found():
     ]
     (item,) = ADAPTER.parse(b'<?xml version="1.0" encoding="Shift_JIS"?><POSLog/>', ADAPTER.options(), Site("JPY"))
     assert "send UTF-8" in item.reason
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "fault"),
+    [
+        (b"<POSLog/>", "nothing-in-it", False),
+        (b'<p:POSLog xmlns:p="urn:x"><Header/></p:POSLog>', "nothing-in-it", False),
+        (b"<OrderList><Order/></OrderList>", "other-document", True),
+    ],
+)
+def test_a_document_of_another_kind_is_no_quiet_hour(document, code, fault):
+    (item,) = ADAPTER.parse(document, registry.options_of("poslog", {}), Site("USD"))
+    assert (item.code, item.fault) == (code, fault)

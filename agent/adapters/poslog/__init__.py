@@ -28,12 +28,12 @@ from agent.adapters.poslog.options import PoslogOptions
 from agent.adapters.poslog.transactions import items_of
 from agent.adapters.xml_documents import elements
 
-TRANSACTIONS = frozenset({"Transaction"})
+ROOTS, TRANSACTIONS = frozenset({"POSLog"}), frozenset({"Transaction"})
 
 
 def read(source: BinaryIO, options: PoslogOptions, site: Site) -> Iterator[Item]:
     """See the package."""
-    for number, transaction in enumerate(elements(source, TRANSACTIONS), 1):
+    for number, transaction in enumerate(elements(source, TRANSACTIONS, ROOTS), 1):
         try:
             own = identity_of(transaction)
         except ValueError as error:

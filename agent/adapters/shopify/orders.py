@@ -16,7 +16,7 @@ from agent.adapters.base import Item, Site, Skipped, guarded, make, named
 from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.shopify.money import Money, currency_of, money
 from agent.adapters.shopify.refunds import ORDER_PREFIX, is_test, local_day, refund_items
-from agent.adapters.shopify.shapes import id_of
+from agent.adapters.shopify.shapes import id_of, place_of
 from agent.model import Sale
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def order_items(order: Record, place: str, options: "ShopifyOptions", site: Site
     if closed is not None and closed[0] == "not-paid":
         return
     if_known = closed is not None or customer is None
-    for refund in listed(order.get("refunds")):
+    for number, refund in enumerate(listed(order.get("refunds")), 1):
         if isinstance(refund, dict):
-            where = _refund_place(refund, place)
+            where = place_of("refund", {**refund, "order_id": order.get("id")}, number)
             yield from guarded(where, partial(refund_items, refund, where, site, order=order, if_known=if_known))
 
 
@@ -90,10 +90,3 @@ def _sale(order: Record, customer: dict[str, str], place: str, site: Site) -> It
         "occurredAt": named("processed_at", values.moment, order.get("processed_at") or order.get("created_at")),
     }
     return make(Sale, fields, place, site, key=f"{ORDER_PREFIX}gid://shopify/Order/{number}")
-
-
-def _refund_place(refund: Record, order_place: str) -> str:
-    number = refund.get("id")
-    return (
-        f"refund {number} of {order_place}" if isinstance(number, int | str) and str(number).isdigit() else order_place
-    )
