@@ -49,7 +49,7 @@ def _options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="2 rounds and small sizes: shows that it works")
     parser.add_argument("--only", action="append", choices=GROUPS, help="only this group; may be repeated")
     parser.add_argument("--dir", type=Path, default=REPOSITORY / "build", help="for files: on a real disk")
-    parser.add_argument("--limit", type=float, default=660.0, metavar="S", help="seconds for the whole run")
+    parser.add_argument("--limit", type=float, default=740.0, metavar="S", help="seconds for the whole run")
     parser.add_argument("--out", type=Path, help="report file (a full run: benchmarks/results.md; else none)")
     parser.add_argument("--agent", metavar="COMMAND", help="measure this agent instead of the tree's")
     return parser.parse_args(arguments)

@@ -12,17 +12,17 @@ from agent.errors import ConfigError, NotFoundError
 
 MODULES: Mapping[str, str] = {
     "amazon": "agent.adapters.amazon",
-    "tiktok": "agent.adapters.tiktok",
     "canonical": "agent.adapters.canonical",
-    "poslog": "agent.adapters.poslog",
-    "sap": "agent.adapters.sap",
-    "sterling": "agent.adapters.sterling",
-    "shopify": "agent.adapters.shopify",
-    "dynamics": "agent.adapters.dynamics",
-    "manhattan": "agent.adapters.manhattan",
-    "salesforce": "agent.adapters.salesforce",
     "csv": "agent.adapters.csv",
+    "dynamics": "agent.adapters.dynamics",
     "jsonl": "agent.adapters.jsonl",
+    "manhattan": "agent.adapters.manhattan",
+    "poslog": "agent.adapters.poslog",
+    "salesforce": "agent.adapters.salesforce",
+    "sap": "agent.adapters.sap",
+    "shopify": "agent.adapters.shopify",
+    "sterling": "agent.adapters.sterling",
+    "tiktok": "agent.adapters.tiktok",
 }
 
 

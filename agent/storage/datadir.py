@@ -8,6 +8,7 @@
     tokens.json                 hashes of the tokens that clients were given
     agent.lock                  held by the running agent for as long as it lives
     agent.json                  which agent that is: pid and port
+    imports/                    how far interrupted imports have come
     quarantine/                 damaged databases, set aside
 
 A killed agent leaves the lock file behind, unlocked; it is not in the way.
