@@ -6,7 +6,8 @@ the order that their ParentOrderId names. In an exchange both happen, and the he
 the new lines earn is told by the lines, and only where they and the header agree. An even exchange moves no money.
 
 Ids are `{id_prefix}{OrgId}-{OrderId}`, for two organizations of a tenant may count alike. Times have no zone and are
-not sent; only BusinessDate is. "undefined" as an e-mail is a spelled-out nothing.
+not sent; only BusinessDate is. "undefined" as an e-mail is a spelled-out nothing. An order without its lines is for a
+person: a return and an exchange have the header of a sale.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +16,23 @@ from functools import partial
 from typing import Any, BinaryIO, Literal
 
 from agent.adapters import values
-from agent.adapters.base import Adapter, Coverage, Item, Options, Site, Skipped, guarded, make, named
+from agent.adapters.base import (
+    Adapter,
+    Coverage,
+    CustomerOptions,
+    Item,
+    Site,
+    Skipped,
+    guarded,
+    make,
+    named,
+    nothing_refunded,
+)
 from agent.adapters.json_documents import Record, called, inner, listed, load, records
 from agent.model import Refund, Sale
 
 ENVELOPES = (("data",), ("Data",))
 UNDONE = frozenset({"cancelled", "post-voided"})
-NOTHINGS = frozenset({"undefined", "null", "none", "nan"})
 
 # Flag, code, reason. In this order: the first that is set is said.
 REFUSALS = (
@@ -31,7 +42,7 @@ REFUSALS = (
 )
 
 
-class ManhattanOptions(Options):
+class ManhattanOptions(CustomerOptions):
     """`[adapters.manhattan]`. Statuses are compared without trailing zeros: `5000.000` is `5000`."""
 
     id_prefix: str = "manhattan-"
@@ -69,6 +80,11 @@ class _Order:
             sold = not any(_flag(line, "IsReturn") for line in lines)
             undone = self._options.give_back_undone and refusal.code in UNDONE and sold
             return [self._undone() if undone else refusal]
+        if not lines:
+            reason = (
+                "It has no OrderLine, and only lines tell a return or an exchange from a sale; send the whole order."
+            )
+            return [Skipped("no-lines", reason, self._place, fault=True)]
         lines = [line for line in lines if not _flag(line, "IsCancelled")]
         back = [line for line in lines if _flag(line, "IsReturn")]
         new = [line for line in lines if not _flag(line, "IsReturn")]
@@ -149,7 +165,7 @@ class _Order:
                 header = named("OrderTotal", values.amount, self._record.get("OrderTotal"))
                 amount = abs(header) if header else amount
             if amount == 0:
-                yield Skipped("nothing-given-back", "The return gives no money back.", self._place)
+                yield nothing_refunded(self._place)
                 continue
             fields = {
                 "externalOrderId": self._whole_id(parent),
@@ -189,10 +205,11 @@ class _Order:
 
     def _customer(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        keys = (_said(self._text(key)) for key in self._options.customer_keys)
+        somebody = self._options.somebody
+        keys = (somebody(self._text(key)) for key in self._options.customer_keys)
         if (key := next(filter(None, keys), None)) is not None:
             found["externalId"] = key
-        if (email := _said(self._text("CustomerEmail"))) is not None:
+        if (email := somebody(self._text("CustomerEmail"))) is not None:
             found["email"] = email
         return found
 
@@ -227,10 +244,6 @@ def _status(field: str, value: Any) -> str | None:
     if status is not None and "." in status:
         status = status.rstrip("0").rstrip(".")
     return status
-
-
-def _said(value: str | None) -> str | None:
-    return None if value is None or value.casefold() in NOTHINGS else value
 
 
 ADAPTER = Adapter(

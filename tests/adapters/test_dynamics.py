@@ -115,7 +115,7 @@ def test_what_contradicts_the_sign_is_looked_at_by_a_person():
     assert codes("dynamics", [receipt(1, 50), back(2, -20, "R-1")]) == ["wrong-sign!", "wrong-sign!"]
     assert codes("dynamics", [receipt(1, 50), back(2, -20, "R-1")], sale_sign="positive") == ["sale", "refund"]
     assert "sale_sign" in items_of("dynamics", receipt(1, 50))[0].reason
-    assert codes("dynamics", [receipt(1, 0), back(2, 0, "R-1")]) == ["sale", "nothing-given-back"]
+    assert codes("dynamics", [receipt(1, 0), back(2, 0, "R-1")]) == ["sale", "nothing-refunded"]
 
 
 @pytest.mark.parametrize("status", [2, 3, "2", "Posted", "concluded"])
@@ -136,9 +136,16 @@ def test_a_transaction_without_a_status_is_no_sale():
 def test_the_account_of_everybody_is_nobody():
     walk_in = receipt(1, -50, CustomerAccount="WALKIN")
     assert codes("dynamics", walk_in) == ["sale"]
-    assert codes("dynamics", walk_in, retail_anonymous_accounts=["WALKIN"]) == ["no-customer"]
-    (refund,) = found("dynamics", back(2, 20, "R-1", CustomerAccount="WALKIN"), retail_anonymous_accounts=["WALKIN"])
+    assert codes("dynamics", walk_in, anonymous_customers=["WALKIN"]) == ["no-customer"]
+    (refund,) = found("dynamics", back(2, 20, "R-1", CustomerAccount="WALKIN"), anonymous_customers=["WALKIN"])
     assert refund["ifKnown"] is True
+
+
+def test_a_guest_of_customer_engagement_is_nobody():
+    nobody = {"anonymous_customers": ["192344DF-8BB4-E511-8106-D89D672CDD98", "guest@example.com"]}
+    assert codes("dynamics", order(emailaddress="Guest@example.com"), **nobody) == ["no-customer"]
+    (sale,) = found("dynamics", order(emailaddress="ada@example.com"), **nobody)
+    assert sale["customer"] == {"email": "ada@example.com"}
 
 
 def test_a_date_of_1900_is_no_date():

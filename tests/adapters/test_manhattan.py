@@ -18,7 +18,7 @@ def order(*lines, total=50, status="7000", paid="5000", **fields):
         "MinFulfillmentStatusId": status,
         "MaxFulfillmentStatusId": status,
         "PaymentStatus": {"StatusId": paid},
-        "OrderLine": list(lines),
+        "OrderLine": list(lines) or [line(total)],
         **fields,
     }
 
@@ -55,6 +55,21 @@ def test_each_fulfilled_status_earns(status):
 )
 def test_what_earns_nothing(fields, code):
     assert codes("manhattan", order(**fields)) == [code]
+
+
+@pytest.mark.parametrize("lines", [None, [], [None]])
+def test_a_header_alone_may_be_that_of_a_return_or_an_exchange(lines):
+    assert codes("manhattan", order(OrderLine=lines)) == ["no-lines!"]
+    assert codes("manhattan", order(OrderLine=lines, IsCancelled=True)) == ["cancelled"]
+
+
+@pytest.mark.parametrize("keys", [{"CustomerId": "0017"}, {"CustomerId": None, "CustomerEmail": "Guest@example.com"}])
+def test_an_account_that_is_everybodys_earns_for_nobody(keys):
+    nobody = {"anonymous_customers": ["17", "guest@example.com"]}
+    assert codes("manhattan", order(**keys)) == ["sale"]
+    assert codes("manhattan", order(**keys), **nobody) == ["no-customer"]
+    (refund,) = found("manhattan", order(back(20), **keys), **nobody)
+    assert refund["ifKnown"] is True
 
 
 def test_a_cancelled_payment_does_not_count():

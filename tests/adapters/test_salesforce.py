@@ -97,7 +97,7 @@ def test_money_is_a_number_or_a_string(money):
         ([{"errorCode": "MALFORMED_QUERY", "message": "x"}], "error-answer!"),
         (back(Status="Submitted", OrderId=ORDER), "status"),
         (back(), "return-without-sale"),
-        (back(OrderId=ORDER, GrandTotalAmount=0), "nothing-given-back"),
+        (back(OrderId=ORDER, GrandTotalAmount=0), "nothing-refunded"),
     ],
 )
 def test_what_comes_to_nothing(document, code):
@@ -121,6 +121,12 @@ def test_the_site_chooses_by_what_a_customer_is_known(key, expected):
     document = summary(BillToContactId=CONTACT_18[:15], BillingEmailAddress="ada@example.com")
     (sale,) = found("salesforce", document, customer_key=key)
     assert sale["customer"] == expected
+
+
+def test_a_guest_account_is_nobody():
+    guest = order(AccountId=ACCOUNT_18, BillingEmailAddress="Guest@example.com")
+    assert codes("salesforce", guest) == ["sale"]
+    assert codes("salesforce", guest, anonymous_customers=[ACCOUNT_18, "guest@example.com"]) == ["no-customer"]
 
 
 def test_members_are_known_as_their_orders_name_them():

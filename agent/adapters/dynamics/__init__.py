@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, guarded
 from agent.adapters.dynamics import commerce, engagement, products, shapes
 from agent.adapters.dynamics.options import DynamicsOptions
-from agent.adapters.json_documents import Record, called, load, records
+from agent.adapters.json_documents import MORE_PAGES, Record, called, load, records
 
 NUMBERS = {"order": "ordernumber", "product": "productnumber", "transaction": "TransactionNumber"}
 
@@ -54,7 +54,7 @@ def _items(record: Record, kind: str | None, place: str, options: DynamicsOption
 def _unread(value: Any) -> Iterator[Item]:
     within = value.get("d", value) if isinstance(value, Mapping) else None
     if isinstance(within, Mapping) and any(within.get(name) for name in shapes.NEXT_PAGES):
-        yield Skipped("more-pages", "The answer goes on at another page, which is a document of its own.", "document")
+        yield MORE_PAGES
 
 
 ADAPTER = Adapter(

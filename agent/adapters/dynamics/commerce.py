@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.dynamics import shapes
 from agent.adapters.dynamics.options import DynamicsOptions
 from agent.adapters.json_documents import Record
@@ -97,7 +97,7 @@ class Transactions:
                 return Skipped("sale-not-in-document", reason, place, fault=True)
             sale = self._sold[sale]
         if amount == 0:
-            return Skipped("nothing-given-back", "The return gives no money back.", place)
+            return nothing_refunded(place)
         fields = {
             "externalOrderId": f"{self._options.retail_id_prefix}{sale}",
             "refundId": f"{self._options.retail_id_prefix}{own}",
@@ -108,8 +108,7 @@ class Transactions:
 
     def _customer(self, record: Record) -> dict[str, str] | None:
         for key in self._options.retail_customer_keys:
-            found = shapes.text(record, key)
-            if found is not None and found not in self._options.retail_anonymous_accounts:
+            if found := self._options.somebody(shapes.text(record, key)):
                 return {"externalId": found}
         return None
 

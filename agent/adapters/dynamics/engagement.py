@@ -60,9 +60,10 @@ def member(record: Record, place: str, options: DynamicsOptions, site: Site) -> 
 
 def _customer(record: Record, options: DynamicsOptions) -> dict[str, str]:
     expanded = (named(path, values.text, inner(record, path, "emailaddress1")) for path in CUSTOMERS)
-    found = {"email": shapes.text(record, "emailaddress") or next(filter(None, expanded), None)}
+    emails = map(options.somebody, (shapes.text(record, "emailaddress"), *expanded))
+    found = {"email": next(filter(None, emails), None)}
     if options.customer_key == "id":
-        found["externalId"] = shapes.guid(record, "_customerid_value", "customerid")
+        found["externalId"] = options.somebody(shapes.guid(record, "_customerid_value", "customerid"))
     return {name: value for name, value in found.items() if value is not None}
 
 

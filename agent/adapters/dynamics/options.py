@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.adapters.base import Options
+from agent.adapters.base import CustomerOptions
 
 
-class DynamicsOptions(Options):
+class DynamicsOptions(CustomerOptions):
     """The first settings are of Customer Engagement (Dataverse), those that begin with `retail_` of Commerce.
 
     Status codes are spelled as the documents spell them, numbers as text; names of statuses and types in any case.
@@ -28,5 +28,4 @@ class DynamicsOptions(Options):
     retail_types: frozenset[str] = frozenset({"2", "Sales"})
     retail_amount: Literal["GrossAmount", "NetAmount", "PaymentAmount"] = "GrossAmount"
     retail_customer_keys: tuple[Literal["CustomerAccount", "LoyaltyCardId"], ...] = ("CustomerAccount", "LoyaltyCardId")
-    retail_anonymous_accounts: frozenset[str] = frozenset()
     sale_sign: Literal["negative", "positive"] = "negative"

@@ -13,7 +13,7 @@ from functools import partial
 from typing import BinaryIO
 
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, guarded
-from agent.adapters.json_documents import load
+from agent.adapters.json_documents import MORE_PAGES, load
 from agent.adapters.salesforce.catalog import CatalogRows
 from agent.adapters.salesforce.links import Links
 from agent.adapters.salesforce.options import SalesforceOptions
@@ -52,7 +52,7 @@ def read(source: BinaryIO, options: SalesforceOptions, site: Site) -> Iterator[I
             yield from guarded(entry.place, partial(sales.items, entry))
     yield from rows.items()
     if isinstance(value, Mapping) and value.get("done") is False:
-        yield Skipped("more-pages", "The answer goes on at another page, which is a document of its own.", "document")
+        yield MORE_PAGES
 
 
 def _refusal(entry: Entry, options: SalesforceOptions) -> Skipped | None:

@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.adapters.base import Options
+from agent.adapters.base import CustomerOptions
 
 
-class SalesforceOptions(Options):
+class SalesforceOptions(CustomerOptions):
     """Statuses are an org's own picklists; the defaults are the vendor's. Totals are field names, the first that is
     there; a dot leads into a related record (`OriginalOrder.GrandTotalAmount`).
 

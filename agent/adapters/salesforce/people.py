@@ -29,8 +29,8 @@ def customer(record: Record, options: SalesforceOptions) -> dict[str, str]:
         options.customer_key
     ]
     found = {
-        "externalId": next(filter(None, (reference(record, field) for field in looked_at)), None),
-        "email": next(filter(None, (text(record, *path) for path in EMAILS)), None),
+        "externalId": next(filter(None, (options.somebody(reference(record, field)) for field in looked_at)), None),
+        "email": next(filter(None, (options.somebody(text(record, *path)) for path in EMAILS)), None),
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -7,7 +7,7 @@ site has said which (`refunds_from`).
 """
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.salesforce import orders, people
 from agent.adapters.salesforce.links import Links
 from agent.adapters.salesforce.options import SalesforceOptions
@@ -62,7 +62,7 @@ class Returns:
             return sale or Skipped("return-without-sale", "It names no order that it is of.", entry.place)
         amount = abs(orders.total(entry.record, TOTALS[str(entry.kind)]))
         if amount == 0:
-            return Skipped("nothing-given-back", "It gives no money back.", entry.place)
+            return nothing_refunded(entry.place)
         fields = {
             "externalOrderId": sale,
             "refundId": f"{self._options.id_prefix}{entry.id}",
