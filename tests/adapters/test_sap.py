@@ -368,3 +368,10 @@ def test_what_is_no_currency_is_not_repeated():
     assert found.code == "unsound"
     assert "currency must be an ISO 4217 code" in found.reason
     assert "ada" not in found.reason
+
+
+def test_an_xml_of_another_kind_is_for_a_person():
+    (quiet,) = read(b"<WPUBON01><IDOC/></WPUBON01>")
+    assert (quiet.code, quiet.fault) == ("nothing-in-it", False)
+    (other,) = read(b"<POSLog><Transaction/></POSLog>")
+    assert (other.code, other.fault) == ("other-document", True)

@@ -217,3 +217,11 @@ def test_a_page_says_that_others_follow_and_an_empty_one_that_it_is_empty():
     assert codes({"Order": [ORDER], "LastRecordSet": "N"}) == ["more-pages"]
     assert codes({"TotalOrderList": "0"}) == ["nothing-in-it"]
     assert codes({"OrderList": {"TotalOrderList": "0"}}) == ["nothing-in-it"]
+
+
+def test_a_guest_account_is_nobody():
+    nobody = {"anonymous_customers": ["ada@example.com"]}
+    assert [each["customer"] for each in sent(ORDER, **nobody)] == [{"externalId": "100000258"}]
+    nobody = {"anonymous_customers": ["ada@example.com", "0100000258"]}
+    assert codes(ORDER, **nobody) == ["no-customer"]
+    assert [each["ifKnown"] for each in sent(returned(line("5.00")), **nobody)] == [True]

@@ -55,8 +55,7 @@ def read(source: BinaryIO, options: SapOptions, site: Site) -> Iterator[Item]:
         yield from _items(entry, dossier)
     yield from masterdata.of_products(dossier)
     if goes_on(value):
-        reason = "It says that it is one page of several (__next). Send the others too."
-        yield Skipped("more-pages", reason, "document")
+        yield json_documents.MORE_PAGES
 
 
 def _items(entry: Entry, dossier: Dossier) -> list[Item]:

@@ -5,12 +5,12 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.adapters.base import Options
+from agent.adapters.base import CustomerOptions
 
 RECEIPT_FIELDS = frozenset({"store", "till", "date", "number"})
 
 
-class SapOptions(Options):
+class SapOptions(CustomerOptions):
     """`award` names the one kind of document that earns: two kinds would be two sales of one order."""
 
     id_prefix: str = "sap-"
@@ -21,7 +21,6 @@ class SapOptions(Options):
     complete_statuses: frozenset[str] = frozenset({"C"})
     rejection_statuses: frozenset[str] = frozenset({"A"})
     customer_prefix: str = ""  # before a customer's number, where Flash knows members by more than the number
-    anonymous_customers: frozenset[str] = frozenset()  # accounts of walk-in customers: nobody in particular
 
     partner_categories: frozenset[str] = frozenset({"1", "2"})  # persons and organizations; 3 are groups
     catalog_source: str = "sap"

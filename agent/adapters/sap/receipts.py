@@ -13,9 +13,9 @@ from typing import BinaryIO
 from xml.etree.ElementTree import Element
 
 from agent.adapters import values
-from agent.adapters.base import Item, NotSentError, Site, Skipped, guarded, make, named
+from agent.adapters.base import Item, NotSentError, Site, Skipped, guarded, make, named, nothing_refunded
 from agent.adapters.sap.options import SapOptions
-from agent.adapters.sap.terms import known_customer, member_key
+from agent.adapters.sap.terms import member_key
 from agent.adapters.xml_documents import children, content, elements
 from agent.model import Refund, Sale
 
@@ -28,11 +28,14 @@ _OTHERS = {
     "E1WPG01": "goods movements",
 }
 
+_SEGMENTS = frozenset({CONTROL, RECEIPT, *_OTHERS})
+_ROOTS = frozenset({"WPUBON01", "WPUBON02"})
+
 
 def read(source: BinaryIO, options: SapOptions, site: Site) -> Iterator[Item]:
     """The receipts of an IDoc, in their order."""
     store = None
-    for count, element in enumerate(elements(source, frozenset({CONTROL, RECEIPT, *_OTHERS})), 1):
+    for count, element in enumerate(elements(source, _SEGMENTS, _ROOTS), 1):
         if element.tag == CONTROL:
             store = content(element, "SNDPRN")
         elif element.tag == RECEIPT:
@@ -86,7 +89,7 @@ class _Receipt:
     def _refund(self, total: Decimal) -> Item:
         sold = self._returned_receipt()
         if total == 0:
-            return Skipped("nothing-refunded", "What is given back comes to nothing.", self._place)
+            return nothing_refunded(self._place)
         fields = {
             "externalOrderId": self._id(sold),
             "refundId": self._id(self._number),
@@ -148,12 +151,12 @@ class _Receipt:
 
     def _customer(self) -> str | None:
         customer = _number(content(self._element, "KUNDNR"))
-        return None if customer == self._store else known_customer(customer, self._options)  # the store buys nothing
+        return None if customer == self._store else self._options.somebody(customer)  # the store buys nothing
 
     def _currency(self) -> str | None:
         found = {content(payment, "WAEHRUNG") for payment in children(self._element, "E1WPB06")}
         found |= {content(self._element, "BELEGWAERS")}
-        found -= {None, "XXX"}
+        found -= {None, *values.NO_CURRENCIES}
         if len(found) > 1:
             raise ValueError("WAEHRUNG differs among its payments, so that they have no sum")
         return found.pop() if found else None

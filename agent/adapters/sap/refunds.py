@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.adapters import values
-from agent.adapters.base import Item, NotSentError, Skipped, make, named
+from agent.adapters.base import Item, NotSentError, Skipped, make, named, nothing_refunded
 from agent.adapters.json_documents import Record
 from agent.adapters.sap import terms
 from agent.adapters.sap.dossier import Dossier, Entry, amount, number, shown
@@ -65,7 +65,7 @@ def _passed(origins: Iterable[_Origin], order: str, own: str) -> str:
 
 def _refund(entry: Entry, dossier: Dossier, order: str, refund_id: str, total: Decimal) -> Item:
     if total == 0:
-        return Skipped("nothing-refunded", "What is given back comes to nothing.", entry.place)
+        return nothing_refunded(entry.place)
     date, prefix = _DATES[entry.kind], dossier.options.id_prefix
     fields = {
         "externalOrderId": f"{prefix}{order}",

@@ -15,18 +15,12 @@ _TAX = "D"  # of a price element: it is a tax
 
 def customer_of(record: Record, options: SapOptions) -> str | None:
     """The customer's number; None for nobody in particular."""
-    return known_customer(number(record, "SoldToParty"), options)
+    return options.somebody(number(record, "SoldToParty"))
 
 
 def member_key(customer: str, options: SapOptions) -> str:
     """The external id by which Flash knows a customer."""
     return f"{options.customer_prefix}{customer}"
-
-
-def known_customer(customer: str | None, options: SapOptions) -> str | None:
-    """The number unless it is an account of walk-in customers."""
-    anonymous = {values.without_leading_zeros(each) for each in options.anonymous_customers}
-    return None if customer in anonymous else customer
 
 
 def needed_amount(record: Record, name: str) -> Decimal:
@@ -111,5 +105,4 @@ def store_of(record: Record, items: Sequence[Record], plant: str, site: Site) ->
 
 def currency_of(record: Record) -> str | None:
     """The document's currency."""
-    found = named("TransactionCurrency", values.text, record.get("TransactionCurrency"))
-    return None if found == "XXX" else found
+    return named("TransactionCurrency", values.text, record.get("TransactionCurrency"))

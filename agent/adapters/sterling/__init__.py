@@ -45,7 +45,7 @@ def read(source: BinaryIO, options: SterlingOptions, site: Site) -> Iterator[Ite
     for number, record in json_documents.records(value, _ENVELOPES):
         yield from _items(number, record, options, site)
     if any(inner(value, *path, "LastRecordSet") == "N" for path in ((), ("OrderList",), ("Output", "OrderList"))):
-        yield Skipped("more-pages", "It says that more orders follow (LastRecordSet). Send them too.", "document")
+        yield json_documents.MORE_PAGES
 
 
 def _is_empty(value: Any) -> bool:

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from agent.adapters.base import Options
+from agent.adapters.base import CustomerOptions
 
 
-class SterlingOptions(Options):
+class SterlingOptions(CustomerOptions):
     """A status stands for itself and for all below it: `3700` for `3700.01` too. Pipelines are a site's own."""
 
     id_prefix: str = "sterling-"

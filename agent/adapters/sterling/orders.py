@@ -86,7 +86,7 @@ def shown(statuses: Iterable[str]) -> str:
 
 def customer_of(order: Record, options: SterlingOptions) -> dict[str, str] | None:
     """The customer by the first key that the order has; e-mail addresses come in upper case."""
-    email, bill_to = text(order, "CustomerEMailID"), text(order, "BillToID")
+    email, bill_to = (options.somebody(text(order, name)) for name in ("CustomerEMailID", "BillToID"))
     found = {
         "email": ("email", email and email.lower()),
         "bill_to_id": ("externalId", bill_to and options.customer_prefix + bill_to),
@@ -106,8 +106,7 @@ def order_id(enterprise: str | None, number: str | None, options: SterlingOption
 
 def currency_of(order: Record) -> str | None:
     """The order's currency."""
-    found = text(order, "PriceInfo", "Currency")
-    return None if found == "XXX" else found
+    return text(order, "PriceInfo", "Currency")
 
 
 def store_of(order: Record, site: Site) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from agent.adapters import values
-from agent.adapters.base import Item, NotSentError, Site, Skipped, make, named
+from agent.adapters.base import Item, NotSentError, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.json_documents import Record, inner
 from agent.adapters.sterling import orders
 from agent.adapters.sterling.options import SterlingOptions
@@ -70,7 +70,7 @@ def of_return(order: Record, place: str, options: SterlingOptions, site: Site) -
         yield Skipped("return-without-sale", NO_SALE, place)
     for (sale_id, number), total in amounts.items():
         if total == 0:
-            yield Skipped("nothing-refunded", "What is given back of one order comes to nothing.", place)
+            yield nothing_refunded(place)
             continue
         fields = {
             "externalOrderId": sale_id,
