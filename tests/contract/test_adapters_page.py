@@ -88,6 +88,12 @@ def test_every_adapter_says_what_it_takes_and_how_far_that_is_validated() -> Non
         assert adapter.validated.strip(), adapter.name
 
 
+def test_every_option_of_an_adapter_stands_in_its_page() -> None:
+    for adapter in map(registry.adapter, registry.MODULES.keys() - WITHOUT_A_PAGE):
+        text = (PAGE.parent / f"{adapter.name}.md").read_text(encoding="utf-8")
+        assert [name for name in adapter.options.model_fields if name not in text] == [], adapter.name
+
+
 def test_the_table_is_put_between_the_readmes_marks() -> None:
     assert readme(f"a\n{BEGIN}old\n{END}b\n") == f"a\n{BEGIN}{table('docs/adapters/')}{END}b\n"
     assert readme("no marks\n") == "no marks\n"
