@@ -100,20 +100,31 @@ class Importing:
     async def take(self, items: Iterable[Item], origin: Mapping[str, Any], *, master_data: bool) -> list[Taken]:
         """Take items in, in their order. `origin` is kept with each operation, as metadata, beside the item's place."""
         taken: list[Taken] = []
-        for (way, _), run in groupby(items, key=_way):
-            group = list(run)
-            if way is Catalog:
-                taken += await self._take_catalogs(group, origin, None, master_data=master_data)
-                continue
-            step = SIDE_BY_SIDE if way is Sale else 1
-            for start in range(0, len(group), step):
-                waiting = [self._take(item, origin, master_data=master_data) for item in group[start : start + step]]
-                for result in await asyncio.gather(*waiting, return_exceptions=True):
-                    if isinstance(result, BaseException):
-                        raise result
-                    taken.append(result)
-        for kind in {Kind(each.accepted.operation.kind) for each in taken if each.accepted is not None}:
-            self._wake(kind)
+        kinds: set[Kind] = set()
+        try:
+            for (way, _), run in groupby(items, key=_way):
+                group = list(run)
+                kinds |= {_KINDS[type(item.document)] for item in group if isinstance(item, Found)}
+                taken += await self._take_group(way, group, origin, master_data=master_data)
+        finally:  # what was accepted before it was broken off is sent all the same
+            for kind in kinds:
+                self._wake(kind)
+        return taken
+
+    async def _take_group(
+        self, way: type, group: Sequence[Item], origin: Mapping[str, Any], *, master_data: bool
+    ) -> list[Taken]:
+        """Take in items that are taken in the same way."""
+        if way is Catalog:
+            return await self._take_catalogs(group, origin, None, master_data=master_data)
+        taken: list[Taken] = []
+        step = SIDE_BY_SIDE if way is Sale else 1
+        for start in range(0, len(group), step):
+            waiting = [self._take(item, origin, master_data=master_data) for item in group[start : start + step]]
+            for result in await asyncio.gather(*waiting, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    raise result
+                taken.append(result)
         return taken
 
     async def rehearse(self, items: Iterable[Item], *, master_data: bool) -> list[Taken]:

@@ -3,17 +3,24 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from agent import jsons, outbox
+from agent.adapters.base import Site, make
 from agent.clock import Clock
 from agent.delivery import Contact, Fate, Kind, Outcome
 from agent.errors import StorageUnavailableError
 from agent.health import Health
+from agent.importing import Importing
+from agent.intake import Intake
+from agent.model import Refund, Sale
 from agent.outbox.line import Line
 from agent.outbox.operation import Content, Draft
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
 from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
+from tests.support.agents import settings
 
 
 class FailingStore(Store):
@@ -105,3 +112,27 @@ async def test_after_a_reopening_nothing_is_taken_in_hand_twice(tmp_path):
             second = asyncio.create_task(store.claim(Kind.SALE, 9, fresh=False))
             await asyncio.sleep(0)
         assert [len(await first), len(await second)] == [1, 0]
+
+
+class FullStore(Store):
+    """It has no room for refunds."""
+
+    async def accept(self, draft):
+        if draft.kind is Kind.REFUND:
+            raise StorageUnavailableError("The database cannot be used now.", retry_after_s=5)
+        return await super().accept(draft)
+
+
+async def test_what_of_a_document_was_accepted_before_the_store_failed_is_sent(tmp_path):
+    """Nothing else may wake the relay for long; the document itself is sent again by whoever was told."""
+    site = Site("EUR")
+    sold = {"externalOrderId": "R-1", "customer": {"externalId": "C-1"}, "totalAmount": 9}
+    returned = {"externalOrderId": "R-1", "refundId": "B-1", "amount": 1}
+    found = [make(Sale, sold, "receipt 1", site), make(Refund, returned, "receipt 2", site)]
+    woken = []
+    async with started(FullStore, tmp_path) as (store, _database):
+        sealer = Sealer(KeyFile(tmp_path / "data.key").load_or_create(None))
+        importing = Importing(Intake(store, sealer, settings()), settings(), woken.append)
+        with pytest.raises(StorageUnavailableError):
+            await importing.take(found, {"adapter": "poslog"}, master_data=False)
+    assert Kind.SALE in woken
