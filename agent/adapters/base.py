@@ -25,6 +25,7 @@ from agent.model import Document, Enrollment, Refund, Sale, faults_of
 
 Canonical = Sale | Refund | Enrollment | Member | Store | Catalog
 T = TypeVar("T")
+V = TypeVar("V")
 D = TypeVar("D", bound=Sale | Refund | Enrollment | Member | Store | Catalog)
 _CURRENCY = re.compile(r"[A-Z]{3}")  # what is none is not repeated: the model says that it is none
 # The words of XML and JSON parsers may quote the document: they are never passed on.
@@ -175,13 +176,18 @@ class NotSentError(AgentError):
         self.fault = fault
 
 
+def present(fields: Mapping[str, V]) -> dict[str, V]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, key: str | None = None) -> Item:
     """A canonical document from its fields, named as the local API names them; fields that are None are left out.
 
     A currency that says that there is none (XXX) is left out too: then the till's is meant.
     `Skipped`, as a fault, where a register would have been refused, or the currency is not one that may be sent.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = present(fields)
     if str(given.get("currency")) in values.NO_CURRENCIES:
         del given["currency"]
     currency = given.get("currency")

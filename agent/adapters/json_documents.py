@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from agent import jsons
+from agent.adapters import values
 from agent.adapters.base import Skipped, UnreadableError
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -78,4 +79,4 @@ def listed(value: Any) -> list[Any]:
 def called(kind: str, name: Any, number: int) -> str:
     """Where a record is, for people: by its own number where that can be shown, else by its place in the document."""
     spelled = str(name).strip() if isinstance(name, str | int) and not isinstance(name, bool) else ""
-    return f"{kind} {spelled}" if spelled and spelled.isprintable() and len(spelled) <= 80 else f"record {number}"
+    return f"{kind} {spelled}" if values.may_be_shown(spelled) else f"record {number}"

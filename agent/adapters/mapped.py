@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from agent.adapters import values
-from agent.adapters.base import Canonical, Item, Site, Skipped, make
+from agent.adapters.base import Canonical, Item, Site, Skipped, make, present
 from agent.adapters.mapped_fields import CUSTOMER, NEEDED, ROWS
 from agent.adapters.mapping import Fixed, KindFrom, Mapped, Source, columns_of, pieces_of
 from agent.adapters.spelling import Spelling
@@ -69,7 +69,7 @@ class Plan:
             found = {field.name: field.read(look) for field in self._fields[kind]}
         except ValueError as error:
             return Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)
-        fields = {name: value for name, value in found.items() if value is not None}
+        fields = present(found)
         if absent := self._absent(kind, fields):
             return Skipped("unsound", f"It could not be sent: {absent}.", place, fault=True)
         if kind in ROWS:

@@ -1,6 +1,7 @@
 """Single values as other systems spell them; each function raises ValueError with words that repeat no value. Pure."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -9,6 +10,7 @@ MAX_AMOUNT_CHARS = 60
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?|[+-]?\.\d+", re.ASCII)
 _EPOCH = re.compile(r"\\?/Date\((-?\d{1,15})([+-]\d{4})?\)\\?/", re.ASCII)
 NO_CURRENCIES = frozenset({"XXX", "XTS"})  # ISO 4217: no currency, and a test's
+_SHOWN = re.compile(r"[A-Za-z0-9._/-]{1,40}", re.ASCII)
 _PLACEHOLDERS = frozenset({"", "undefined", "null", "none", "nan", "n/a"})
 _MASK = re.compile(r"[\d -]*[xX#•]{3}[\dxX#• -]*")  # XXXX-XXXX-1234
 _OFFSET_WITHOUT_COLON = re.compile(r"([+-]\d{2})(\d{2})$", re.ASCII)
@@ -21,6 +23,16 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("must be a text")  # noqa: TRY004 - callers know only ValueError
     return str(value).strip() or None
+
+
+def may_be_shown(number: str) -> bool:
+    """Whether a document's number looks like one, so that it may stand in a place or a reason: no address, no name."""
+    return _SHOWN.fullmatch(number) is not None
+
+
+def is_among(word: str | None, words: Iterable[str]) -> bool:
+    """Whether a status or type is one of those that a site has listed, in any case."""
+    return word is not None and word.casefold() in {each.casefold() for each in words}
 
 
 def names_nobody(spelled: str) -> bool:

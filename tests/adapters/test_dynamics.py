@@ -172,3 +172,8 @@ def test_what_it_is_not_is_said():
 def test_an_option_that_is_none_is_named():
     with pytest.raises(ConfigError, match=r"\[adapters.dynamics\] sale_sign"):
         registry.options_of("dynamics", {"sale_sign": "inverted"})
+
+
+def test_a_number_that_is_an_address_is_not_repeated():
+    (item,) = items_of("dynamics", order(ordernumber="ada@example.com", statecode=0))
+    assert item.place == "record 1"

@@ -60,13 +60,13 @@ class Transactions:
 
     def _refusal(self, record: Record, place: str) -> Skipped | None:
         kind = shapes.text(record, "TransactionType")
-        if kind is not None and not _among(kind, self._options.retail_types):
+        if kind is not None and not values.is_among(kind, self._options.retail_types):
             return Skipped("not-a-sale", "Its TransactionType is none of retail_types.", place)
         status = shapes.text(record, *STATUSES)
         if status is None:
             reason = "It has no EntryStatus (in data entities: TransactionStatus)."
             return Skipped("no-status", reason, place, fault=True)
-        if not _among(status, self._options.retail_statuses):
+        if not values.is_among(status, self._options.retail_statuses):
             return Skipped("status", "Its EntryStatus is none of retail_statuses.", place)
         return None
 
@@ -118,7 +118,3 @@ def _common(record: Record) -> dict[str, Any]:
         "currency": shapes.text(record, "Currency"),
         "businessDate": shapes.day(record, "businessDate", "BusinessDate", "TransactionDate"),
     }
-
-
-def _among(value: str, names: Iterable[str]) -> bool:
-    return value.casefold() in {name.casefold() for name in names}

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, guarded, make, named
+from agent.adapters.base import Item, Site, Skipped, guarded, make, named, present
 from agent.adapters.dynamics import shapes
 from agent.adapters.dynamics.options import DynamicsOptions
 from agent.adapters.json_documents import Record
@@ -55,7 +55,7 @@ def _add(record: Record, place: str, rows: Rows, variants: Rows) -> list[Item]:
     }
     family = shapes.text(record, "productstructure") == FAMILY
     if family or parent is None:
-        rows.append({name: value for name, value in product.items() if value is not None})
+        rows.append(present(product))
     if not family and sku is not None:
-        variants.append({name: value for name, value in variant.items() if value is not None})
+        variants.append(present(variant))
     return []

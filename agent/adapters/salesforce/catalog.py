@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, guarded, make, named
+from agent.adapters.base import Item, Site, Skipped, guarded, make, named, present
 from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.salesforce.ids import id18
 from agent.adapters.salesforce.options import SalesforceOptions
@@ -84,9 +84,9 @@ class CatalogRows:
         if category is not None:
             self._categories[category["externalId"]] = category
         if parent is None:
-            self._products[key] = _present(product)
+            self._products[key] = present(product)
         if family != "VariationParent" and sku is not None:
-            self._variants[key] = _present(variant)
+            self._variants[key] = present(variant)
         found: list[Item] = []
         for each in children(record, "PricebookEntries"):
             found += self._add_price({"Product2Id": key, **each}, place)
@@ -136,7 +136,3 @@ def _parent(record: Record) -> str | None:
     attributes = children(record, "ProductAttributes")
     parents = [id18(record.get("variationParentId")), *(reference(each, "VariantParentId") for each in attributes)]
     return next(filter(None, parents), None)
-
-
-def _present(row: Row) -> Row:
-    return {name: value for name, value in row.items() if value is not None}

@@ -75,7 +75,7 @@ class Orders:
         if entry.kind == "Order" and _amends(record, self._options):
             return Skipped("change-order", "It amends another order, and is no sale of its own.", place)
         setting = "order_summary_statuses" if entry.kind == "OrderSummary" else "order_statuses"
-        if not earns(text(record, "Status"), getattr(self._options, setting)):
+        if not values.is_among(text(record, "Status"), getattr(self._options, setting)):
             return Skipped("status", f"Its Status is none of {setting}.", place)
         if self._was_returned(entry) and "." not in _chosen(record, self._options.order_summary_totals):
             reason = (
@@ -106,7 +106,7 @@ def returned_orders(found: Iterable[Entry], options: SalesforceOptions) -> froze
     returns = [
         entry.record
         for entry in found
-        if entry.kind in settled and earns(str(entry.record.get("Status")), settled[entry.kind])
+        if entry.kind in settled and values.is_among(str(entry.record.get("Status")), settled[entry.kind])
     ]
     fields = ("OrderSummaryId", "OrderId", "ReferenceEntityId")
     return frozenset(filter(None, (reference(record, field) for record in returns for field in fields)))
@@ -126,18 +126,13 @@ def _chosen(record: Record, fields: tuple[str, ...]) -> str:
     return next((field for field in fields if inner(record, *field.split(".")) is not None), fields[0])
 
 
-def earns(status: str | None, statuses: frozenset[str]) -> bool:
-    """Whether a status is among those that count."""
-    return status is not None and status.casefold() in {each.casefold() for each in statuses}
-
-
 def _amends(record: Record, options: SalesforceOptions) -> bool:
     """Whether an order changes another: it says so, or takes away, which no order of its own does."""
     kinds = (text(record, "Type"), text(record, "RecordType", "Name"))
     return (
         any(reference(record, field) for field in AMENDED)
         or named("IsReductionOrder", values.flag, record.get("IsReductionOrder"))
-        or any(earns(kind, options.change_order_types) for kind in kinds)
+        or any(values.is_among(kind, options.change_order_types) for kind in kinds)
         or any((named(field, values.amount, record.get(field)) or 0) < 0 for field in options.order_totals)
     )
 

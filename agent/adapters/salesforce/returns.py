@@ -33,7 +33,7 @@ class Returns:
         is_memo = entry.kind == "CreditMemo"
         setting = "credit_memo_statuses" if is_memo else "return_order_statuses"
         statuses: frozenset[str] = getattr(self._options, setting)
-        if not orders.earns(text(entry.record, "Status"), statuses):
+        if not values.is_among(text(entry.record, "Status"), statuses):
             return Skipped("status", f"Its Status is none of {setting}.", entry.place)
         return self._other_kind(entry, is_memo=is_memo)
 

@@ -5,7 +5,6 @@ wrapped around one (`{"message": …}`), or a list of such answers, so that a cr
 invoice can lie side by side. Items are where `$expand` put them, or records of their own in the same document.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,7 +16,6 @@ from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.sap.options import SapOptions
 
 _ENVELOPES = ("d", "results", "message", "value")
-_SHOWN = re.compile(r"[A-Za-z0-9._/-]{1,40}", re.ASCII)
 # The business documents, by the field of their number; of each, the field that only its items have.
 HEADS: Mapping[str, tuple[str, str]] = {
     "BillingDocument": ("billing document", "BillingDocumentItem"),
@@ -157,7 +155,7 @@ def number(record: Record, name: str) -> str | None:
 
 def shown(found: str) -> str:
     """A number as it may stand in a reason: what does not look like one stays out of it."""
-    return found if _SHOWN.fullmatch(found) else "?"
+    return found if values.may_be_shown(found) else "?"
 
 
 def amount(record: Record, name: str) -> Decimal | None:

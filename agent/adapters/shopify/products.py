@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, guarded, make, named
+from agent.adapters.base import Item, Site, guarded, make, named, present
 from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.shopify.shapes import id_of, place_of
 from agent.masterdata import Catalog
@@ -42,7 +42,7 @@ def _add(rows: Rows, product: Record, stock_location: str) -> list[Item]:
     sold = [each for each in listed(product.get("variants")) if isinstance(each, dict)]
     variants = [_variant(each, number) for each in sold]
     stock = [level for each in sold for level in _stock(each, stock_location)]
-    rows["products"].append(_present(row))
+    rows["products"].append(present(row))
     rows["variants"].extend(variants)
     rows["inventory"].extend(stock)
     for entity, name in (("brands", brand), ("categories", category)):
@@ -58,7 +58,7 @@ def _variant(variant: Record, product: str) -> dict[str, Any]:
         "sku": named("sku", values.text, variant.get("sku")),
         "price": named("price", values.amount, variant.get("price")),
     }
-    return _present(row)
+    return present(row)
 
 
 def _stock(variant: Record, stock_location: str) -> Iterator[dict[str, Any]]:
@@ -77,7 +77,3 @@ def _stock(variant: Record, stock_location: str) -> Iterator[dict[str, Any]]:
     is_counted = variant.get("inventory_management") or inner(variant, "inventory_item", "tracked")
     if levels is None and is_counted and isinstance(total, int):
         yield {"variantSku": sku, "locationRef": stock_location, "available": max(0, total)}
-
-
-def _present(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if value is not None}

@@ -16,11 +16,10 @@ lines' LineTotal (tax and discounts are in it), never of the header's total; `re
 **Customers** are keyed by CustomerEMailID, in lower case, or BillToID: `customer_keys`.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from agent.adapters import json_documents, sniffing
+from agent.adapters import json_documents, sniffing, values
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, guarded
 from agent.adapters.json_documents import Record, inner
 from agent.adapters.sterling import orders, reading
@@ -28,7 +27,6 @@ from agent.adapters.sterling.options import SterlingOptions
 from agent.adapters.xml_documents import elements
 
 _ENVELOPES = (("Output", "OrderList", "Order"), ("Output", "Order"), ("OrderList", "Order"), ("Order",))
-_SHOWN = re.compile(r"[A-Za-z0-9._/-]{1,40}", re.ASCII)
 _READERS = {orders.SALE: reading.of_sale, orders.RETURN: reading.of_return}
 
 
@@ -60,7 +58,7 @@ def _items(number: int, order: Record, options: SterlingOptions, site: Site) -> 
         kind, named_by = orders.text(order, "DocumentType"), orders.text(order, "OrderNo")
     except ValueError as error:
         return [Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)]
-    if named_by is not None and _SHOWN.fullmatch(named_by):
+    if named_by is not None and values.may_be_shown(named_by):
         place = f"{'return' if kind == orders.RETURN else 'order'} {named_by}"
     if kind is None:
         reason = "It has no DocumentType, so that it is unknown whether it is a sale; add it to the output template."

@@ -75,7 +75,7 @@ def _earns_nothing(record: Record, options: "TikTokOptions") -> tuple[str, str] 
     if kinds[0] == "ZERO_LOTTERY" or (kinds[1:] and all(kind == "ZERO_LOTTERY" for kind in kinds[1:])):
         return "lottery", "It is a prize and earns nothing."
     status = status_of(record, "status", "order_status")
-    if status in {each.upper() for each in options.award_statuses}:
+    if values.is_among(status, options.award_statuses):
         return None
     return ("cancelled", "It was cancelled and earns nothing.") if status in _CANCELLED else _NOT_DELIVERED
 

@@ -51,6 +51,6 @@ def _pays_nothing(record: Record, options: "TikTokOptions") -> tuple[str, str] |
     if kind in _CANCELLATIONS:
         return "cancellation", "What is cancelled was not delivered and has earned nothing."
     status = status_of(record, "return_status", "reverse_status_value")
-    if status not in {each.upper() for each in options.return_statuses}:
+    if not values.is_among(status, options.return_statuses):
         return "return-open", "It has not succeeded, or not yet; send it again when it has."
     return None
