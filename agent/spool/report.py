@@ -21,6 +21,9 @@ _BY_CODE: Mapping[str, str] = {
     "too-deep": "This is not a document that the system writes; look where the file comes from.",
     "entities": "Let the system write the file without a document type and without entities.",
     "not-a-record": "Check that the file is of the system whose folder this is.",
+    "other-document": "Check that the file is of the system whose folder this is.",
+    "unknown-record": "Check that the file is of the system whose folder this is.",
+    "more-pages": "Let the system put the other pages into the folder too, each as a file.",
     "unknown-kind": "Correct the kind, or leave the record out.",
     "order-conflict": "The first document about this order stands. If this one is right, correct the order at Flash; "
     "then leave the record out or delete the file.",
@@ -105,5 +108,5 @@ def _spell(taken: Taken) -> dict[str, Any]:
         shown["reason"] = taken.refused.detail
         if taken.refused.faults:
             shown["errors"] = [{"field": fault.field, "message": fault.message} for fault in taken.refused.faults]
-    needs_nobody = taken.outcome == "skipped"
-    return {**shown, "mend": "Nothing needs to be done." if needs_nobody else _BY_CODE.get(_code(taken), _MEND)}
+    otherwise = "Nothing needs to be done." if taken.outcome == "skipped" else _MEND
+    return {**shown, "mend": _BY_CODE.get(_code(taken), otherwise)}

@@ -72,3 +72,9 @@ def test_what_an_adapter_breaks_on_is_a_fault_behind_what_it_found(tmp_path) -> 
     assert [(item.code, item.fault) for item in batch] == [("no-customer", False), ("internal", True)]
     assert "ada" not in batch[1].reason
     assert taking._next(found) == []
+
+
+def test_the_other_pages_are_asked_for() -> None:
+    report = Report("orders.json", "amazon")
+    report.add([Taken("document", "", skipped=Skipped("more-pages", "It goes on at another page.", "document"))])
+    assert said(report)["items"][0]["mend"] == "Let the system put the other pages into the folder too, each as a file."
