@@ -52,7 +52,8 @@ ADAPTER = Adapter(
     suffixes=(".xml",),
     covers=Coverage(orders="Sale", returns="Return, TransactionLink, PostVoid"),
     validated=(
-        "public samples of seven tills, 2.1 to 6.0 (sales, voided lines, a return without its sale); "
+        "public samples of seven systems, 2.1 to 6.0, two of them test documents (sales, voided lines, "
+        "a return without its sale); "
         "hand-made: returns with their sale, exchange, post-void, training, suspended and resumed, coupon tender"
     ),
     options=PoslogOptions,

@@ -77,8 +77,8 @@ ADAPTER = Adapter(
     suffixes=(".xml", ".json"),
     covers=Coverage(orders="order 0001", returns="order 0003, by line"),
     validated=(
-        "public samples: an order and a return of one retailer's migration; hand-made from documentation: JSON "
-        "answers, lists, returns of several orders, statuses of the whole order"
+        "public samples: an order and a return that one retailer's implementers wrote; hand-made from documentation: "
+        "JSON answers, lists, returns of several orders, statuses of the whole order"
     ),
     options=SterlingOptions,
     streams=True,
