@@ -95,6 +95,8 @@ def test_a_pipeline_is_a_sites_own():
     assert codes(at("3700"), earning_statuses=["3700.10"]) == ["not-there-yet"]
     assert codes(at("3700.1"), earning_statuses=["3700.10"]) == ["not-there-yet"]
     assert len(sent(at("3700.10.5"), earning_statuses=["3700.10"])) == 1
+    assert len(sent(at("3700", "9000"))) == 1  # a line of it was cancelled
+    assert codes(at("3350", "9000")) == ["not-there-yet"]
     assert codes(at("9000.01")) == codes(at("8000"), cancelled_statuses=["8000"]) == ["cancelled"]
 
 

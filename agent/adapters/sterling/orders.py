@@ -50,11 +50,15 @@ def is_one_of(status: str, hierarchy: Iterable[str]) -> bool:
 
 
 def standing(order: Record, options: SterlingOptions) -> set[str]:
-    """The least and the furthest status of an order; where it does not say, its lines', cancelled ones apart."""
+    """The least and the furthest status of an order, else its lines'; cancelled ones apart where others are left.
+
+    A line that was cancelled has the furthest status of all, and must not hold back what was shipped.
+    """
     least, furthest = text(order, "MinOrderStatus"), text(order, "MaxOrderStatus")
     if least and furthest:
-        return {least, furthest}
-    found = {status for line in lines_of(order) for status in statuses_of(line)}
+        found = {least, furthest}
+    else:
+        found = {status for line in lines_of(order) for status in statuses_of(line)}
     kept = {status for status in found if not is_one_of(status, options.cancelled_statuses)}
     return kept or found
 
