@@ -2,9 +2,11 @@
 
 It is what `flash-agent import` sends after it has read a file with another adapter, and what a system can write that
 has no adapter and needs none: `document` is what the local API takes under that kind's path, with ids that are whole.
+`key` is Flash's Idempotency-Key, where the platforms have agreed on one; a register may not choose it.
 """
 
 import codecs
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -22,6 +24,9 @@ KINDS: Mapping[str, type[Canonical]] = {
     "catalog": Catalog,
 }
 MAX_LINE_BYTES = 4 * 1024 * 1024
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_AGENTS_OWN = re.compile(r"(sale|refund|enrollment|redemption|store|catalog|batch)[-~]", re.IGNORECASE)
+_LATER_GENERATION = re.compile(r"\.\d+$", re.ASCII)
 
 
 def kind_of(document: Canonical) -> str:
@@ -56,11 +61,22 @@ def _item(line: bytes, place: str, site: Site) -> Item:
     kind, key, own_place = record.get("kind"), record.get("key"), record.get("place")
     if not isinstance(kind, str) or kind not in KINDS:
         return Skipped("unknown-kind", f"kind must be one of {', '.join(KINDS)}.", place, fault=True)
-    if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable() and 0 < len(key) <= 200):
-        return Skipped("unsound", "key must have 1 to 200 printable characters.", place, fault=True)
+    if key is not None and (fault := _fault_of(key)):
+        return Skipped("unsound", f"key {fault}.", place, fault=True)
     if isinstance(own_place, str) and own_place.isprintable() and len(own_place) <= 200:
         place = own_place
     return make(KINDS[kind], record["document"], place, site, key=key)
+
+
+def _fault_of(key: Any) -> str:
+    """Why a key may not be sent to Flash, which would take two orders under one key for one; empty where it may."""
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        return "must have 1 to 200 printable characters and no blanks"
+    if _AGENTS_OWN.match(key):
+        return "must not begin as the agent's own keys do (sale-, refund-, …)"
+    if _LATER_GENERATION.search(key):
+        return "must not end in a dot and a number, as the keys of later tries do"
+    return ""
 
 
 ADAPTER = Adapter(

@@ -30,12 +30,18 @@ def load(source: BinaryIO) -> Any:
         )
         raise UnreadableError(reason, code="too-large")
     try:
-        return jsons.loads(document.removeprefix(codecs.BOM_UTF8))
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"It is no sound UTF-8 at byte {error.start}.") from None
+        return jsons.loads_large(document.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
+        _check_utf8(document)
         at = re.search(r"byte \d+", str(error))
         raise UnreadableError(f"It is no sound JSON{f' at {at[0]}' if at else ''}.") from None
+
+
+def _check_utf8(document: bytes) -> None:
+    try:
+        document.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"It is no sound UTF-8 at byte {error.start}.") from None
 
 
 def records(value: Any, envelopes: Sequence[Sequence[str]]) -> Iterator[tuple[int, Record]]:

@@ -1,8 +1,10 @@
 """XML of other systems, read as it comes: one element after another, without namespaces, without surprises.
 
 No DTD, entity or external reference is ever followed (defusedxml), depth and size of one element are bounded, and what
-was handed out is forgotten at once, so that a file of any size takes the memory of its largest element. Schemas are not
-checked: real files fail them. Raises UnreadableError, whose words repeat nothing of the document.
+was handed out is forgotten at once, so that a file of any size takes the memory of its largest element. So is what
+stands between two tags: the parser begins a long attribute or comment from its start with each piece that comes, and
+holds the interpreter meanwhile, with every register in it. Schemas are not checked: real files fail them. Raises
+UnreadableError, whose words repeat nothing of the document.
 """
 
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from agent.adapters.base import UnreadableError
 
 MAX_DEPTH = 100
 MAX_NODES = 200_000  # in one element that is handed out; a receipt of a thousand lines has some ten thousand
+MAX_ELEMENT_BYTES = 32 * 1024 * 1024  # of one element that is handed out
+MAX_STRETCH_BYTES = 1024 * 1024  # from one tag to the next: an image of the receipt is smaller
 
 
 def local_name(tag: str) -> str:
@@ -30,8 +34,10 @@ def elements(source: BinaryIO, wanted: frozenset[str], roots: frozenset[str] = f
     without any is an empty one where its root is one of `roots`, and else one of another kind (UnreadableError).
     """
     walk = _Walk(wanted)
+    measured = _Measured(source, walk)
     try:
-        for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
+        for event, element in iterparse(measured, events=("start", "end"), forbid_dtd=True):
+            measured.stretch = 0
             if event == "start":
                 walk.enter(element)
                 continue
@@ -59,7 +65,7 @@ class _Walk:
         self._wanted = wanted
         self._open: list[Element] = []
         self._inside: Element | None = None
-        self._nodes = 0
+        self._nodes = self._bytes = 0
         self.root = ""
         self.found = False
 
@@ -70,11 +76,17 @@ class _Walk:
         self._open.append(element)
         self._nodes = 1 if self._inside is None else self._nodes + 1
         if self._inside is None and element.tag in self._wanted:
-            self._inside = element
+            self._inside, self._bytes = element, 0
         if len(self._open) > MAX_DEPTH:
             raise UnreadableError(f"It is nested more than {MAX_DEPTH} deep.", code="too-deep")
         if self._nodes > MAX_NODES:
             raise UnreadableError(f"One element holds more than {MAX_NODES:,} others.", code="too-large")
+
+    def grow(self, size: int) -> None:
+        """So many bytes more were read; raises UnreadableError beyond the limit of what is inside."""
+        self._bytes += size
+        if self._inside is not None and self._bytes > MAX_ELEMENT_BYTES:
+            raise UnreadableError(f"One element has more than {MAX_ELEMENT_BYTES // 2**20} MiB.", code="too-large")
 
     def leave(self, element: Element) -> bool:
         """An element is whole; whether it is a wanted one."""
@@ -91,6 +103,25 @@ class _Walk:
             element.clear()
             if self._open:
                 self._open[-1].remove(element)
+
+
+class _Measured:
+    """The source, and how much of it came since the last tag."""
+
+    def __init__(self, source: BinaryIO, walk: _Walk) -> None:
+        self._source = source
+        self._walk = walk
+        self.stretch = 0
+
+    def read(self, size: int) -> bytes:
+        """The next piece; raises UnreadableError beyond the limits."""
+        piece = self._source.read(size)
+        self.stretch += len(piece)
+        if self.stretch > MAX_STRETCH_BYTES:
+            reason = f"A text, an attribute or a comment has more than {MAX_STRETCH_BYTES // 2**20} MiB."
+            raise UnreadableError(reason, code="too-large")
+        self._walk.grow(len(piece))
+        return piece
 
 
 def attribute(element: Element | None, name: str) -> str | None:

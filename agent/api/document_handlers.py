@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from agent.adapters import registry
+from agent.adapters.base import Found, Item, Skipped
 from agent.api import web
 from agent.api.documents import operation_json
 from agent.api.handlers import Call, answer, read_body, wording_for
@@ -54,6 +55,8 @@ async def post_document(call: Call) -> web.Response:
         mend = "use flash-agent import, or the spool folder"
         raise TooLargeError(f"The document holds more than {MAX_ITEMS:,} items; {mend}.", code="too-many-items")
     master_data = call.caller.may(Scope.OPERATOR)
+    if name == "canonical" and not master_data:
+        items = [_without_key_of_its_own(item) for item in items]
     if dry_run:
         taken = await importing.rehearse(items, master_data=master_data)
     else:
@@ -63,6 +66,14 @@ async def post_document(call: Call) -> web.Response:
     shown = await asyncio.to_thread(lambda: [_taken_json(each, wording, dry_run=dry_run) for each in taken])
     summed = {"totals": totals(taken), "catalogTotals": catalog_totals(taken)}
     return answer({"adapter": name, "dryRun": dry_run, **summed, "items": shown}, headers=headers)
+
+
+def _without_key_of_its_own(item: Item) -> Item:
+    """Whoever chooses the key under which one order goes to Flash can use up another's, which then never lands."""
+    if not isinstance(item, Found) or item.key is None:
+        return item
+    reason = "A key needs a token of scope operator. Without it the agent makes one; nothing was stored."
+    return Skipped("key-not-yours", reason, item.place, fault=True)
 
 
 def _dry_run(call: Call) -> bool:
