@@ -113,7 +113,7 @@ class _Measured:
         self._walk = walk
         self.stretch = 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """The next piece; raises UnreadableError beyond the limits."""
         piece = self._source.read(size)
         self.stretch += len(piece)
