@@ -22,6 +22,7 @@ KEY = "fl_live_0123456789abcdef"
 def logging_as_it_was():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    logging.captureWarnings(capture=False)  # another test's agent may have left it on, with pytest's own taken away
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
