@@ -39,12 +39,14 @@ def overwrite(path, offset, content):
 
 
 def pages_in_the_middle(path):
-    """The headers of three leaf pages of tables lose their meaning."""
+    """The headers of three leaf pages of the table of operations lose their meaning."""
     raw = path.read_bytes()
-    middle = len(raw) // PAGE // 2
-    leaves = [page for page in range(middle, len(raw) // PAGE) if raw[page * PAGE] == 0x0D]
-    for page in leaves[:3]:
-        overwrite(path, page * PAGE, b"\xff" * 64)
+    pages = [(number, raw[number * PAGE : (number + 1) * PAGE]) for number in range(len(raw) // PAGE)]
+    leaves = [number for number, page in pages if page[0] == 0x0D and page.count(b"sale") > 1]
+    middle = len(leaves) // 2
+    assert leaves[middle:]
+    for number in leaves[middle : middle + 3]:
+        overwrite(path, number * PAGE, b"\xff" * 64)
 
 
 def truncate(path):
