@@ -225,6 +225,11 @@ def guarded(place: str, items: Callable[[], Iterable[Item]]) -> list[Item]:
         return [Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)]
 
 
+def nobody_in_particular(place: str) -> Skipped:
+    """That a customer's record is one of `anonymous_customers`, and becomes no member."""
+    return Skipped("anonymous", "It is one of anonymous_customers: nobody in particular, and no member.", place)
+
+
 def nothing_refunded(place: str) -> Skipped:
     """That a return gave no money back, so that no points are taken back."""
     return Skipped("nothing-refunded", "No money went back with it.", place)

@@ -177,3 +177,10 @@ def test_an_option_that_is_none_is_named():
 def test_a_number_that_is_an_address_is_not_repeated():
     (item,) = items_of("dynamics", order(ordernumber="ada@example.com", statecode=0))
     assert item.place == "record 1"
+
+
+def test_the_account_of_everybody_becomes_no_member_and_a_shared_address_joins_none():
+    guest = {"accountid": ORDER_ID, "name": "Guest", "emailaddress1": "guest@example.com"}
+    assert codes("dynamics", guest, anonymous_customers=[ORDER_ID]) == ["anonymous"]
+    (member,) = found("dynamics", guest, anonymous_customers=["Guest@example.com"])
+    assert "email" not in member

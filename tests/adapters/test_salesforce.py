@@ -217,3 +217,10 @@ def test_a_child_has_from_its_parent_what_only_that_says():
     _, refund = found("salesforce", account, **MEMOS)
     assert refund["externalOrderId"] == f"salesforce-{ORIGINAL_18}"
     assert "ifKnown" not in refund
+
+
+def test_a_guest_account_becomes_no_member_and_a_shared_address_joins_none():
+    guest = record("Account", Id=ACCOUNT_18, Name="Guest", PersonEmail="guest@example.com")
+    assert codes("salesforce", guest, anonymous_customers=[ACCOUNT_18]) == ["anonymous"]
+    (member,) = found("salesforce", guest, anonymous_customers=["Guest@example.com"])
+    assert "email" not in member

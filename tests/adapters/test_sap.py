@@ -375,3 +375,9 @@ def test_an_xml_of_another_kind_is_for_a_person():
     assert (quiet.code, quiet.fault) == ("nothing-in-it", False)
     (other,) = read(b"<POSLog><Transaction/></POSLog>")
     assert (other.code, other.fault) == ("other-document", True)
+
+
+def test_the_account_of_everybody_becomes_no_member():
+    partner = {"BusinessPartner": "201", "Customer": "0000004502", "BusinessPartnerFullName": "Till 2"}
+    customer = {"Customer": "4502", "CustomerName": "Till 2"}
+    assert codes([partner, customer], anonymous_customers=["4502"]) == ["anonymous", "anonymous"]

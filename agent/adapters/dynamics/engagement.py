@@ -7,7 +7,7 @@ exchange rate is that of the base currency, and must be known else.
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, Site, Skipped, make, named
+from agent.adapters.base import Item, Site, Skipped, make, named, nobody_in_particular
 from agent.adapters.dynamics import shapes
 from agent.adapters.dynamics.options import DynamicsOptions
 from agent.adapters.json_documents import Record, inner
@@ -44,13 +44,16 @@ def member(record: Record, place: str, options: DynamicsOptions, site: Site) -> 
     """A contact or an account."""
     if shapes.text(record, "statecode") == "1":
         return Skipped("inactive", "It is no longer active.", place)
-    email = shapes.text(record, "emailaddress1")
+    number = shapes.guid(record, "contactid", "accountid")
+    if number is not None and options.somebody(number) is None:
+        return nobody_in_particular(place)
+    email = options.somebody(shapes.text(record, "emailaddress1"))
     if options.customer_key == "email" and email is None:
         return Skipped(
             "no-email", 'It has no e-mail, and customer_key = "email" knows customers by nothing else.', place
         )
     fields = {
-        "externalId": shapes.guid(record, "contactid", "accountid") if options.customer_key == "id" else None,
+        "externalId": number if options.customer_key == "id" else None,
         "email": email,
         "fullName": _name(record),
         "phone": next(filter(None, (shapes.text(record, field) for field in PHONES)), None),

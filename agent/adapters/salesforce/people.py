@@ -5,7 +5,7 @@ accounts, contacts are none, and the other way round: a person account is one pe
 overwrite each other.
 """
 
-from agent.adapters.base import Item, Site, Skipped, make
+from agent.adapters.base import Item, Site, Skipped, make, nobody_in_particular
 from agent.adapters.json_documents import Record
 from agent.adapters.salesforce.options import SalesforceOptions
 from agent.adapters.salesforce.shapes import Entry, reference, text
@@ -43,7 +43,9 @@ def members(entry: Entry, options: SalesforceOptions, site: Site) -> list[Item]:
 def _member(entry: Entry, options: SalesforceOptions, site: Site) -> Item:
     record = entry.record
     key = _key(entry, options)
-    email = text(record, "Email") or text(record, "PersonEmail")
+    email = options.somebody(text(record, "Email") or text(record, "PersonEmail"))
+    if key is not None and options.somebody(key) is None:
+        return nobody_in_particular(entry.place)
     if options.customer_key == "email" and email is None:
         return Skipped("no-email", 'It has no e-mail, and customer_key = "email" knows nothing else.', entry.place)
     if options.customer_key != "email" and key is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agent.adapters import values
-from agent.adapters.base import Item, NotSentError, Skipped, guarded, make, named
+from agent.adapters.base import Item, NotSentError, Skipped, guarded, make, named, nobody_in_particular
 from agent.adapters.json_documents import Record
 from agent.adapters.sap.dossier import Dossier, Entry, expanded, number
 from agent.adapters.sap.options import SapOptions
@@ -18,6 +18,9 @@ def of_partner(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     customer = number(record, "Customer")
     if customer is None:
         raise NotSentError("not-a-customer", "The business partner is no customer.")
+    if dossier.options.somebody(customer) is None:
+        yield nobody_in_particular(entry.place)
+        return
     category = named("BusinessPartnerCategory", values.text, record.get("BusinessPartnerCategory"))
     if category is not None and category not in dossier.options.partner_categories:
         raise NotSentError("not-a-customer", "Its BusinessPartnerCategory is none of partner_categories.")
@@ -28,7 +31,9 @@ def of_partner(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     fields = {
         "externalId": member_key(customer, dossier.options),
         "fullName": _first(record, "BusinessPartnerFullName", "PersonFullName", "BusinessPartnerName"),
-        "email": _reached(addresses, "to_EmailAddress", "IsDefaultEmailAddress", ("EmailAddress",)),
+        "email": dossier.options.somebody(
+            _reached(addresses, "to_EmailAddress", "IsDefaultEmailAddress", ("EmailAddress",))
+        ),
         "phone": _reached(addresses, "to_MobilePhoneNumber", "IsDefaultPhoneNumber", _PHONES)
         or _reached(addresses, "to_PhoneNumber", "IsDefaultPhoneNumber", _PHONES),
     }
@@ -40,6 +45,9 @@ def of_customer(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     customer = number(entry.record, "Customer")
     if customer is None:
         raise ValueError("Customer is missing")
+    if dossier.options.somebody(customer) is None:
+        yield nobody_in_particular(entry.place)
+        return
     fields = {"externalId": member_key(customer, dossier.options), "fullName": _first(entry.record, "CustomerName")}
     yield make(Member, fields, entry.place, dossier.site)
 
