@@ -18,15 +18,16 @@ from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
 from agent.errors import Fault, InvalidError, Refusal, TooLargeError
-from agent.fields import MAX_ID_CHARS, plain
+from agent.fields import plain
 from agent.flash import wire
 from agent.masterdata import ENTITIES, Catalog, Member
 from agent.masterdata import Store as StoreRecord
-from agent.model import Document, Enrollment, OrderRef, Redemption, Refund, Sale, faults_of
+from agent.model import Document, Enrollment, Redemption, Refund, Sale, faults_of
 from agent.outbox.catalog_rows import CatalogRow, Gathering
 from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, coupon_scope, order_scope
 from agent.outbox.store import Store
 from agent.storage import Sealer
+from agent.upstream_ids import UpstreamIds
 
 D = TypeVar("D", bound=Document)
 REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
@@ -60,7 +61,7 @@ class Intake:
         self._context = {"currency": self._currency}
         self._store_id = settings.store.store_id
         self._extended = settings.flash.extended_orders
-        self._ids_are_plain = settings.orders.id_template == "{external_order_id}"
+        self._ids = UpstreamIds(settings)
         self._drafting: Mapping[Kind, Callable[[Request], Draft]] = {
             Kind.SALE: self._sale,
             Kind.REFUND: self._refund,
@@ -144,7 +145,7 @@ class Intake:
         if request.found is not None:
             order_id = sale.external_order_id
         else:
-            order_id = self._order_id(sale.external_order_id, sale.store_id, None, sale.business_date, "businessDate")
+            order_id = self._ids.of_order(sale.external_order_id, sale.store_id, sale.business_date)
         scope = order_scope(order_id)
         body = wire.order_body(order_id, sent, sale.store_id or self._store_id, extended=self._extended)
         content = Content(
@@ -173,7 +174,7 @@ class Intake:
         if request.found is not None:
             order_id, refund_id = refund.external_order_id, refund.refund_id
         else:
-            order_id, refund_id = self._refunded_order_id(refund), self._refund_id(refund)
+            order_id, refund_id = self._ids.of_refunded_order(refund), self._ids.of_refund(refund)
         sent = _without_metadata(refund.sent())
         content = Content(
             request=sent,
@@ -359,69 +360,6 @@ class Intake:
         if request.strict:
             raise InvalidError("The document has unknown fields.", faults=[_unknown_fault(name) for name in unknown])
         return document, [f"The field {name!r} is unknown to this version and was left out." for name in unknown]
-
-    # ---- upstream ids ----------------------------------------------------------------------------------------------
-
-    def _order_id(
-        self, external: str, store_id: str | None, till_id: str | None, business_date: str | None, field: str
-    ) -> str:
-        if self._ids_are_plain:
-            return external
-        orders = self._settings.orders
-        if orders.dated and business_date is None:
-            message = "is required, since order numbers repeat here ([orders] id_template)"
-            raise InvalidError("The document has faults; nothing was stored.", faults=[Fault(field, message)])
-        place = self._place(store_id, till_id, business_date)
-        return self._fill(orders.id_template, "externalOrderId", external_order_id=external, **place)
-
-    def _place(self, store_id: str | None, till_id: str | None, business_date: str | None) -> dict[str, str]:
-        store = self._settings.store
-        return {
-            "store_id": store_id or store.store_id or "",
-            "till_id": till_id or store.till_id,
-            "business_date": business_date or "",
-        }
-
-    def _refunded_order_id(self, refund: Refund) -> str:
-        reference = refund.order_ref
-        if reference is None:
-            if self._settings.orders.dated:
-                message = "is required, since order numbers repeat here: upstreamOrderId, or businessDate of the sale"
-                raise InvalidError("The document has faults; nothing was stored.", faults=[Fault("orderRef", message)])
-            reference = OrderRef.model_construct(
-                upstream_order_id=None, store_id=None, till_id=None, business_date=None
-            )
-        if reference.upstream_order_id is not None:
-            return reference.upstream_order_id
-        return self._order_id(
-            refund.external_order_id,
-            reference.store_id,
-            reference.till_id,
-            reference.business_date,
-            "orderRef.businessDate",
-        )
-
-    def _refund_id(self, refund: Refund) -> str:
-        orders = self._settings.orders
-        if orders.refunds_dated and refund.business_date is None:
-            message = "is required, since refund numbers repeat here ([orders] refund_id_template)"
-            raise InvalidError("The document has faults; nothing was stored.", faults=[Fault("businessDate", message)])
-        place = self._place(None, None, refund.business_date)
-        return self._fill(
-            orders.refund_id_template,
-            "refundId",
-            refund_id=refund.refund_id,
-            external_order_id=refund.external_order_id,
-            **place,
-        )
-
-    @staticmethod
-    def _fill(template: str, field: str, **fields: str) -> str:
-        filled = template.format_map(fields)
-        if len(filled) > MAX_ID_CHARS:
-            message = f"makes an upstream id of {len(filled)} characters; {MAX_ID_CHARS} are the most"
-            raise InvalidError("The document has faults; nothing was stored.", faults=[Fault(field, message)])
-        return filled
 
 
 def _told(accepted: Accepted) -> Accepted:
