@@ -74,6 +74,7 @@ class Importing:
         self.site = Site(currency, frozenset(documents.currencies), documents.stores)
         self.push_members = documents.push_members
         self.max_bytes = documents.max_bytes
+        self.large = asyncio.Semaphore(1)  # for a large document that was posted, while it is read
         self._catalogs = Catalogs(intake)
 
     def options(self, name: str) -> Mapping[str, Any]:

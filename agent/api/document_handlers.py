@@ -1,8 +1,10 @@
 """The handlers of other systems' documents: thin, as all. The document is parsed in a thread, away from registers."""
 
 import asyncio
+import contextlib
 import dataclasses
 import io
+from collections.abc import AsyncIterator
 from itertools import islice
 from typing import Any
 
@@ -12,12 +14,14 @@ from agent.api import web
 from agent.api.documents import operation_json
 from agent.api.handlers import Call, answer, read_body, wording_for
 from agent.catalogs import CatalogTaken
-from agent.errors import Fault, InvalidError, MediaTypeError, TooLargeError
-from agent.importing import Taken, catalog_totals, totals
+from agent.errors import Fault, InvalidError, MediaTypeError, OverloadedError, TooLargeError
+from agent.importing import Importing, Taken, catalog_totals, totals
 from agent.receipt.wording import Wording
 from agent.tokens import Scope
 
 MAX_FILE_CHARS = 200
+LARGE_BYTES = 512 * 1024
+TURN_LIMIT_S = 60.0  # longer than a body may take to come
 MAX_ITEMS = 1000  # of one answer; more come by flash-agent import or the spool
 
 
@@ -48,9 +52,10 @@ async def post_document(call: Call) -> web.Response:
         raise MediaTypeError(f"Send it with one of these content types: {', '.join(adapter.media)}.")
     dry_run, origin = _dry_run(call), _origin(call, name)
     importing = call.service.importing
-    body = await read_body(call.request, importing.max_bytes)
-    found = importing.items(name, io.BytesIO(body))
-    items = await asyncio.to_thread(lambda: list(islice(found, MAX_ITEMS + 1)))
+    async with _turn(call):
+        body = await read_body(call.request, importing.max_bytes)
+        items = await asyncio.to_thread(_read, importing, name, body)
+        del body
     if len(items) > MAX_ITEMS:
         mend = "use flash-agent import, or the spool folder"
         raise TooLargeError(f"The document holds more than {MAX_ITEMS:,} items; {mend}.", code="too-many-items")
@@ -68,12 +73,39 @@ async def post_document(call: Call) -> web.Response:
     return answer({"adapter": name, "dryRun": dry_run, **summed, "items": shown}, headers=headers)
 
 
+@contextlib.asynccontextmanager
+async def _turn(call: Call) -> AsyncIterator[None]:
+    """One large document is in memory at a time, where it takes some twenty times its size; small ones need not wait.
+
+    Raises OverloadedError where the one before takes too long.
+    """
+    length = call.request.content_length
+    if length is not None and length <= LARGE_BYTES:
+        yield
+        return
+    large = call.service.importing.large
+    try:
+        async with asyncio.timeout(TURN_LIMIT_S):
+            await large.acquire()
+    except TimeoutError:
+        raise OverloadedError("Another large document is being read.", retry_after_s=5) from None
+    try:
+        yield
+    finally:
+        large.release()
+
+
 def _without_key_of_its_own(item: Item) -> Item:
     """Whoever chooses the key under which one order goes to Flash can use up another's, which then never lands."""
     if not isinstance(item, Found) or item.key is None:
         return item
     reason = "A key needs a token of scope operator. Without it the agent makes one; nothing was stored."
     return Skipped("key-not-yours", reason, item.place, fault=True)
+
+
+def _read(importing: Importing, name: str, body: bytes) -> list[Item]:
+    """In a thread: what is in a document; one more than may be is enough."""
+    return list(islice(importing.items(name, io.BytesIO(body)), MAX_ITEMS + 1))
 
 
 def _dry_run(call: Call) -> bool:
