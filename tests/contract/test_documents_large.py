@@ -21,7 +21,7 @@ async def test_large_documents_wait_for_each_other_and_nobody_waits_for_them(tmp
         reader, writer = await asyncio.open_connection("127.0.0.1", int(register.base_url.rsplit(":", 1)[1]))
         head = [
             "POST /v1/documents/canonical HTTP/1.1",
-            "Host: localhost",
+            f"Host: {register.base_url.removeprefix('http://')}",
             f"Authorization: {register.headers('register')['Authorization']}",
             "Content-Type: application/x-ndjson",
             f"Content-Length: {LARGE_BYTES + 1}",
