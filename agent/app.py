@@ -270,6 +270,8 @@ class Agent:
             if taken_over is not None:
                 self._log.error("database was damaged", path=str(folder), count=taken_over)
         folders = ", ".join(map(str, self._data_dir.quarantined()))
+        if folders:
+            self._data_dir.forget_imports()
         self._health.set("database-quarantined", active=bool(folders), detail=f"It is in {folders}.")
 
     async def _open_keys(self, database: Database) -> DataKeys | DataKeyError:

@@ -4,6 +4,7 @@ Every document, whether a register posted it or an adapter parsed it, passes her
 (path, body, key) is fixed here, before the first send, and resent unchanged.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar, cast
@@ -31,6 +32,7 @@ from agent.upstream_ids import UpstreamIds
 
 D = TypeVar("D", bound=Document)
 REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
+MAX_BEARING = 100
 _CONSENT = ("marketingConsent", "marketingConsentAt")
 MAX_POSTED_ROWS = 10_000  # of a catalog; they are written at once, and registers wait for that
 
@@ -118,9 +120,14 @@ class Intake:
         return rehearsed
 
     async def rehearse(self, requests: Sequence[tuple[Kind, Request]]) -> list[Accepted | Refusal]:
-        """What accepting these one after another would come to; nothing is stored, whatever the answer."""
+        """What accepting these one after another would come to; nothing is stored, whatever the answer.
+
+        Raises TooLargeError where too many depend on each other: each looks at all before it, in one go.
+        """
         drafts: list[Draft | Refusal] = []
-        for kind, request in requests:
+        for number, (kind, request) in enumerate(requests):
+            if number % REHEARSED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 drafts.append(self._drafting[kind](request))
             except Refusal as refusal:
@@ -130,6 +137,10 @@ class Intake:
         for start in range(0, len(sound), REHEARSED_AT_ONCE):
             group = sound[start : start + REHEARSED_AT_ONCE]
             before = [draft for draft in sound[:start] if _bears_on(draft, group)]
+            if len(before) > MAX_BEARING:
+                detail = f"More than {MAX_BEARING} items bear on the same orders or members: rehearse fewer at once."
+                raise TooLargeError(detail, code="too-many-items")
+            await asyncio.sleep(0)
             answers += (await self._store.rehearse([*before, *group]))[len(before) :]
         rehearsed = iter(answers)
         return [_told_or_refused(next(rehearsed)) if isinstance(draft, Draft) else draft for draft in drafts]

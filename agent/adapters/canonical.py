@@ -53,7 +53,7 @@ def read(source: BinaryIO, options: Options, site: Site) -> Iterator[Item]:  # n
 
 def _item(line: bytes, place: str, site: Site) -> Item:
     try:
-        record: Any = jsons.loads(line)
+        record: Any = jsons.loads_large(line)
     except ValueError:
         return Skipped("unreadable", "The line is no sound JSON.", place, fault=True)
     if not isinstance(record, dict) or not isinstance(record.get("document"), dict):

@@ -24,6 +24,7 @@ from agent.adapters.sniffing import resumed
 
 HEAD_BYTES = 64 * 1024
 MAX_LINE_CHARS = 1024 * 1024
+MAX_ROW_CHARS = 4 * 1024 * 1024  # of all its lines
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what stands for a byte that the encoding does not have
 
 
@@ -97,16 +98,23 @@ def _is_header(row: Sequence[str]) -> bool:
 
 
 class _Lines:
-    """The lines of a text, bounded; it remembers whether one since the last row was not in the encoding."""
+    """The lines of a text, bounded alone and as a row; it remembers whether one of the row's has another encoding."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
-        self.is_damaged = False
+        self.begin()
+
+    def begin(self) -> None:
+        """A row begins."""
+        self.chars, self.is_damaged = 0, False
 
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(MAX_LINE_CHARS + 1):
             if len(line) > MAX_LINE_CHARS:
                 raise UnreadableError(f"A line has more than {MAX_LINE_CHARS:,} characters.", code="too-large")
+            self.chars += len(line)
+            if self.chars > MAX_ROW_CHARS:
+                raise UnreadableError(f"A row has more than {MAX_ROW_CHARS:,} characters.", code="too-large")
             if not line.isascii() and _SURROGATE.search(line):
                 self.is_damaged = True
             yield line
@@ -119,7 +127,7 @@ def _rows(source: io.BufferedReader, mapping: CsvMapped, plan: Plan) -> Iterator
     columns: Sequence[str] = mapping.columns
     while True:
         first = reader.line_num + 1
-        lines.is_damaged = False
+        lines.begin()
         try:
             row = next(reader, None)
         except csv.Error:

@@ -42,7 +42,7 @@ def _records(source: BinaryIO, plans: Sequence[Plan]) -> Iterator[tuple[Plan, It
 
 def _record(line: bytes, number: int, plans: Sequence[Plan]) -> tuple[Plan, Item | CatalogRow]:
     try:
-        record = jsons.loads(line)
+        record = jsons.loads_large(line)
     except ValueError:
         reason = "The line is no sound JSON in UTF-8."
         return plans[0], Skipped("unreadable", reason, f"line {number}", fault=True)

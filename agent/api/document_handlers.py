@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.adapters import registry
 from agent.adapters.base import Found, Item, Skipped
-from agent.api import web
+from agent.api import guard, web
 from agent.api.documents import operation_json
 from agent.api.handlers import Call, answer, read_body, wording_for
 from agent.catalogs import CatalogTaken
@@ -50,6 +50,7 @@ async def post_document(call: Call) -> web.Response:
     adapter = await asyncio.to_thread(registry.adapter, name)  # the first one loads it
     if call.request.content_type.lower() not in adapter.media:
         raise MediaTypeError(f"Send it with one of these content types: {', '.join(adapter.media)}.")
+    guard.check_unpacked(call.request)
     dry_run, origin = _dry_run(call), _origin(call, name)
     importing = call.service.importing
     async with _turn(call):

@@ -23,6 +23,7 @@ CHANGES_PAGE = 200
 MAX_BALANCE = 10**15
 MAX_VALUE = 10**12
 _VALUE_DECIMALS = 6
+_MOST_ZEROS = 40
 _COUPON_ACTIVE = frozenset({"active"})
 _ROW_INDEX = ("index", "row")
 _ROW_ID = ("externalId", "variantSku", "sku", "id")
@@ -104,8 +105,7 @@ def coupon_value(coupon: Mapping[str, Any]) -> Decimal | None:
     value = terms.get("value") if isinstance(terms, dict) and terms.get("type") == "amount" else None
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value < MAX_VALUE:
         return None
-    money = Decimal(value)
-    return money if money == round(money, _VALUE_DECIMALS) else None
+    return _sum_of_money(Decimal(value))
 
 
 def refused_rows(data: Mapping[str, Any]) -> list[RefusedRow]:
@@ -188,7 +188,14 @@ def _money(value: Any) -> Decimal | None:
         money = Decimal(value)
     except ArithmeticError:
         return None
-    return money if money.is_finite() and 0 <= money < MAX_VALUE and money == round(money, _VALUE_DECIMALS) else None
+    return _sum_of_money(money)
+
+
+def _sum_of_money(value: Decimal) -> Decimal | None:
+    """None for what is none, and for a nought with so many zeros that writing it out takes all memory."""
+    if not value.is_finite() or not 0 <= value < MAX_VALUE or value.adjusted() < -_MOST_ZEROS:
+        return None
+    return value if value == round(value, _VALUE_DECIMALS) else None
 
 
 def next_cursor(page: Mapping[str, Any]) -> str | None:

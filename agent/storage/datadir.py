@@ -47,6 +47,12 @@ class DataDir:
             return sorted(folder for folder in self.quarantine.iterdir() if (folder / self.database.name).exists())
         return []
 
+    def forget_imports(self) -> None:
+        """How far interrupted imports have come: what they brought may be missing, and is to be brought again."""
+        with contextlib.suppress(OSError):  # another user's, say: the till sells all the same
+            for progress in (self.path / "imports").glob("*.json"):
+                progress.unlink()
+
     def take(self) -> None:
         """Create the directory where needed and lock it; raises AlreadyRunningError naming who has it."""
         os.umask(0o077)

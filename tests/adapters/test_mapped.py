@@ -194,6 +194,12 @@ def test_a_line_without_end_is_not_read_into_memory():
     assert items[-1].code == "too-large"
 
 
+def test_a_row_without_end_is_not_read_into_memory():
+    endless = "Store,No,Total,Card\nS,1,5,C\n" + '"' + 'x\n","' * 1_000_000
+    items = parse("csv", endless, receipts={"sale": SALE})
+    assert [(item.place, getattr(item, "code", "")) for item in items] == [("line 2", ""), ("line 3", "too-large")]
+
+
 def test_a_source_is_read_row_by_row():
     """What was found first is handed out long before the rest is read."""
 

@@ -155,3 +155,19 @@ async def test_a_system_with_a_native_connector_waits_for_the_word_that_it_is_of
         operation = taken.json["items"][0]["operation"]
         assert operation["idempotencyKey"] == "shopify-order:gid://shopify/Order/17"
         assert operation["upstreamOrderId"] == "shopify-order:17"
+
+
+async def test_a_dry_run_of_too_many_that_depend_on_each_other_is_refused(tmp_path: Path):
+    """Each looks at all before it in one go, in which no register is answered: a thousand took many seconds."""
+    refunds = [
+        {"kind": "refund", "document": {"externalOrderId": "R-1", "refundId": f"RE-{n}", "amount": "0.10"}}
+        for n in range(160)
+    ]
+    async with running(tmp_path) as register:
+        path = "/v1/documents/canonical"
+        dry = await register.call("POST", f"{path}?dryRun=true", raw=lines(SALE, *refunds), **LINES)
+        assert (dry.status, dry.json["code"]) == (413, "too-many-items")
+        some = await register.call("POST", f"{path}?dryRun=true", raw=lines(SALE, *refunds[:100]), **LINES)
+        assert some.json["totals"]["accepted"] == 101
+        real = await register.call("POST", path, raw=lines(SALE, *refunds), **LINES)
+        assert real.json["totals"]["accepted"] == 161

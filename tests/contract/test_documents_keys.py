@@ -1,5 +1,6 @@
 """The key under which a document's order goes to Flash: who may choose it, and which can never be another order's."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,21 @@ def test_any_other_key_is_kept_as_it_is(key: str):
     )
     assert isinstance(item, Found)
     assert item.key == key
+
+
+async def test_what_a_page_can_send_without_asking_is_no_document(tmp_path: Path):
+    """A browser sends these to anybody; all others it asks about first."""
+    without_asking = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "")
+    async with running(tmp_path) as register:
+        for name in registry.MODULES:
+            assert not set(registry.adapter(name).media) & set(without_asking)
+            for media in without_asking:
+                refused = await register.call(
+                    "POST", f"/v1/documents/{name}", raw=line("R-1"), scope="operator", Content_Type=media
+                )
+                assert refused.status == 415
+        packed = await register.call(
+            "POST", "/v1/documents/canonical", raw=gzip.compress(line("R-1")), Content_Encoding="gzip", **LINES
+        )
+        assert packed.status == 415
+        assert (await register.call("GET", "/v1/operations")).json["operations"] == []

@@ -76,7 +76,11 @@ async def test_a_damaged_database_is_set_aside_and_said(tmp_path, damage, least)
     before = await fill(tmp_path, 2 * COUNT)  # or a file cut in half holds little but the tables' first pages
     damage(tmp_path / "agent.db")
     broken = (tmp_path / "agent.db").read_bytes()
+    (tmp_path / "imports").mkdir()
+    progress = tmp_path / "imports" / "interrupted.json"
+    progress.write_text("{}")
     async with running(tmp_path) as register:
+        assert not progress.exists()  # what that import brought may be lost: it begins anew
         conditions = {c["code"]: c for c in (await register.status())["conditions"]}
         assert conditions["database-quarantined"]["severity"] == "critical"
         assert "quarantine" in conditions["database-quarantined"]["text"]

@@ -186,3 +186,38 @@ async def test_a_database_that_another_program_has_locked_is_named(tmp_path):
     assert not (tmp_path / "quarantine").exists()
     async with running(tmp_path) as register:
         assert (await register.operation(sale.json["id"]))["status"] == "pending"
+
+
+BEFORE_CATALOGS = (
+    *(f"DROP TRIGGER catalog_{name}" for name in ("discarded", "stripped", "removed")),
+    "DROP TABLE catalog_row",
+    "DELETE FROM migration WHERE room = 'outbox' AND number > 5",
+)
+
+
+async def test_an_older_database_with_sales_in_it_is_brought_up_to_date(tmp_path):
+    async with running(tmp_path) as register:
+        before = {name: (await register.sell(name)).json["id"] for name in ("1", "2")}
+        refund = {"externalOrderId": "1", "refundId": "r1", "amount": 5}
+        refunded = (await register.call("POST", "/v1/refunds", refund)).json["id"]
+    connection = sqlite3.connect(tmp_path / "agent.db")
+    for statement in BEFORE_CATALOGS:
+        connection.execute(statement)
+    connection.commit()
+    migrations = sorted((OUTBOX.parent / "migrations").glob("*.sql"))[:5]
+    older = build(*migrations)
+    assert set(described(older)) <= set(described(connection))
+    assert not [name for _, name, _, _ in described(connection) if name.startswith("catalog_")]
+    older.close()
+    connection.close()
+    catalog = {"source": "erp", "brands": [{"externalId": "1", "name": "Acme"}]}
+    async with running(tmp_path) as register:
+        for name, operation_id in before.items():
+            again = await register.sell(name)
+            assert (again.json["id"], again.json["replayed"]) == (operation_id, True)
+        assert (await register.operation(refunded))["status"] == "pending"
+        assert (await register.call("POST", "/v1/catalogs", catalog, scope="operator")).status == 202
+        assert (await register.sell("3")).status == 202
+    connection = sqlite3.connect(tmp_path / "agent.db")
+    assert connection.execute("SELECT count(*) FROM catalog_row").fetchall() == [(1,)]
+    connection.close()

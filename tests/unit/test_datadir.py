@@ -121,3 +121,13 @@ def test_an_empty_token_file_lets_nobody_in(data_dir, content):
 def test_a_token_written_by_hand_is_taken_without_its_line_end(data_dir):
     data_dir.token_path("register").write_text("chosen-by-the-store\r\n")
     assert data_dir.token("register") == "chosen-by-the-store"
+
+
+def test_how_far_imports_have_come_is_forgotten_with_what_they_brought(data_dir):
+    data_dir.forget_imports()
+    imports = data_dir.path / "imports"
+    imports.mkdir()
+    for name in ("a.json", "b.json", "kept.txt"):
+        (imports / name).write_text("{}")
+    data_dir.forget_imports()
+    assert [file.name for file in imports.iterdir()] == ["kept.txt"]

@@ -51,3 +51,13 @@ def test_the_value_of_a_coupon_is_its_amount_off():
     assert readings.coupon_value({"terms": {"type": "percent", "value": 10}}) is None
     for strange in (-1, 10**12, Decimal("1E+999999"), Decimal("1E-999999"), Decimal("1.0000001"), True, "5"):
         assert readings.coupon_value({"terms": {"type": "amount", "value": strange}}) is None
+
+
+@pytest.mark.parametrize("nought", ["0E-999999999", "0e-41", "0.00", "0"])
+def test_no_sum_of_money_takes_all_memory_when_it_is_written_out(nought):
+    """Written out, a nought of a thousand million zeros took a gigabyte."""
+    order = readings.order_of({"externalOrderId": "1", "totalAmount": Decimal(nought), "refundedAmount": nought})
+    coupon = readings.coupon_value({"terms": {"type": "amount", "value": Decimal(nought)}})
+    for money in (order["totalAmount"], order["refunded"], coupon):
+        assert (money is None) == (nought in {"0E-999999999", "0e-41"})
+        assert money is None or (money == 0 and len(f"{money:f}") < 50)
