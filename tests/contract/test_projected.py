@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import sys
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from agent import jsons, outbox
 from agent.clock import Clock
@@ -109,6 +111,57 @@ async def test_amounts_of_another_currency_are_not_added(store, sealer):
     await projected.ready.wait()
     pending = await projected.of([sealer.hash(subject("C1"))])
     assert (pending.sales, pending.amount) == (2, Decimal(5))
+    await projected.stop()
+
+
+async def test_a_members_operations_under_several_keys_count_once(store, sealer):
+    keys = {"memberId": "mem_1", "externalId": "C1", "email": "ada@example.com"}
+    subjects = {name: f"member:{name}:{value}" for name, value in keys.items()}
+
+    def by(number, *names):
+        draft = sale(number, "C1")
+        customer = {name: keys[name] for name in names}
+        content = replace(draft.content, request={**draft.content.request, "customer": customer})
+        return replace(draft, content=content, subjects=[subjects[name] for name in names])
+
+    projected = Projected(store, sealer, Clock(), "USD")
+    projected.begin()
+    for number, names in enumerate([("memberId",), ("memberId", "email"), ("externalId",), ("externalId", "email")], 1):
+        await store.accept(by(number, *names))
+    await projected.ready.wait()
+    everything = await projected.of([sealer.hash(each) for each in subjects.values()])
+    assert (everything.sales, everything.amount) == (4, Decimal(10))
+    by_email = await projected.of([sealer.hash(subjects["email"])])
+    assert (by_email.sales, by_email.amount) == (2, Decimal(6))
+    await projected.stop()
+
+
+async def test_a_look_up_walks_through_no_backlog(store, sealer):
+    """A card that cashiers share has the backlog of a whole store: a look-up of it would hold up every register."""
+    projected = Projected(store, sealer, Clock(), "USD")
+    projected.begin()
+
+    async def effort():
+        calls = 0
+
+        def counted(*_):
+            nonlocal calls
+            calls += 1
+
+        sys.setprofile(counted)
+        try:
+            pending = await projected.of([sealer.hash(subject("C1"))])
+        finally:
+            sys.setprofile(None)
+        return pending.sales, calls
+
+    await store.accept(sale(1, "C1"))
+    await projected.ready.wait()
+    few, at_first = await effort()
+    await asyncio.gather(*(store.accept(sale(number, "C1")) for number in range(2, 500)))
+    many, then = await effort()
+    assert (few, many) == (1, 499)
+    assert then == at_first
     await projected.stop()
 
 
