@@ -1,7 +1,10 @@
 """`POST /v1/documents/{adapter}`: other systems' documents through the same pipe, and what it answers of each item."""
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from tests.support.agents import running, settings, strict_flash
 
@@ -171,3 +174,17 @@ async def test_a_dry_run_of_too_many_that_depend_on_each_other_is_refused(tmp_pa
         assert some.json["totals"]["accepted"] == 101
         real = await register.call("POST", path, raw=lines(SALE, *refunds), **LINES)
         assert real.json["totals"]["accepted"] == 161
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere an open file cannot be deleted")
+async def test_a_document_that_cannot_be_stored_is_to_be_sent_again(tmp_path: Path):
+    """Its items are not refused: whoever hears that they are does not send them again."""
+    async with running(tmp_path) as register:
+        await register.call("POST", "/v1/documents/canonical", raw=lines(SALE), **LINES)
+        (tmp_path / "agent.db").unlink()
+        other = {**SALE, "document": {**SALE["document"], "externalOrderId": "R-2"}}
+        catalog = {"kind": "catalog", "document": {"source": "erp", "brands": [{"externalId": "1", "name": "Acme"}]}}
+        for record in (REFUND, other, catalog):
+            sent = {"raw": lines(record), "scope": "operator", **LINES}
+            answer = await register.call("POST", "/v1/documents/canonical", **sent)
+            assert (answer.status, answer.json["retryable"]) == (503, True)

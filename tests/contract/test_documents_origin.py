@@ -28,3 +28,13 @@ async def test_a_sender_that_has_read_a_file_itself_says_which_and_with_what(tmp
             "POST", "/v1/documents/jsonl?origin=canonical", raw=json.dumps(SALE).encode(), **LINES
         )
         assert refused.status == 422
+
+
+async def test_what_a_document_says_of_its_own_origin_does_not_count(tmp_path: Path):
+    own = {"adapter": "sap", "place": "elsewhere", "file": "another.xml", "lane": 4}
+    record = {**SALE, "document": {**SALE["document"], "metadata": own}}
+    async with running(tmp_path) as register:
+        path = "/v1/documents/canonical?file=day.jsonl"
+        taken = await register.call("POST", path, raw=json.dumps(record).encode(), **LINES)
+        operation = await register.operation(taken.json["items"][0]["operation"]["id"])
+    assert operation["metadata"] == {"adapter": "canonical", "place": "receipt 1", "file": "day.jsonl", "lane": 4}

@@ -124,3 +124,18 @@ async def test_it_survives_a_restart_between(tmp_path, flash):
         assert (await register.settled(anew.json["id"]))["status"] == "succeeded"
         assert (await refund(register, amount=60, ifKnown=True)).json["id"] == anew.json["id"]
     assert {float(amount) for amount in clawed_back(flash).values()} == {60.0}
+
+
+async def test_one_that_failed_is_an_operators_to_try_again(tmp_path, flash):
+    """It waited for its sale for too long; beside a second one under another key its own retry would count again."""
+    async with running(tmp_path, settings(flash.base_url, relay={"order_wait_h": 1e-6})) as register:
+        waited = await refund(register, amount=60, wait=1)
+        failed = await register.settled(waited.json["id"])
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "order-unknown")
+        sale = await register.sell(wait=10)
+        assert sale.json["status"] == "succeeded"
+        again = await refund(register, amount=60)
+        assert (again.json["id"], again.json["status"]) == (waited.json["id"], "failed")
+        await register.call("POST", f"/v1/operations/{waited.json['id']}/retry", scope="operator")
+        assert (await register.settled(waited.json["id"]))["status"] == "succeeded"
+    assert {float(amount) for amount in clawed_back(flash).values()} == {60.0}
