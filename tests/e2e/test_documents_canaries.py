@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -36,6 +37,13 @@ def with_canaries(case: Case, canaries: Canaries) -> bytes:
     return document
 
 
+def instead_of_amounts(document: bytes, canaries: Canaries) -> bytes:
+    """A document with a customer's address where money should stand."""
+    email = canaries.persons["email"].encode()
+    document = re.sub(rb'(?:(?<=>)|(?<=mount": ")|(?<=rice": "))-?\d+[.,]\d{2}(?=["<])', email, document)
+    return re.sub(rb'(?:(?<=mount": )|(?<=otal": )|(?<=rice": ))-?\d+(\.\d+)?', b'"' + email + b'"', document)
+
+
 def options_of(name: str) -> dict[str, Any]:
     """What the goldens set of an adapter, all of their mappings among it."""
     found = [case.options for case in OWN if case.adapter == name]
@@ -64,6 +72,7 @@ def lines(canaries: Canaries) -> list[bytes]:
         for broken in (
             {"totalAmount": email, "amount": email, "email": f"{email} {email}", "phone": [email], "brands": email},
             {"customer": {email: number}, "externalOrderId": f"{email}\n", "source": f"{email}\n", email: email},
+            {"email": number, "totalAmount": number, "source": email * 20},
             {"externalId": email * 20, "currency": email, "marketingConsent": email, "metadata": {email: "x" * 5000}},
         )
     ]
@@ -130,7 +139,9 @@ def test_no_customer_of_a_document_is_written_in_the_clear(tmp_path: Path, canar
         try:
             till = Till(agent)
             for case in OWN:
-                till.posts(case.adapter, with_canaries(case, canaries))
+                document = with_canaries(case, canaries)
+                till.posts(case.adapter, document)
+                till.posts(case.adapter, instead_of_amounts(document, canaries))
             for line in lines(canaries):
                 till.posts("canonical", line)
             for name in registry.MODULES:
