@@ -147,7 +147,7 @@ class TooLargeError(Refusal):
 
 
 class MediaTypeError(Refusal):
-    code, status, title = "unsupported-media-type", 415, "The body must be JSON"
+    code, status, title = "unsupported-media-type", 415, "The body is not of a form that is taken here"
 
 
 class WrongHostError(Refusal):

@@ -87,7 +87,8 @@ class Importing:
         try:
             options = registry.options_of(name, self.options(name))
         except ConfigError as error:
-            raise NotConfiguredError(f"Nothing was stored. {error}") from None
+            mend = "Then start the agent anew: settings are read at its start."
+            raise NotConfiguredError(f"Nothing was stored. {error} {mend}") from None
         return adapter.items(source, options, self.site)
 
     def lacking(self, name: str) -> str | None:

@@ -42,7 +42,8 @@ class Spelling:
         whole, point, fraction = unsigned.strip().partition(self.decimal)
         digits = self._joined(whole)
         if len(written) > values.MAX_AMOUNT_CHARS or not _all_digits(digits) or (point and not _all_digits(fraction)):
-            raise ValueError(f"must be a number, such as 1{self.thousands}234{self.decimal}50")
+            hint = "" if self.thousands else " (a mark between thousands is named in thousands)"
+            raise ValueError(f"must be a number, such as 1{self.thousands}234{self.decimal}50{hint}")
         return Decimal(f"{sign}{digits}.{fraction or 0}") if point else Decimal(f"{sign}{digits}")
 
     def _joined(self, whole: str) -> str:

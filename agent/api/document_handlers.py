@@ -22,6 +22,7 @@ from agent.tokens import Scope
 MAX_FILE_CHARS = 200
 LARGE_BYTES = 512 * 1024
 TURN_LIMIT_S = 60.0  # longer than a body may take to come
+QUERY = frozenset({"dryRun", "file", "origin"})
 MAX_ITEMS = 1000  # of one answer; more come by flash-agent import or the spool
 
 
@@ -51,6 +52,7 @@ async def post_document(call: Call) -> web.Response:
     if call.request.content_type.lower() not in adapter.media:
         raise MediaTypeError(f"Send it with one of these content types: {', '.join(adapter.media)}.")
     guard.check_unpacked(call.request)
+    _check_query(call)
     dry_run, origin = _dry_run(call), _origin(call, name)
     importing = call.service.importing
     async with _turn(call):
@@ -107,6 +109,16 @@ def _without_key_of_its_own(item: Item) -> Item:
 def _read(importing: Importing, name: str, body: bytes) -> list[Item]:
     """In a thread: what is in a document; one more than may be is enough."""
     return list(islice(importing.items(name, io.BytesIO(body)), MAX_ITEMS + 1))
+
+
+def _check_query(call: Call) -> None:
+    """A misspelled `dryRun` that is passed over would store what was only to be looked at."""
+    query = call.request.query
+    faults = [Fault(name, "is given more than once") for name in sorted(QUERY) if len(query.getall(name, ())) > 1]
+    if not QUERY.issuperset(query):
+        faults.append(Fault("query", f"has an unknown parameter; there are: {', '.join(sorted(QUERY))}"))
+    if faults:
+        raise InvalidError("A query parameter is wrong. Nothing was stored.", faults=faults)
 
 
 def _dry_run(call: Call) -> bool:

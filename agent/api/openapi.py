@@ -28,7 +28,7 @@ _TITLES = {
     409: "It contradicts what the agent has",
     410: "It is past its retention",
     413: "The body is too large",
-    415: "The body must be JSON",
+    415: "The body is not of a form that is taken here",
     421: "Meant for another host",
     422: "The document has faults, each named in `errors`",
     429: "Too many streams are open already",

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapter", required=True, metavar="NAME", help="the system it is from; an unknown name lists those there are"
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what would be sent; nothing is stored")
+    parser.add_argument("--dry-run", action="store_true", help="say what it would come to; nothing is stored")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was not taken into it, as JSON Lines")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -109,7 +109,11 @@ def _reading(client: "AgentClient", name: str) -> _Reading:
     given, options_given = listed["site"], settings[name]
     site = Site(given["currency"], frozenset(given["currencies"]), given["stores"])
     read_as = {"adapter": name, "options": options_given, "site": given, "version": __version__}
-    return _Reading(registry.adapter(name), registry.options_of(name, options_given), site, read_as)
+    try:
+        options = registry.options_of(name, options_given)
+    except ConfigError as error:  # the agent's own start has refused what is unsound: this is something that is lacking
+        raise ConfigError(f"{error}\nThen start the agent anew: settings are read at its start.") from None
+    return _Reading(registry.adapter(name), options, site, read_as)
 
 
 def _opened(name: str, reading: _Reading, data_dir: Path, arguments: argparse.Namespace, stack: ExitStack) -> _File:

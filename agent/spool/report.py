@@ -32,7 +32,10 @@ _BY_CODE: Mapping[str, str] = {
     "validation": "Correct the fields that are named.",
     "internal": "Look into the agent's log, and send it with this report to support.",
 }
-_MEND = "Correct what the reason names, in the system or in the file; see the adapter's page in docs/adapters."
+_MEND = (
+    "Correct what the reason names, in the system, in the file or in the settings, and start the agent anew after a"
+    " change of settings; see the adapter's page in docs/adapters."
+)
 _NEXT = (
     "Mend what is named below and move the file back into the folder: what was taken before counts once. If nothing is "
     "to be mended, delete the file. This report goes with it."

@@ -72,6 +72,13 @@ def test_what_may_mean_two_numbers_is_none(written, spelling):
         spelling.number(written)
 
 
+def test_a_number_with_a_mark_that_nobody_named_says_which_setting_names_it():
+    with pytest.raises(ValueError, match=r"1234,50 .*thousands"):
+        Spelling(",").number("1.250,00")
+    with pytest.raises(ValueError, match=r"such as 1\.234,50$"):
+        Spelling(",", ".").number("1,250.00")
+
+
 def test_dates_and_times_in_a_format_of_the_site():
     spelling = Spelling(date_format="%d/%m/%y", time_format="%d.%m.%Y %H:%M %z")
     assert spelling.day("03/04/26") == "2026-04-03"

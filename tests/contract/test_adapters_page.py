@@ -25,7 +25,12 @@ curl -s "http://127.0.0.1:8455/v1/documents/NAME?dryRun=true" -H "Authorization:
 ```
 
 or a [folder](../spool.md) into which the other system writes. `GET /v1/adapters` lists the adapters with this site's
-options.
+options, the content types that each takes (`media`), and in `lacking` the setting without which one takes nothing.
+[integrating.md](../integrating.md) tells of the answer, [importing.md](../importing.md) of the command.
+
+Settings (`[documents]`, `[adapters.NAME]`, `[spool]`) are read when the agent starts: start it anew after a change,
+then try again. A store's code that is not in `[documents] stores` stands for the till's own store; an amount in another
+currency than the till's is `foreign-currency`, unless `[documents] currencies` has it.
 
 """
 FOOT = """

@@ -115,12 +115,22 @@ async def test_what_cannot_be_read_is_said(tmp_path: Path):
         assert (unknown.status, unknown.json["code"]) == (404, "adapter-not-found")
         media = await register.call("POST", "/v1/documents/canonical", raw=b"{}", Content_Type="application/pdf")
         assert media.status == 415
+        assert "JSON" not in media.json["title"]  # of many adapters it need not be
         empty = await register.call("POST", "/v1/documents/canonical", raw=b"", **LINES)
         assert empty.json["items"][0]["reason"]["code"] == "nothing-in-it"
         torn = await register.call("POST", "/v1/documents/canonical", raw=b'{"kind": "sale', **LINES)
         assert torn.json["totals"]["faulty"] == 1
         query = await register.call("POST", "/v1/documents/canonical?dryRun=perhaps", raw=b"{}", **LINES)
         assert query.status == 422
+
+
+@pytest.mark.parametrize("query", ["dryrun=true", "dry_run=true", "dryRun=true&dryRun=false", "dryRun=true&then=no"])
+async def test_a_misspelled_dry_run_stores_nothing(tmp_path: Path, query: str):
+    async with running(tmp_path) as register:
+        answer = await register.call("POST", f"/v1/documents/canonical?{query}", raw=lines(SALE), **LINES)
+        assert (answer.status, answer.json["code"]) == (422, "validation")
+        assert answer.json["errors"][0]["field"] in {"query", "dryRun"}
+        assert (await register.call("GET", "/v1/operations")).json["operations"] == []
 
 
 async def test_a_document_has_its_own_limits(tmp_path: Path):
@@ -147,6 +157,7 @@ async def test_a_system_with_a_native_connector_waits_for_the_word_that_it_is_of
         refused = await register.call("POST", "/v1/documents/shopify", **sent)
         assert (refused.status, refused.json["code"], refused.json["stored"]) == (409, "adapter-not-configured", False)
         assert 'native_connector = "off"' in refused.json["detail"]
+        assert "start the agent anew" in refused.json["detail"]
         dry = await register.call("POST", "/v1/documents/shopify?dryRun=true", **sent)
         assert dry.status == 409
         listed = (await register.call("GET", "/v1/adapters")).json["adapters"]

@@ -145,6 +145,8 @@ def test_what_is_wrong_is_said_before_anything_is_sent(offline: AgentProcess, tm
     assert (unknown.returncode, unknown.stdout) == (2, "")
     named = re.search("There is no adapter poslogs; there are: (.*)\\.", unknown.stderr)[1].split(", ")
     assert {"canonical", "csv", "jsonl"} <= set(named)
+    lacking = flash_agent("import", file, "--adapter", "shopify", "--data-dir", offline.data_dir)
+    assert (lacking.returncode, "start the agent anew" in lacking.stderr) == (2, True)
     absent = imported(offline, file, tmp_path / "absent.csv")
     assert (absent.returncode, operations(offline)) == (2, [])
     assert "absent.csv cannot be read: No such file" in absent.stderr
