@@ -156,6 +156,9 @@ class Adapter:
         return list(self.items(io.BytesIO(document), options, site))
 
 
+ANOTHER_SYSTEMS = " Is it empty, or of a system that another adapter reads?"  # of what is wrong from its beginning
+
+
 class UnreadableError(AgentError):
     """The document, or the rest of it, cannot be read. `place` says from where; the text repeats nothing of it."""
 

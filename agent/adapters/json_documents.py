@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from agent import jsons
 from agent.adapters import values
-from agent.adapters.base import Skipped, UnreadableError
+from agent.adapters.base import ANOTHER_SYSTEMS, Skipped, UnreadableError
 
 MAX_BYTES = 64 * 1024 * 1024
 MORE_PAGES = Skipped("more-pages", "It is one page of an answer that goes on. Send the other pages too.", "document")
@@ -34,7 +34,8 @@ def load(source: BinaryIO) -> Any:
     except ValueError as error:
         _check_utf8(document)
         at = re.search(r"byte \d+", str(error))
-        raise UnreadableError(f"It is no sound JSON{f' at {at[0]}' if at else ''}.") from None
+        hint = ANOTHER_SYSTEMS if not document.strip() or (at and at[0] == "byte 0") else ""
+        raise UnreadableError(f"It is no sound JSON{f' at {at[0]}' if at else ''}.{hint}") from None
 
 
 def _check_utf8(document: bytes) -> None:

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from agent.adapters.base import UnreadableError
+from agent.adapters.base import ANOTHER_SYSTEMS, UnreadableError
 
 MAX_DEPTH = 100
 MAX_NODES = 200_000  # in one element that is handed out; a receipt of a thousand lines has some ten thousand
@@ -52,7 +52,8 @@ def elements(source: BinaryIO, wanted: frozenset[str], roots: frozenset[str] = f
         raise UnreadableError(reason, code="entities") from None
     except ParseError as error:
         line, column = error.position
-        raise UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.") from None
+        hint = ANOTHER_SYSTEMS if (line, column) == (1, 0) else ""
+        raise UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.{hint}") from None
     except (ValueError, LookupError):  # an encoding that is unknown, or not the one it says
         reason = "Its characters are not in the encoding that it names, or in one that is not read here; send UTF-8."
         raise UnreadableError(reason) from None

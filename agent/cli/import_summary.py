@@ -24,7 +24,7 @@ def show(tallies: Mapping[str, Tally], *, dry_run: bool) -> None:
     look = sum(tally.for_a_person for tally in tallies.values())
     shown = [(name, each) for name, tally in tallies.items() for each in tally.shown]
     if look:
-        rest = "" if look == len(shown) else " (here the first of each kind; all of them with --report FILE)"
+        rest = "" if look == len(shown) else " (here the first few of each kind; all of them with --report FILE)"
         print(f"A person must look at {look:,}{rest}:")
     for name, each in shown:
         where = each.place if len(tallies) == 1 else f"{name}, {each.place}"
