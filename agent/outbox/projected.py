@@ -54,8 +54,9 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):  # the collector need not l
 
 
 class _Sum(msgspec.Struct, gc=False):
-    """What is pending under one combination of a member's keys."""
+    """What is pending under one combination of a member's keys; all entries of it share that one object."""
 
+    keys: _Keys
     sales: int = 0
     amount: Decimal = Decimal(0)
     refunds: int = 0
@@ -162,19 +163,21 @@ class Projected:
         self._enter(operation.seq, _Entry(operation.kind, amount, self.hashes(operation.kind, request)))
 
     def _enter(self, seq: int, entry: _Entry) -> None:
+        if entry.members:
+            total = self._sums.get(entry.members) or self._begin_sum(entry.members)
+            total.count(seq, entry, 1)
+            entry = replace(entry, members=total.keys)
         self._entries[seq] = entry
-        keys = entry.members
-        if not keys:
-            return
-        if keys not in self._sums:
-            self._sums[keys] = _Sum()
-            for member in keys:
-                held = self._of_member.get(member)
-                if isinstance(held, set):
-                    held.add(keys)
-                else:
-                    self._of_member[member] = keys if held is None else {held, keys}
-        self._sums[keys].count(seq, entry, 1)
+
+    def _begin_sum(self, keys: _Keys) -> _Sum:
+        total = self._sums[keys] = _Sum(keys)
+        for member in keys:
+            held = self._of_member.get(member)
+            if isinstance(held, set):
+                held.add(keys)
+            else:
+                self._of_member[member] = keys if held is None else {held, keys}
+        return total
 
     def _remove(self, seq: int) -> None:
         self._unplaced.discard(seq)
