@@ -28,7 +28,12 @@ from packageurl import PackageURL
 from tools.lockfile import LOCKED, ROOT, Pinned, read
 
 # Not installed everywhere, so that their metadata cannot be asked everywhere; from their own licence files.
-_ONE_PLATFORM = {"colorama": "BSD-3-Clause", "uvloop": "MIT OR Apache-2.0", "winloop": "MIT OR Apache-2.0"}
+_ONE_PLATFORM = {
+    "colorama": "BSD-3-Clause",
+    "pywin32": "PSF-2.0",
+    "uvloop": "MIT OR Apache-2.0",
+    "winloop": "MIT OR Apache-2.0",
+}
 _SPDX = {"Apache 2.0": "Apache-2.0", "MIT License": "MIT", "PSFL": "PSF-2.0"}  # how some say it
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:flash-pos-agent:sbom")
 

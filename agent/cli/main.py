@@ -17,6 +17,7 @@ from agent.errors import AgentError, ConfigError
 COMMANDS = {
     "demo": "play a short story with a stand-in for Flash, then serve",
     "run": "run the agent",
+    "service": "install, start or stop the agent as a service of this machine",
     "sandbox": "run the stand-in for Flash alone",
     "status": "how the running agent is",
     "operations": "list, show, retry, close or discard operations of the running agent",

@@ -19,7 +19,7 @@ YOUNG_OBJECTS = 5000  # a request has some fifty, and there may be many requests
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run to the end, on the fastest loop there is: uvloop or winloop where they are installed."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    _fill_standard_descriptors()
+    fill_standard_descriptors()
     _leave_no_core()
     _allow_many_files()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
@@ -38,7 +38,7 @@ def spare_collections() -> None:
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
-def _fill_standard_descriptors() -> None:
+def fill_standard_descriptors() -> None:
     """Where somebody started us with some of them closed, files and the loop's own pipes would get their numbers.
 
     What is then written to standard error would end up in there, and libuv aborts as it closes one of them.

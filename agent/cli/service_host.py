@@ -1,0 +1,114 @@
+"""`service host`: the agent under Windows' service control manager, its log in a file.
+
+A service has no standard error; what `run` writes there goes to logs\\agent.log in the data directory, which is renamed
+when it is full, three old ones being kept. It is written by the same thread aside: no register waits for it.
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import logging.handlers
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.windows_service import Hosted
+
+MAX_LOG_BYTES = 5 * 1024 * 1024
+OLD_LOGS = 3
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Until the service is stopped; does not return then. Raises AgentError where Windows did not start us."""
+    from agent import windows_service
+
+    windows_service.host(lambda service: _work(arguments, service))
+    return 0
+
+
+def _work(arguments: argparse.Namespace, service: "Hosted") -> int:
+    from agent import config, tracebacks
+    from agent.cli import process, stderr
+
+    data_dir = config.data_dir(arguments.data_dir)
+    process.fill_standard_descriptors()
+    with log_file(data_dir / "logs" / "agent.log"), stderr.unblocked():
+        try:
+            return process.run(_serve(arguments, data_dir, service))
+        except BaseException as error:  # noqa: BLE001 - there is nobody above us who could say it
+            print(_spell(error, tracebacks.spell), file=sys.stderr)
+            return 1
+
+
+def _spell(error: BaseException, spell: Any) -> str:
+    from agent.errors import AgentError
+
+    return f"flash-agent: {error}" if isinstance(error, AgentError) else str(spell(error))
+
+
+async def _serve(arguments: argparse.Namespace, data_dir: Path, service: "Hosted") -> int:
+    async with service.starting():
+        from agent import config, logs
+        from agent.app import Agent
+        from agent.cli import process
+
+        settings = config.load(arguments.config)
+        logs.set_up(settings.log.level, settings.log.format)
+        agent = Agent(settings, data_dir)
+        await agent.start()
+        process.spare_collections()
+    try:
+        await service.until_told_to_stop()
+    finally:
+        await agent.stop()
+    return 0
+
+
+@contextlib.contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Standard output and error into a file that stays small; nowhere where it cannot be written."""
+    before = sys.stdout, sys.stderr
+    handler: logging.handlers.RotatingFileHandler | None = None
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _Kept(path, maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", errors="backslashreplace")
+    sys.stdout = sys.stderr = _Lines(handler)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        if handler is not None:
+            handler.close()
+
+
+class _Kept(logging.handlers.RotatingFileHandler):
+    """Whoever reads the file at the wrong moment keeps Windows from renaming it: then it is begun anew."""
+
+    def doRollover(self) -> None:  # noqa: N802
+        try:
+            super().doRollover()
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self.baseFilename, 0)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A full disk, say; there is nobody to be told."""
+
+
+class _Lines(io.TextIOBase):
+    """A text stream on the handler's file."""
+
+    def __init__(self, handler: logging.Handler | None) -> None:
+        self._handler = handler
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self._handler is not None and text.strip():
+            self._handler.handle(logging.makeLogRecord({"msg": text.rstrip("\n")}))
+        return len(text)
