@@ -38,6 +38,7 @@ from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.resealing import OperationSeals
 from agent.outbox.store import Store
+from agent.recovery import Recovery
 from agent.redeeming import Redeeming
 from agent.rotation import Rotation
 from agent.service import Service
@@ -58,6 +59,8 @@ class Agent:
         self._health = Health(self._clock)
         self._data_dir = DataDir(data_dir)
         self._key_file = KeyFile(self._data_dir.data_key, settings.keys.store)
+        self._recovery = Recovery(settings.keys.recovery, self._data_dir.data_key)
+        self._key_file.before_saving = self._recovery.keep
         self._flash_keys = FlashKeys(settings, self._key_file, data_dir)
         self._stack = contextlib.AsyncExitStack()
         self._log = logs.get()
@@ -286,12 +289,19 @@ class Agent:
             self._health.set("data-key-unavailable", active=True, detail=error.detail)
             self._log.error("the data key is unavailable", error=error.detail)
             return error
+        await self._keep_recovery(keys)
         if not self._key_file.is_as_asked:
             self._log.warning("the data key is not protected as asked", state=self._key_file.protected_by)
         self._flash_keys.load()
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         return keys
+
+    async def _keep_recovery(self, keys: DataKeys) -> None:
+        try:
+            await asyncio.to_thread(self._recovery.keep, keys)
+        except OSError as error:  # a full disk, say: the till sells, and the next start tries again
+            self._health.set("recovery-key-not-kept", active=True, detail=f"The reason: {error.strerror}.")
 
     def _rotation(self, keys: DataKeys | None, sealer: Sealer, database: Database, relay: Relay) -> Rotation:
         return Rotation(

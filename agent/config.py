@@ -231,10 +231,18 @@ class Spool(_Section):
     keep_done_days: int = Field(default=30, ge=0, le=3650)
 
 
+def _check_recovery(value: str) -> str:
+    """Its form; whether it is mistyped is found when it is first used, for that takes a package of its own."""
+    if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}", value):
+        raise ValueError("must be what flash-agent rescue keygen printed: age1… and 58 more letters and digits")
+    return value
+
+
 class Keys(_Section):
     """What protects the files in which keys are kept, besides their mode."""
 
     store: Literal["auto", "file", "credentials", "keyring", "dpapi"] = "auto"
+    recovery: Annotated[str, AfterValidator(_check_recovery)] | None = None  # who can open them without this machine
 
 
 class Log(_Section):

@@ -156,6 +156,12 @@ _DECLARED = (
         "read it.",
     ),
     Condition(
+        "recovery-key-not-kept",
+        Severity.WARNING,
+        "The data keys could not be sealed to [keys] recovery: if this machine dies now, its disk may stay unreadable.",
+        "Make room on the disk, let the agent write into its data directory, and restart the agent.",
+    ),
+    Condition(
         "database-quarantined",
         Severity.CRITICAL,
         "The database was damaged or gone; what is left was set aside, and what could be read was taken over.",

@@ -34,6 +34,7 @@ _ONE_PLATFORM = {
     "uvloop": "MIT OR Apache-2.0",
     "winloop": "MIT OR Apache-2.0",
 }
+_UNSAID = {"pyrage": "MIT"}  # their metadata do not say it; their licence file and README do
 _SPDX = {"Apache 2.0": "Apache-2.0", "MIT License": "MIT", "PSFL": "PSF-2.0"}  # how some say it
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:flash-pos-agent:sbom")
 
@@ -70,6 +71,8 @@ def _component(name: str, version: str, licence: str, kind: ComponentType) -> Co
 def _licence(name: str) -> str:
     if name in _ONE_PLATFORM:
         return _ONE_PLATFORM[name]
+    if name in _UNSAID:
+        return _UNSAID[name]
     about: Any = metadata.metadata(name)
     for said in (about.get("License-Expression"), about.get("License"), *_classified(about)):
         if said and len(said) < 80 and "\n" not in said:

@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         from agent.adapters import registry
 
         registry.check(settings.adapters, settings.spool.folders)
+    if settings.keys.recovery is not None:
+        _check_recovery(settings.keys.recovery)
     if arguments.action == "receipts":
         from agent.cli import receipts
 
@@ -57,6 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"warning: {warning}")
     print("The configuration can be used." if not warnings else "The configuration can be used; see the warnings.")
     return 0
+
+
+def _check_recovery(recipient: str) -> None:
+    from agent import agefile
+    from agent.errors import ConfigError
+
+    try:
+        agefile.check_recipient(recipient)
+    except ValueError as error:
+        raise ConfigError(f"[keys] recovery {error}.") from None
 
 
 def _effective(settings: "Settings") -> Iterator[str]:

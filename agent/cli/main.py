@@ -32,6 +32,7 @@ COMMANDS = {
     "key": "give the agent a Flash key to keep, or confirm a new one",
     "token": "give a client a token of its own, list or revoke them",
     "data-key": "change the key that seals what is stored",
+    "rescue": "bring what a dead till still holds to Flash through another one",
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2

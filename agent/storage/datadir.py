@@ -3,6 +3,7 @@
     agent.db, agent.db-wal      the outbox and the members
     agent.db-mark               where they ended at the last yes
     data.key                    what opens them
+    data.key.recovery           the same, sealed to [keys] recovery
     flash-write.key, flash-read.key   Flash keys that were given to the agent to keep
     register.token, operator.token   the local API's tokens
     tokens.json                 hashes of the tokens that clients were given

@@ -10,13 +10,13 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.errors import DataKeyError
 from agent.storage.protection import Protection, StoreName, choose, protection
-from agent.storage.sealing import KEY_BYTES, DataKeys, write_durably
+from agent.storage.sealing import DataKeys, write_durably
 
 _PLAIN, _PROTECTED = 1, 2  # formats
 
@@ -30,6 +30,7 @@ class KeyFile:
         self._environ = environ
         self._protection: Protection | None = None
         self.protected_by: StoreName | None = None  # as the file is now; None before it was read
+        self.before_saving: Callable[[DataKeys], None] = lambda _keys: None  # raises OSError: then nothing is saved
 
     @property
     def is_as_asked(self) -> bool:
@@ -65,12 +66,8 @@ class KeyFile:
 
     def save(self, keys: DataKeys) -> None:
         """Replace the file, durably; raises OSError, and then the old one is still there."""
-        document: dict[str, Any] = {
-            "format": _PLAIN,
-            "current": keys.current,
-            "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in keys.sealing.items()},
-            "hashing": base64.b64encode(keys.hashing).decode(),
-        }
+        self.before_saving(keys)
+        document = {"format": _PLAIN, **keys.as_document()}
         self.protected_by = self._write(self._path, json.dumps(document).encode())
 
     def keep(self, path: Path, secret: str) -> None:
@@ -108,13 +105,9 @@ class KeyFile:
     def _read(self) -> tuple[StoreName, DataKeys]:
         kept_by, document = self._reveal(self._path)
         try:
-            sealing = {int(key_id): base64.b64decode(key, validate=True) for key_id, key in document["sealing"].items()}
-            keys = DataKeys(sealing, document["current"], base64.b64decode(document["hashing"], validate=True))
-            if keys.current not in sealing or any(len(key) != KEY_BYTES for key in (*sealing.values(), keys.hashing)):
-                raise ValueError("keys")
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return kept_by, DataKeys.from_document(document)
+        except ValueError:
             raise _damaged(self._path) from None
-        return kept_by, keys
 
     def _reveal(self, path: Path) -> tuple[StoreName, dict[str, Any]]:
         """What protects a file, and the document in it."""

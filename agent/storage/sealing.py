@@ -6,12 +6,14 @@ hashes (BLAKE2b, 16 bytes) have a key of their own that never rotates, since the
 Where the keys are kept: `keyfile.py`.
 """
 
+import base64
 import hashlib
 import os
 import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import tenacity
 from cryptography.exceptions import InvalidTag
@@ -47,6 +49,26 @@ class DataKeys:
     def fresh(cls) -> "DataKeys":
         """Keys that nobody has had before."""
         return cls({1: secrets.token_bytes(KEY_BYTES)}, 1, secrets.token_bytes(KEY_BYTES))
+
+    def as_document(self) -> dict[str, Any]:
+        """As JSON can hold them."""
+        return {
+            "current": self.current,
+            "sealing": {str(key_id): base64.b64encode(key).decode() for key_id, key in self.sealing.items()},
+            "hashing": base64.b64encode(self.hashing).decode(),
+        }
+
+    @classmethod
+    def from_document(cls, document: Any) -> "DataKeys":
+        """From `as_document`; raises ValueError where it is none."""
+        try:
+            sealing = {int(key_id): base64.b64decode(key, validate=True) for key_id, key in document["sealing"].items()}
+            keys = cls(sealing, document["current"], base64.b64decode(document["hashing"], validate=True))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError("no data keys") from None
+        if keys.current not in sealing or any(len(key) != KEY_BYTES for key in (*sealing.values(), keys.hashing)):
+            raise ValueError("no data keys")
+        return keys
 
     def renewed(self) -> "DataKeys":
         """With a new sealing key, which seals from now on. Ids are never used again."""

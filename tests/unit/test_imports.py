@@ -8,7 +8,7 @@ RARELY_NEEDED = {
     "agent.api.day_documents", "agent.api.flash_order_documents", "agent.api.member_documents",
     "agent.api.token_documents", "agent.flashorders", "agent.outbox.salvage", "agent.reconcile", "agent.sandbox",
     "agent.spool", "agent.summary", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing",
-    "prometheus_client", "psutil", "truststore", "watchfiles",
+    "prometheus_client", "psutil", "pyrage", "truststore", "watchfiles",
 }  # fmt: skip
 
 
