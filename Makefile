@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   := .venv
 STORE  := .store-venv
+PACKED := .package-venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
 
-.PHONY: demo test simulate prove lint types contracts wheel sbom audit bench lock clean
+.PHONY: demo test simulate prove lint types contracts wheel sbom binary audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -28,6 +29,11 @@ $(STORE)/.run: requirements/run.txt $(VENV)/.dev  # what a store installs and no
 
 $(VENV)/.supply: requirements/supply.txt $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.txt
+	touch $@
+
+$(PACKED)/.package: requirements/package.txt  # what a store installs and PyInstaller: what goes into the binary
+	test -x $(PACKED)/bin/python || $(PYTHON) -m venv $(PACKED)
+	$(PACKED)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/package.txt
 	touch $@
 
 demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once ends after the story
@@ -58,6 +64,10 @@ wheel: $(VENV)/.dev  ## build the wheel, twice and the same, then test what is i
 sbom: $(VENV)/.supply  ## the bill of materials of what is shipped, CycloneDX, into dist/
 	$(BIN)/python -m tools.sbom
 
+binary: $(PACKED)/.package  ## the program with its own Python in one folder, dist/flash-agent/
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONHASHSEED=1 $(PACKED)/bin/python -m PyInstaller \
+	  --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller installer/flash-agent.spec
+
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)
 
@@ -68,4 +78,4 @@ lock: $(VENV)/.dev  ## renew the lock files from pyproject.toml
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) $(STORE) .wheel-venv dist build
+	rm -rf $(VENV) $(STORE) $(PACKED) .wheel-venv dist build

@@ -14,6 +14,7 @@ TARGETS = {
     "dev": ["--extra", "fast", "--group", "dev"],
     "bench": ["--extra", "fast", "--group", "dev", "--group", "bench"],
     "supply": ["--extra", "fast", "--group", "dev", "--group", "supply"],
+    "package": ["--extra", "fast", "--group", "package"],
 }
 COMMON = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header"]
 
