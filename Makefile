@@ -64,9 +64,12 @@ wheel: $(VENV)/.dev  ## build the wheel, twice and the same, then test what is i
 sbom: $(VENV)/.supply  ## the bill of materials of what is shipped, CycloneDX, into dist/
 	$(BIN)/python -m tools.sbom
 
-binary: $(PACKED)/.package  ## the program with its own Python in one folder, dist/flash-agent/
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONHASHSEED=1 $(PACKED)/bin/python -m PyInstaller \
-	  --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller installer/flash-agent.spec
+build/sqlite/libsqlite3.so.0: installer/sqlite/build.py
+	$(PYTHON) installer/sqlite/build.py linux build/sqlite
+
+binary: $(PACKED)/.package build/sqlite/libsqlite3.so.0  ## the program with its own Python in one folder, dist/flash-agent/
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONHASHSEED=1 FLASH_AGENT_SQLITE=build/sqlite/libsqlite3.so.0 \
+	  $(PACKED)/bin/python -m PyInstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller installer/flash-agent.spec
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)

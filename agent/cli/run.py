@@ -31,14 +31,19 @@ def run(arguments: argparse.Namespace) -> int:
 async def _serve(settings: "Settings", data_dir: Path) -> int:
     from agent.app import Agent
     from agent.cli import process
+    from agent.systemd import Notifier
 
+    service = Notifier()
     agent = Agent(settings, data_dir)
-    await agent.start()
+    with service.starting():
+        await agent.start()
     process.spare_collections()
     try:
         print(f"registers send the token in {agent.data_dir.token_path('register')}", file=sys.stderr, flush=True)
         print(f"flash-agent listens on http://127.0.0.1:{agent.port}", file=sys.stderr, flush=True)
+        service.ready(f"listens on http://127.0.0.1:{agent.port}")
         await process.until_told_to_stop()
     finally:
+        service.stopping()
         await agent.stop()
     return 0

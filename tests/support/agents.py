@@ -201,7 +201,7 @@ class AgentProcess:
     def __init__(self, data_dir: Path, base_url: str, *, launch: Launch = launch_fresh, **environment: str) -> None:
         self.data_dir = data_dir
         self.launch = launch
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FLASH_AGENT_")},
             "FLASH_AGENT_FLASH__BASE_URL": base_url,
             "FLASH_AGENT_FLASH__WRITE_KEY": WRITE_KEY,
@@ -218,7 +218,7 @@ class AgentProcess:
         command = ["run", "--data-dir", str(self.data_dir), "--port", str(self.port)]
         with self.log.open("ab") as log, self.log.open("rb") as said:
             said.seek(0, os.SEEK_END)
-            self.process = self.launch(command, self._environment, log)
+            self.process = self.launch(command, self.environment, log)
             while True:
                 over = self.process.poll() is not None
                 for line in iter(said.readline, b""):
