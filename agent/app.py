@@ -1,8 +1,9 @@
 """The composition root: builds every part, starts them in order, stops them in reverse, and nothing else.
 
-Order: data directory (one agent each) → port → database (checked, migrated) → data key → outbox → relay → API. The
-port is taken before the database is opened, so that a misconfigured second agent touches nothing. Once `start` returns
-the agent serves, whether Flash can be reached or not.
+Order: data directory (one agent each) → port → database (checked, migrated) → data key → outbox → everything else is
+built → ready → relay → API. The port is taken before the database is opened, so that a misconfigured second agent
+touches nothing. Until `ready` nothing is sent and nothing accepted: what ends a start before it leaves the version
+before free to put its database back. Once `start` returns the agent serves, whether Flash can be reached or not.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import random
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent import logs, members, outbox
+from agent import __version__, logs, members, outbox
 from agent.api import documents
 from agent.api.guard import Guard
 from agent.api.loopback import listen_on_loopback
@@ -31,7 +33,7 @@ from agent.intake import Intake
 from agent.members.gate import Gate
 from agent.members.members import Members
 from agent.members.resealing import seals_of
-from agent.outbox.completeness import lacks
+from agent.outbox.completeness import KEPT, lacks
 from agent.outbox.housekeeping import MAX_SKEW_S, Housekeeping
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
@@ -42,12 +44,21 @@ from agent.recovery import Recovery
 from agent.redeeming import Redeeming
 from agent.rotation import Rotation
 from agent.service import Service
-from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer
-from agent.storage.migrations import migrate
+from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer, Upgrade
 from agent.tokens import Scope, Tokens
 from agent.unconfirmed import Unconfirmed
 
+if TYPE_CHECKING:
+    from agent.spool.spool import Spool
+
 CHECK_FACT = "data-key-check"
+ROOMS = {"outbox": outbox.MIGRATIONS, "members": members.MIGRATIONS}
+
+
+def upgrade_of(data_dir: Path, clock: Clock | None = None) -> Upgrade:
+    """The upgrade of a data directory, as this version sees it."""
+    place = DataDir(data_dir)
+    return Upgrade(place.upgrades, place.database, rooms=ROOMS, kept=KEPT, program=__version__, clock=clock or Clock())
 
 
 class Agent:
@@ -62,6 +73,7 @@ class Agent:
         self._recovery = Recovery(settings.keys.recovery, self._data_dir.data_key)
         self._key_file.before_saving = self._recovery.keep
         self._flash_keys = FlashKeys(settings, self._key_file, data_dir)
+        self._upgrade = upgrade_of(data_dir, self._clock)
         self._stack = contextlib.AsyncExitStack()
         self._log = logs.get()
         self.port = settings.api.port
@@ -120,7 +132,15 @@ class Agent:
             asked_to_wait=relay.remember_pause,
         )
         known_members = Members(
-            settings, database, sealer, store, flash, gate=gate, clock=clock, busy=lambda: relay.cashiers_are_about
+            settings,
+            database,
+            sealer,
+            store,
+            flash,
+            gate=gate,
+            clock=clock,
+            busy=lambda: relay.cashiers_are_about,
+            forget_copies=self._upgrade.forget,
         )
         sightings = known_members.sightings
         redeeming, unconfirmed = self._counter(
@@ -158,24 +178,31 @@ class Agent:
         events.recount = service.count
         drill.ended = relay.wake
         tokens.revoked = events.end_of
-        if not locked:
+        spool = self._spool(service, relay, flash) if settings.spool.folders and not locked else None
+        await service.count()
+        if not locked:  # a newer version that cannot open the rows has not got ready
+            self._upgrade.ready()
             for part in (rotation, known_members, relay, unconfirmed):
                 await part.start()
                 self._stack.push_async_callback(part.stop)
             self._stack.push_async_callback(redeeming.stop)
+        self._show_upgrade()
         await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
         self._stack.push_async_callback(events.stop)
         self._stack.callback(redeeming.release_waiters)
         self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
         self._keep_house(database, flash)
-        if settings.spool.folders and not locked:
-            await self._start_spool(service, relay, flash)
-        await service.count()
+        if spool is not None:
+            self._stack.push_async_callback(spool.stop)
+            await spool.start()
+        self._announce()
+
+    def _announce(self) -> None:
         try:
             self._data_dir.announce(self.port)
         except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
             self._log.warning("could not announce", error=error.strerror)
-        self._log.info("started", port=self.port, till=settings.store.till_id)
+        self._log.info("started", port=self.port, till=self._settings.store.till_id)
 
     def _check_adapters(self) -> None:
         """Refuse unknown systems and options before anything is touched; raises ConfigError."""
@@ -248,15 +275,23 @@ class Agent:
 
     async def _open_storage(self) -> tuple[Database, Sealer, DataKeys | None]:
         database = self._database()
+        self._upgrade.before_opening()
         self._stack.push_async_callback(database.close)
         await database.open(was_used=self._data_dir.data_key.exists(), lacks=lacks)
-        await migrate(database, "outbox", outbox.MIGRATIONS)
-        await migrate(database, "members", members.MIGRATIONS)
+        await self._upgrade.migrate(database)
         await self._take_over_damaged(database)
         keys = await self._open_keys(database)
         if isinstance(keys, DataKeyError):
             return database, NoSealer(keys.detail), None
         return database, Sealer(keys), keys
+
+    def _show_upgrade(self) -> None:
+        put_back = self._upgrade.put_back
+        self._health.set("upgrade-rolled-back", active=bool(put_back), detail=put_back)
+
+    def _tidy_upgrade(self) -> None:
+        self._upgrade.tidy()
+        self._show_upgrade()
 
     def _database(self) -> Database:
         return Database(self._data_dir.database, self._data_dir.quarantine, self._health)
@@ -311,7 +346,7 @@ class Agent:
             [OperationSeals(database, sealer), *seals_of(database, sealer)],
             self._clock,
             save=self._key_file.save,
-            needed_elsewhere=lambda: bool(self._data_dir.quarantined()),
+            needed_elsewhere=lambda: bool(self._data_dir.quarantined() or self._upgrade.copies),
             busy=lambda: relay.cashiers_are_about,
         )
 
@@ -350,7 +385,7 @@ class Agent:
         self._health.set("loopback-partial", active=len(sockets) < 2)
         return sockets
 
-    async def _start_spool(self, service: Service, relay: Relay, flash: FlashClient) -> None:
+    def _spool(self, service: Service, relay: Relay, flash: FlashClient) -> "Spool":
         from agent.spool.spool import Spool  # noqa: PLC0415 - hardly any till has one
 
         def clock_is_right() -> bool:
@@ -366,8 +401,7 @@ class Agent:
             clock_is_right=clock_is_right,
         )
         service.spooled = spool.states
-        self._stack.push_async_callback(spool.stop)
-        await spool.start()
+        return spool
 
     def _keep_house(self, database: Database, flash: FlashClient) -> None:
         kept = self._settings.storage
@@ -378,6 +412,7 @@ class Agent:
             skew_s=lambda: flash.clock_skew_s,
             retention_days=kept.retention_days,
             tombstone_days=kept.tombstone_days,
+            tidy=self._tidy_upgrade,
         )
         house.start()
         self._stack.push_async_callback(house.stop)

@@ -169,6 +169,13 @@ _DECLARED = (
         "shows this.",
     ),
     Condition(
+        "upgrade-rolled-back",
+        Severity.WARNING,
+        "An update did not get ready: the version before runs on, with everything that was stored.",
+        "Read in the log why the newer version ended (the service manager keeps it), mend that, and install it again. "
+        "Nothing is lost. This goes when an update gets ready, or after seven days.",
+    ),
+    Condition(
         "tokens-unreadable",
         Severity.CRITICAL,
         "The list of the clients' tokens cannot be read: clients with a token of their own are refused.",

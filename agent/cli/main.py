@@ -31,6 +31,7 @@ COMMANDS = {
     "config": "check the configuration",
     "key": "give the agent a Flash key to keep, or confirm a new one",
     "token": "give a client a token of its own, list or revoke them",
+    "upgrade": "whether this version can run over a data directory",
     "data-key": "change the key that seals what is stored",
     "rescue": "bring what a dead till still holds to Flash through another one",
 }

@@ -3,10 +3,11 @@
 Gone are the snapshot and its keys, the sightings, the content of settled operations that name the member (the keys that
 were given, and those that the snapshot knows). Operations that are not settled are still sent, then lose their content.
 The member at Flash is untouched. Deleted pages are overwritten (secure_delete), the write-ahead log is emptied, all
-before the answer. Damaged databases that were set aside hold sealed copies; the answer says so.
+before the answer; copies of the database from before an upgrade are removed. Damaged databases that were set aside hold
+sealed copies; the answer says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent import logs
@@ -30,11 +31,19 @@ class Forgotten:
 class Forgetting:
     """Forgets one member at a time."""
 
-    def __init__(self, database: Database, snapshots: Snapshots, vault: Vault, lookup: Lookup) -> None:
+    def __init__(
+        self,
+        database: Database,
+        snapshots: Snapshots,
+        vault: Vault,
+        lookup: Lookup,
+        forget_copies: Callable[[], None],
+    ) -> None:
         self._database = database
         self._snapshots = snapshots
         self._vault = vault
         self._lookup = lookup
+        self._forget_copies = forget_copies  # of the whole database
         self._log = logs.get()
 
     async def forget(self, keys: Sequence[Key]) -> Forgotten:
@@ -49,5 +58,6 @@ class Forgetting:
         erased = await outbox.forget(self._database, sorted(subjects))
         snapshots = await self._snapshots.forget(sorted(subjects))
         await self._database.checkpoint(truncate=True)
+        self._forget_copies()
         self._log.info("a member was forgotten", count=snapshots + erased.stripped)
         return Forgotten(snapshots, erased.stripped, erased.owed)

@@ -34,6 +34,7 @@ class Members:
         gate: Gate,
         clock: Clock,
         busy: Callable[[], bool],
+        forget_copies: Callable[[], None],
     ) -> None:
         vault = Vault(sealer)
         self.gate = gate
@@ -53,7 +54,7 @@ class Members:
             clock=clock,
             options=settings.members,
         )
-        self._forgetting = Forgetting(database, self._snapshots, vault, self._lookup)
+        self._forgetting = Forgetting(database, self._snapshots, vault, self._lookup, forget_copies)
         self.sync = Sync(
             snapshots=self._snapshots,
             vault=vault,

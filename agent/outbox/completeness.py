@@ -1,6 +1,23 @@
-"""Does the outbox end where it did when the last sale was acknowledged? Asked at the start, before any writing."""
+"""Does the outbox end where it did when the last sale was acknowledged? Asked at the start, before any writing.
+
+And what no upgrade may change: `KEPT`, asked before it and after. A migration that has reason to change one of these
+says so (`agent/storage/migrations.py`). Each must be answered by the newest schema, and alike by older ones.
+"""
 
 from agent.storage import Transaction
+
+KEPT = {
+    "highest number": "SELECT max(seq) FROM operation",
+    "operations": "SELECT kind, status, count(*), sum(seq) FROM operation GROUP BY kind, status ORDER BY kind, status",
+    "keys of operations": "SELECT sum(generation), sum(current), sum(blocked), count(request_key) FROM operation",
+    "attempts": "SELECT sum(attempts), sum(maybe_sent) FROM operation",
+    "contents": "SELECT count(content), sum(length(content)), count(outcome), sum(length(outcome)) FROM operation",
+    "redemptions": "SELECT phase, credit, sum(honor), count(*) FROM redemption GROUP BY phase, credit ORDER BY 1, 2",
+    "coupons lost": "SELECT day, count(*), sum(lost) FROM redemption WHERE day IS NOT NULL GROUP BY day ORDER BY day",
+    "to be forgotten": "SELECT count(*), sum(seq) FROM forgotten",
+    "refused rows": "SELECT refused, count(*) FROM catalog_row GROUP BY refused ORDER BY refused",
+    "newest change": "SELECT max(n) FROM change",
+}
 
 
 async def lacks(transaction: Transaction, mark: int) -> str:

@@ -83,10 +83,12 @@ class Housekeeping:
         skew_s: Callable[[], float | None],
         retention_days: int,
         tombstone_days: int,
+        tidy: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._health = health
+        self._tidy_elsewhere = tidy  # what has nothing to do with rows, as often
         self._skew_s = skew_s  # Flash's time less the till's; None: not known yet
         self._retention_ms = retention_days * _DAY_MS
         self._tombstone_ms = max(tombstone_days, retention_days) * _DAY_MS
@@ -143,6 +145,7 @@ class Housekeeping:
         self.check_disk()
         if self._clock.monotonic() - self._trimmed_at > PRUNE_EVERY_S:
             await self.trim()
+            self._tidy_elsewhere()
             self._trimmed_at = self._clock.monotonic()
         skew_s = self._skew_s()
         clock_is_right = skew_s is not None and abs(skew_s) < MAX_SKEW_S

@@ -9,6 +9,7 @@ from agent.storage.datadir import DataDir
 from agent.storage.keyfile import KeyFile
 from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
 from agent.storage.transactions import Transaction
+from agent.storage.upgrade import Upgrade
 
 __all__ = [
     "DataDir",
@@ -20,5 +21,6 @@ __all__ = [
     "Row",
     "Sealer",
     "Transaction",
+    "Upgrade",
     "write_durably",
 ]

@@ -138,6 +138,10 @@ class Database:
             self._written(max(1, len(parameters) // _PARAMETERS_A_ROW), stored=stored)
         return rows
 
+    async def visit(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function of the sqlite3 connection in its turn, in the connection's thread; for this room alone."""
+        return await self._in_turn(lambda connection: connection.visit(call))
+
     async def fetch_text(self, sql: str, parameters: Sequence[Any], then: str) -> str:
         """Run a SELECT of one text, and then a writing statement with the same parameters, in one visit.
 

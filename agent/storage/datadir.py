@@ -11,6 +11,7 @@
     agent.json                  which agent that is: pid and port
     imports/                    how far interrupted imports have come
     quarantine/                 damaged databases, set aside
+    upgrades/                   how the last upgrade stands, and copies of the database from before it
 
 A killed agent leaves the lock file behind, unlocked; it is not in the way.
 """
@@ -37,6 +38,7 @@ class DataDir:
         self.database = path / "agent.db"
         self.data_key = path / "data.key"
         self.quarantine = path / "quarantine"
+        self.upgrades = path / "upgrades"
         self.client_tokens = path / "tokens.json"
         self.is_restricted = True  # False: others may be able to read it
         self._about = path / "agent.json"
