@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
-from agent.delivery import Kind
+from agent.delivery import Kind, Outcome
 from agent.drill import Drill
 from agent.errors import Fault, GoneError, InvalidError, StorageUnavailableError
 from agent.events import Events
@@ -37,6 +37,7 @@ from agent.tokens import Tokens
 from agent.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
+    from agent.diagnosis import Diagnosis, Which
     from agent.flashorders import FlashOrders
     from agent.importing import Importing
 
@@ -60,6 +61,7 @@ FEATURES = (
     "stores",
     "catalogs",
     "spool",
+    "diagnostics",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -137,6 +139,51 @@ class Service:
 
         busy = lambda: self._relay.cashiers_are_about  # noqa: E731
         return FlashOrders(Reads(self._flash), self.members.gate, self.store, self._clock, busy)
+
+    @functools.cached_property
+    def _diagnosis(self) -> "Diagnosis":
+        """Tries the keys at Flash. Loaded when first used: somebody looks for a fault."""
+        from agent.diagnosis import Diagnosis  # noqa: PLC0415
+
+        return Diagnosis(
+            self._flash,
+            self._clock,
+            self._settings.store.store_id,
+            keep_off=self._keep_off,
+            may_write=lambda: self._key_guard.verified,
+            learn=self._learn_pause,
+        )
+
+    def _keep_off(self, which: "Which") -> str | None:
+        """Why Flash may not be asked with a key now."""
+        if self.drill.is_on:
+            return "drill"
+        paused = self._line.closed_for_s > 0 if which == "write" else self.members.gate.closed_for_s > 0
+        return "paused" if paused else None
+
+    def _learn_pause(self, which: "Which", outcome: Outcome) -> None:
+        """A pause that Flash asked for while it was diagnosed holds for all."""
+        if which == "read" and not self._flash.reads_with_write_key:
+            self.members.gate.learn([outcome])
+            return
+        self._line.report("", outcome, source="diagnosis")
+        if outcome.retry_after_s:
+            self._relay.remember_pause(outcome)
+
+    async def diagnostics(self) -> dict[str, Any]:
+        """The fields of DiagnosticsView."""
+        facts = await self._diagnosis.facts()
+        rows = await self._database.fetch("SELECT room, max(number) FROM migration GROUP BY room")
+        return {
+            **facts,
+            "connectivity": self._line.connectivity.value,
+            "closedForSeconds": round(self._line.closed_for_s, 1),
+            "heldEndpoints": self._line.held_endpoints,
+            "drill": self.drill.is_on,
+            "keyVerified": self._key_guard.verified,
+            "flashKeys": dict(self.flash_keys.sources),
+            "schemaVersions": {str(room): int(number) for room, number in rows},
+        }
 
     def wake(self, kind: Kind) -> None:
         """Something of a kind may be ready to be sent."""

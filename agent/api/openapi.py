@@ -7,7 +7,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from agent import __version__
-from agent.api import day_documents, document_views, flash_order_documents, member_documents, token_documents, views
+from agent.api import (
+    day_documents,
+    diagnostic_documents,
+    document_views,
+    flash_order_documents,
+    member_documents,
+    token_documents,
+    views,
+)
 from agent.api.problems import CONTENT_TYPE
 from agent.api.routes import ROUTES, Parameter, Route
 from agent.api.views import ProblemView
@@ -70,7 +78,15 @@ def document() -> dict[str, Any]:
 
 def _model(name: str) -> type[BaseModel]:
     """The model of an answer, by its name in the route table."""
-    modules = (views, day_documents, document_views, flash_order_documents, member_documents, token_documents)
+    modules = (
+        views,
+        day_documents,
+        diagnostic_documents,
+        document_views,
+        flash_order_documents,
+        member_documents,
+        token_documents,
+    )
     model: type[BaseModel] = next(vars(module)[name] for module in modules if name in vars(module))
     return model
 

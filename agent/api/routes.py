@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from agent.api import (
+    diagnostic_handlers,
     document_handlers,
     flash_order_handlers,
     handlers,
@@ -101,6 +102,14 @@ ROUTES: tuple[Route, ...] = (
         handlers.rotate_data_key,
         {200: "DataKeyView"},
         problems=(409, 503),
+    ),
+    Route(
+        "/v1/diagnostics",
+        "GET",
+        Scope.OPERATOR,
+        diagnostic_handlers.get_diagnostics,
+        {200: "DiagnosticsView"},
+        problems=(503,),
     ),
     Route(
         "/v1/documents/{adapter}",

@@ -31,10 +31,11 @@ class AgentClient:
     """One running agent, found by its data directory.
 
     Raises AgentError when none runs or answers there, ConfigError when its files may not be read. `scope` is the token
-    to use: `register` where that is enough.
+    to use: `register` where that is enough. `timeout_s` bounds each wait for an answer.
     """
 
-    def __init__(self, data_dir: Path, scope: str = "operator") -> None:
+    def __init__(self, data_dir: Path, scope: str = "operator", timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         about = data_dir / "agent.json"
         try:
             self.port = int(jsons.loads(about.read_text("ascii"))["port"])
@@ -57,7 +58,7 @@ class AgentClient:
         query: dict[str, str] | None = None,
         media: str = "application/json",
     ) -> Any:
-        """One call; returns the parsed answer (amounts as Decimal), raises ApiError for a problem.
+        """One call; returns the parsed answer (amounts as Decimal; plain text as it is), raises ApiError for a problem.
 
         `body` is sent as JSON; bytes are sent as they are, with `media`.
         """
@@ -68,11 +69,12 @@ class AgentClient:
         if body is not None:
             payload = body if isinstance(body, bytes) else jsons.encode(body)
             headers["Content-Type"] = media
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout_s)
         try:
             connection.request(method, path, payload, headers)
             response = connection.getresponse()
-            parsed = jsons.loads(response.read() or b"{}")
+            content = response.read() or b"{}"
+            parsed = content.decode() if response.headers.get_content_type() == "text/plain" else jsons.loads(content)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise AgentError(f"The agent on port {self.port} does not answer: {error}.") from None
         finally:

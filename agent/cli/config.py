@@ -16,8 +16,6 @@ from agent.cli import options
 if TYPE_CHECKING:
     from agent.config import Settings
 
-_UNIQUE = {"store_id": "store", "till_id": "till", "business_date": "day"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions, `--config` and `--language`."""
@@ -113,20 +111,11 @@ def _without_user(url: str) -> str:
 
 
 def _warnings(settings: "Settings") -> Iterator[str]:
+    from agent import advice
+
     if settings.key("write") is None:
         yield (
             "There is no write key here: sales are kept but not sent, unless the agent was given one (flash-agent key "
             "set, or a credential). Set [flash] write_key or write_key_file."
         )
-    template = settings.orders.id_template
-    missing = [what for field, what in _UNIQUE.items() if f"{{{field}}}" not in template]
-    if missing:
-        yield (
-            f"[orders] id_template does not tell apart every {' or '.join(missing)}: two sales with the same number "
-            "would count as one. Leave it so only if the register's numbers never repeat there."
-        )
-    if settings.store.store_id is None:
-        consequence = "sales reach Flash without a store, and a new write key cannot be checked against it"
-        if "{store_id}" in template + settings.orders.refund_id_template:
-            consequence += ", and it is missing from the ids that the templates make"
-        yield f"[store] store_id is not set: {consequence}."
+    yield from advice.unwise(settings)

@@ -20,6 +20,7 @@ COMMANDS = {
     "service": "install, start or stop the agent as a service of this machine",
     "sandbox": "run the stand-in for Flash alone",
     "status": "how the running agent is",
+    "doctor": "what is wrong with this till, what it means and what to do",
     "operations": "list, show, retry, close or discard operations of the running agent",
     "import": "take in a file of another system",
     "summary": "a day in numbers, to compare with the Z report",

@@ -7,6 +7,7 @@ What an answer means stands in `outcome.py`, how it travels in `transport.py`.
 import asyncio
 import contextlib
 import dataclasses
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -145,6 +146,16 @@ class FlashClient:
     async def get(self, path: str) -> "Answer | Outcome":
         """One read with the read key; what its answer means is the caller's to judge (`reads.py`)."""
         return await self._call("GET", path, self._read_key)
+
+    async def attempt(
+        self, method: str, path: str, body: bytes | None = None, *, write_key: bool
+    ) -> "Answer | Outcome":
+        """One call that belongs to no operation; what its answer means is the caller's to judge (`diagnosis.py`)."""
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if method == "POST":
+            headers["Idempotency-Key"] = f"doctor-{uuid.uuid4().hex}"
+        key = self._write_key if write_key else self._read_key
+        return await self._call(method, path, key, body, headers)
 
     async def _post(self, path: str, body: bytes | None, key: str) -> "Answer | Outcome":
         headers = {"Idempotency-Key": key, **({} if body is None else {"Content-Type": "application/json"})}

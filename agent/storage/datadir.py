@@ -93,6 +93,20 @@ class DataDir:
             return {name: int(value) for name, value in json.loads(self._about.read_text("ascii")).items()}
         return {}  # a file that was cut or written by somebody else says nothing
 
+    def is_held(self) -> bool:
+        """Whether an agent has the directory now. Makes and changes no file; raises OSError where it may not look.
+
+        The lock is tried for a moment, and an agent that starts in that very moment would be refused.
+        """
+        try:
+            descriptor = os.open(self.path / "agent.lock", os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock_for_a_moment(descriptor)
+        finally:
+            os.close(descriptor)
+
     def token(self, scope: str) -> str:
         """The local token of a scope, made at the first start."""
         path = self.token_path(scope)
@@ -116,3 +130,20 @@ class DataDir:
             f"The data directory {self.path} is in use by {which}. "
             "Stop that agent, or start this one with another --data-dir and port."
         )
+
+
+def _lock_for_a_moment(descriptor: int) -> bool:
+    """Whether the lock was free; as filelock takes it on either system."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - there alone
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415 - there alone
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True  # closing the descriptor gives it back

@@ -1,0 +1,13 @@
+"""Diagnostics over the local API."""
+
+from agent.api import web
+from agent.api.handlers import Call, answer
+
+
+async def get_diagnostics(call: Call) -> web.Response:
+    """Try at Flash, with harmless calls, whether it takes the keys and what they may do.
+
+    Nothing is changed at Flash. One diagnosis goes at a time, and is good for twenty seconds. In a drill, or while
+    Flash asked to be left alone, it is not asked.
+    """
+    return answer(await call.service.diagnostics())

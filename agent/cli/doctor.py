@@ -1,0 +1,92 @@
+"""`doctor`: what is wrong with this till, what it means at the counter, and what to do. It changes nothing.
+
+Exit code 1 when an error was found; warnings alone are no failure.
+"""
+
+import argparse
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli import options, text
+
+if TYPE_CHECKING:
+    from agent.doctor.case import Ask
+    from agent.doctor.findings import Finding
+
+_WIDTH = 120
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--json`, `--offline`, `--config`, `--data-dir`."""
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON, with what is in order")
+    parser.add_argument("--offline", action="store_true", help="leave out Flash and the network")
+    options.add_config(parser)
+    options.add_place(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look and print."""
+    from agent import config
+    from agent.doctor.case import gather
+    from agent.doctor.findings import Severity
+    from agent.doctor.running import examine
+
+    data_dir = config.data_dir(arguments.data_dir)
+    findings = examine(gather(arguments.config, data_dir, connect, offline=arguments.offline))
+    failed = any(finding.kind.severity is Severity.ERROR for finding in findings)
+    if arguments.json:
+        print(text.json_text(document(findings)))
+        return int(failed)
+    for line in report(findings):
+        print(line)
+    return int(failed)
+
+
+def connect(data_dir: Path) -> "Ask":
+    """How the doctor asks the agent that runs there; raises AgentError where its token cannot be read."""
+    from agent.cli.client import AgentClient
+
+    AgentClient(data_dir)
+
+    def ask(path: str, timeout_s: float) -> Any:
+        return AgentClient(data_dir, timeout_s=timeout_s).call("GET", path)
+
+    return ask
+
+
+def document(findings: "Sequence[Finding]") -> dict[str, Any]:
+    """What `--json` prints."""
+    from agent import __version__
+    from agent.doctor.findings import Severity
+
+    counts = {severity.value: 0 for severity in Severity}
+    for finding in findings:
+        counts[finding.kind.severity.value] += 1
+    return {"version": __version__, "counts": counts, "findings": [finding.as_json() for finding in findings]}
+
+
+def report(findings: "Sequence[Finding]") -> Iterator[str]:
+    """For a person: the gravest first, and what is in order in one line each."""
+    from agent import __version__
+    from agent.doctor.findings import Severity
+
+    counts = document(findings)["counts"]
+    said = [f"{counts[name]} {name}{'s' if counts[name] != 1 else ''}" for name in ("error", "warning", "note")]
+    yield f"Flash POS Agent {__version__}: {', '.join(said)}, {counts['ok']} checks in order."
+    for finding in findings:
+        if finding.kind.severity is Severity.OK:
+            continue
+        yield ""
+        yield from _paragraph(f"{finding.kind.severity}: {finding.kind.check}: {finding.title}", "")
+        yield from _paragraph(finding.kind.meaning, "  ")
+        yield from _paragraph(f"-> {finding.kind.mend}", "  ")
+    fine = [(finding.kind.check, finding.title) for finding in findings if finding.kind.severity is Severity.OK]
+    if fine:
+        yield ""
+        yield from text.table([("ok", check, title) for check, title in fine])
+
+
+def _paragraph(words: str, indent: str) -> list[str]:
+    return textwrap.wrap(text.printable(words), _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")

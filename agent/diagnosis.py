@@ -1,0 +1,175 @@
+"""What only a running agent can find out about its line: whether Flash takes its keys, and what they may do.
+
+Asked for by `GET /v1/diagnostics`, and by the doctor itself where no agent runs. Every call is one that cannot change
+anything at Flash: a read, a batch of nothing, or something about an order or a coupon whose random id nobody has. One
+diagnosis goes at a time and stays good for CACHED_S; nothing is asked in a drill or while Flash wants to be left alone,
+and a pause that it asks for here holds for all.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from agent.clock import Clock, rfc3339, to_ms
+from agent.delivery import Contact, Kind, Outcome
+from agent.flash import outcome as table
+from agent.flash.client import FlashClient
+
+CACHED_S = 20.0
+LIMIT_S = 8.0  # for all calls together
+_LATER = frozenset({408, 425, 429})
+_REFUSED = frozenset({401, 403})
+
+Which = Literal["write", "read"]
+Verdict = Literal["allowed", "key-refused", "scope-refused", "throttled", "troubled", "unreachable", "not-flash"]
+_VERDICTS: dict[Contact, Verdict] = {
+    Contact.KEY_REFUSED: "key-refused",
+    Contact.ENDPOINT_REFUSED: "scope-refused",
+    Contact.THROTTLED: "throttled",
+    Contact.TROUBLED: "troubled",
+    Contact.UNREACHABLE: "unreachable",
+}
+_GOES_ON = frozenset({"allowed", "scope-refused"})
+
+
+class Try(NamedTuple):
+    """One harmless call. `shown` is how it is called in an answer."""
+
+    which: Which
+    method: str
+    path: str
+    shown: str
+    body: bytes | None = None
+
+
+class Tried(NamedTuple):
+    """What Flash said to it."""
+
+    which: Which
+    call: str
+    verdict: Verdict
+    http_status: int | None = None
+    detail: str = ""
+
+
+class Diagnosis:
+    """Asks through one client. `keep_off` says why a key may not be used now; `learn` is told of a pause."""
+
+    def __init__(
+        self,
+        flash: FlashClient,
+        clock: Clock,
+        store_id: str | None,
+        *,
+        keep_off: Callable[[Which], str | None] = lambda _which: None,
+        may_write: Callable[[], bool] = lambda: True,
+        learn: Callable[[Which, Outcome], None] = lambda _which, _outcome: None,
+    ) -> None:
+        self._flash = flash
+        self._clock = clock
+        self._store_id = store_id
+        self._keep_off = keep_off
+        self._may_write = may_write
+        self._learn = learn
+        self._asking = asyncio.Lock()
+        self._known: dict[str, Any] | None = None
+        self._known_at = 0.0
+        self._store_shown: bool | None = None
+
+    async def facts(self) -> dict[str, Any]:
+        """The fields of DiagnosticsView that Flash's answers fill; never raises for what a network does."""
+        async with self._asking:
+            if self._known is None or self._clock.monotonic() - self._known_at > CACHED_S:
+                self._known = await self._ask()
+                self._known_at = self._clock.monotonic()
+            return self._known
+
+    async def _ask(self) -> dict[str, Any]:
+        asked_at = rfc3339(to_ms(self._clock.now()))
+        self._store_shown = None
+        kept_off: dict[str, str | None] = {"write": self._keep_off("write"), "read": self._keep_off("read")}
+        tried: list[Tried] = []
+        in_time = True
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                for which in ("write", "read"):
+                    await self._ask_with(which, tried)
+        except TimeoutError:
+            in_time = False
+        return {
+            "askedAt": asked_at,
+            "complete": in_time,
+            "keptOff": kept_off,
+            "calls": [_as_json(each) for each in tried],
+            "storeShown": self._store_shown,
+            "clockSkewSeconds": self._flash.clock_skew_s,
+            "ownReadKey": not self._flash.reads_with_write_key,
+        }
+
+    async def _ask_with(self, which: Which, tried: list[Tried]) -> None:
+        """Every call with one key, until one shows that there is no use in the next."""
+        for call in self._calls(which):
+            if self._keep_off(which) is not None:
+                return
+            answer = await self._flash.attempt(call.method, call.path, call.body, write_key=which == "write")
+            result = self._judge(call, answer)
+            tried.append(result)
+            if result.verdict not in _GOES_ON:
+                return
+            if which == "write" and not self._may_write():
+                return
+
+    def _calls(self, which: Which) -> Iterator[Try]:
+        nobody = f"doctor-{uuid.uuid4().hex}"
+        if which == "write":
+            yield Try(which, "GET", "/stores", "GET /stores")
+            yield Try(which, "POST", "/orders/batch", "POST /orders", b'{"orders":[]}')
+            yield Try(which, "POST", f"/orders/{nobody}/refund", "POST /orders/{id}/refund", b"{}")
+            yield Try(which, "POST", "/members/batch", "POST /members", b'{"members":[]}')
+            yield Try(which, "POST", f"/coupons/{nobody}/redeem", "POST /coupons/{id}/redeem")
+            return
+        yield Try(which, "GET", f"/members?externalId={nobody}", "GET /members")
+        since = rfc3339(to_ms(self._clock.now()))
+        yield Try(which, "GET", f"/orders?updatedSince={since}&limit=1", "GET /orders")
+        if not self._flash.reads_with_write_key:
+            yield Try(which, "POST", "/orders/batch", "POST /orders", b'{"orders":[]}')
+
+    def _judge(self, call: Try, answer: Any) -> Tried:
+        """Any word of Flash's own but 401 and 403 means that the call is open to the key."""
+        if isinstance(answer, Outcome):
+            return Tried(call.which, call.shown, _VERDICTS.get(answer.contact, "unreachable"), None, answer.detail)
+        parsed = table.parse(answer.body)
+        later = answer.status in _LATER or answer.status >= 500
+        if not later and answer.status not in _REFUSED and parsed is not None:
+            if call.path == "/stores" and answer.status == 200:
+                self._store_shown = self._shows_store(parsed)
+            return Tried(call.which, call.shown, "allowed", answer.status)
+        pause_s = self._flash.retry_after_s(answer)
+        outcome = table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=pause_s)
+        if later:
+            self._learn(call.which, outcome)
+        stranger = outcome.code == "unexpected-answer"
+        verdict: Verdict = "not-flash" if stranger else _VERDICTS.get(outcome.contact, "troubled")
+        return Tried(call.which, call.shown, verdict, answer.status, outcome.detail)
+
+    def _shows_store(self, parsed: Any) -> bool | None:
+        """None where more pages may name it, or none is asked for."""
+        stores = parsed.get("data")
+        if self._store_id is None or not isinstance(stores, list):
+            return None
+        if any(
+            isinstance(each, dict) and self._store_id in {each.get("id"), each.get("externalId")} for each in stores
+        ):
+            return True
+        return None if parsed.get("nextCursor") else False
+
+
+def _as_json(tried: Tried) -> dict[str, Any]:
+    return {
+        "key": tried.which,
+        "call": tried.call,
+        "verdict": tried.verdict,
+        "httpStatus": tried.http_status,
+        "detail": tried.detail or None,
+    }

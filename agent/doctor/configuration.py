@@ -1,0 +1,22 @@
+"""Do the settings load, and what is unwise about them?"""
+
+from collections.abc import Iterator
+
+from agent.advice import unwise
+from agent.doctor.case import Case
+from agent.doctor.catalogue import found
+from agent.doctor.findings import Finding, fine
+
+
+def look(case: Case) -> Iterator[Finding]:
+    """One finding for each thing that is unwise."""
+    there = case.config_path.exists()
+    if case.settings is None:
+        yield found("config-unusable", case.config_fault, file=str(case.config_path), exists=there)
+        return
+    warnings = list(unwise(case.settings))
+    for warning in warnings:
+        yield found("config-unwise", warning, file=str(case.config_path))
+    if not warnings:
+        where = str(case.config_path) if there else "no file; defaults and environment"
+        yield fine("configuration", f"The settings can be used ({where}).", file=str(case.config_path), exists=there)

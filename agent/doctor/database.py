@@ -1,0 +1,75 @@
+"""The database: what the running agent says of it, or, where none runs, a look that changes nothing."""
+
+from collections.abc import Iterator
+
+from agent import members, outbox
+from agent.doctor.case import Case
+from agent.doctor.catalogue import found
+from agent.doctor.findings import Finding, fine
+from agent.errors import DataKeyError
+from agent.storage import DataDir
+from agent.storage.inspection import Inspected, inspect
+from agent.storage.migrations import scripts
+
+
+def known_schema() -> dict[str, int]:
+    """The newest schema of each room that this program knows."""
+    rooms = (("outbox", outbox.MIGRATIONS), ("members", members.MIGRATIONS))
+    return {room: max(scripts(folder)) for room, folder in rooms}
+
+
+def look(case: Case) -> Iterator[Finding]:
+    """One finding for each thing that is wrong with it."""
+    directory = DataDir(case.data_dir)
+    set_aside = [folder.name for folder in directory.quarantined()]
+    if set_aside:
+        yield found("database-quarantined", f"{', '.join(set_aside)}.", folders=set_aside)
+    if case.agent == "running":
+        disk = (case.status or {}).get("disk", {})
+        if not set_aside:
+            yield fine("database", "The running agent uses it; it was whole at its start.", **disk)
+        return
+    if case.agent != "absent":
+        yield found("database-unread", "an agent has it, and does not answer." if case.agent == "silent" else "")
+        return
+    yield from _unused(directory)
+
+
+def _unused(directory: DataDir) -> Iterator[Finding]:
+    if not directory.database.exists():
+        if directory.data_key.exists():
+            yield found("database-damaged", "it is gone, and its key is there.")
+        else:
+            yield fine("database", "There is none yet.")
+        return
+    try:
+        seen = inspect(directory.database)
+    except (OSError, DataKeyError) as error:
+        yield found("database-unread", f"{getattr(error, 'strerror', None) or type(error).__name__}.")
+        return
+    if seen is None or directory.is_held():
+        yield found("database-unread", "an agent started meanwhile.")
+        return
+    yield from _judged(directory, seen)
+
+
+def _judged(directory: DataDir, seen: Inspected) -> Iterator[Finding]:
+    facts = {"schema": seen.schema, "operations": seen.counts, "bytes": directory.database.stat().st_size}
+    troubles = []
+    if seen.damage:
+        troubles.append(found("database-damaged", f"{seen.damage}.", **facts))
+    known = known_schema()
+    newer = {room: number for room, number in seen.schema.items() if number > known.get(room, 0)}
+    older = {room: number for room, number in seen.schema.items() if number < known.get(room, 0)}
+    for code, rooms in (("database-newer", newer), ("database-older", older)):
+        if rooms:
+            spelled = ", ".join(
+                f"{room} {number} (this program: {known.get(room, 0)})" for room, number in rooms.items()
+            )
+            troubles.append(found(code, f"{spelled}.", **facts))
+    if seen.counts and not directory.data_key.exists():
+        troubles.append(found("database-keyless", **facts))
+    yield from troubles
+    if not troubles:
+        held = sum(seen.counts.values())
+        yield fine("database", f"It is whole (quick_check); {held} operations are kept.", **facts)
