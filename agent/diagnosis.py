@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
+from agent import jsons
 from agent.clock import Clock, rfc3339, to_ms
 from agent.delivery import Contact, Kind, Outcome
 from agent.flash import outcome as table
@@ -125,7 +126,8 @@ class Diagnosis:
         if which == "write":
             yield Try(which, "GET", "/stores", "GET /stores")
             yield Try(which, "POST", "/orders/batch", "POST /orders", b'{"orders":[]}')
-            yield Try(which, "POST", f"/orders/{nobody}/refund", "POST /orders/{id}/refund", b"{}")
+            refund = jsons.encode({"refundId": nobody, "reason": "doctor"})
+            yield Try(which, "POST", f"/orders/{nobody}/refund", "POST /orders/{id}/refund", refund)
             yield Try(which, "POST", "/members/batch", "POST /members", b'{"members":[]}')
             yield Try(which, "POST", f"/coupons/{nobody}/redeem", "POST /coupons/{id}/redeem")
             return

@@ -473,3 +473,13 @@ def test_two_doctors_at_once_ask_flash_once(tmp_path, flash):
         assert call("GET", url, token)[1]["askedAt"] == first["askedAt"]
         assert len(flash.requests) == asked
         assert call("GET", url, (till.data / "register.token").read_text())[0] == 403
+
+
+def test_what_the_agent_tries_keeps_to_flashs_contract(tmp_path, flash):
+    with Till(tmp_path, flash.base_url).agent() as agent:
+        token = (agent.data_dir / "operator.token").read_text()
+        status, said = call("GET", f"http://127.0.0.1:{agent.port}/v1/diagnostics", token)
+    assert status == 200
+    assert {each["verdict"] for each in said["calls"]} == {"allowed"}
+    assert flash.violations == []
+    assert flash.effects == []

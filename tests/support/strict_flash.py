@@ -426,7 +426,8 @@ class StrictFlash:
                 request.json = parse_json(request.body)
                 payload = payload if self.byte_exact else canonical(request.json)
                 for text, fatal in body_faults(request):
-                    self._violate(request, text)
+                    if not request.is_empty_try:
+                        self._violate(request, text)
                     request.refusal = error(422, "VALIDATION", text) if fatal else request.refusal
             except (ValueError, RecursionError) as fault:
                 self._violate(request, f"body refused: {fault}")

@@ -129,6 +129,12 @@ class Request:
         return self.headers.get("authorization", "").removeprefix("Bearer ")
 
     @property
+    def is_empty_try(self) -> bool:
+        """A batch of nothing, with which a diagnosis tries a key: refused as ever, and meant to be."""
+        name = BATCHES[self.route][0] if self.route in BATCHES else ""
+        return self.key.startswith("doctor-") and self.json == {name: []}
+
+    @property
     def naturals(self) -> list[str]:
         """The natural keys this write speaks about, such as `order:90871`."""
         if self.route in BATCHES:
