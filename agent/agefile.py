@@ -85,7 +85,7 @@ def _why(error: Exception, wrong_kind: str) -> str:
         case "Decryption failed":
             return "The sealed file does not open: the passphrase is another one."
         case _:
-            return "The sealed file does not open: it was cut, changed or is none."
+            return f"The sealed file does not open: it was cut, changed or is none ({error})."
 
 
 def _age() -> Any:

@@ -23,7 +23,7 @@ from agent.clock import Clock
 from agent.config import Settings, wordings_of
 from agent.coupons import Sightings
 from agent.drill import Drill
-from agent.errors import ConfigError, DataKeyError
+from agent.errors import ConfigError, DataKeyError, Refusal
 from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -40,18 +40,19 @@ from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.resealing import OperationSeals
 from agent.outbox.store import Store
+from agent.outbox.till import Till, remember
 from agent.recovery import Recovery
 from agent.redeeming import Redeeming
 from agent.rotation import Rotation
 from agent.service import Service
 from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer, Upgrade
+from agent.storage.keyfile import CHECK_FACT
 from agent.tokens import Scope, Tokens
 from agent.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from agent.spool.spool import Spool
 
-CHECK_FACT = "data-key-check"
 ROOMS = {"outbox": outbox.MIGRATIONS, "members": members.MIGRATIONS}
 
 
@@ -280,6 +281,9 @@ class Agent:
         await database.open(was_used=self._data_dir.data_key.exists(), lacks=lacks)
         await self._upgrade.migrate(database)
         await self._take_over_damaged(database)
+        with contextlib.suppress(Refusal):  # a full disk, say: it is for a rescue alone
+            store = self._settings.store
+            await remember(database, Till(store.store_id or "", store.till_id))
         keys = await self._open_keys(database)
         if isinstance(keys, DataKeyError):
             return database, NoSealer(keys.detail), None

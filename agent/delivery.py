@@ -89,6 +89,7 @@ class Parcel:
     key: str
     attempts: int
     if_known: bool = False
+    till: str = ""  # in whose name it goes; empty: this till's own
 
 
 class Sender(Protocol):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agent.diagnosis import Diagnosis, Which
     from agent.flashorders import FlashOrders
     from agent.importing import Importing
+    from agent.rescue.taking import Taking
 
 FEATURES = (
     "sales",
@@ -62,6 +63,7 @@ FEATURES = (
     "catalogs",
     "spool",
     "diagnostics",
+    "rescue",
 )
 SKEW_TOLERATED_S = 120.0
 READY_CACHE_S = 1.0
@@ -130,6 +132,17 @@ class Service:
         from agent.importing import Importing  # noqa: PLC0415
 
         return Importing(self.intake, self._settings, self._relay.wake)
+
+    @functools.cached_property
+    def rescuing(self) -> "Taking":
+        """Takes what other tills left. Loaded when first used: most tills never do."""
+        from agent.rescue.taking import Taking  # noqa: PLC0415
+
+        def wake() -> None:
+            self._relay.wake()
+            self._unconfirmed.wake()
+
+        return Taking(self.store, self._flash, self._settings.store.store_id, wake)
 
     @functools.cached_property
     def flash_orders(self) -> "FlashOrders":

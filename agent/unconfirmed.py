@@ -236,7 +236,8 @@ class Unconfirmed:
         listed = await self._reads.coupons(member_id)
         if isinstance(listed, Outcome):
             return listed
-        return standing(listed, coupon_id, before=operation.content.coupon, was_seen=seen is not None)
+        before = operation.content.coupon  # as it was seen by the till that was to burn it, which may be another one
+        return standing(listed, coupon_id, before=before, was_seen=seen is not None or bool(before))
 
     async def _member_id(self, customer: dict[str, str]) -> str | Outcome | None:
         if "memberId" in customer:

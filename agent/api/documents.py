@@ -79,6 +79,8 @@ def operation_json(
         "error": error,
         "receipt": wording.operation(operation.kind, operation.status, verdict.result, request),
     }
+    if content and content.rescued_from:
+        document["rescuedFrom"] = dict(content.rescued_from)
     return document if operation.kind is not Kind.REDEMPTION else {**document, **_redemption_json(operation, wording)}
 
 

@@ -13,6 +13,7 @@ from agent.api import (
     document_views,
     flash_order_documents,
     member_documents,
+    rescue_documents,
     token_documents,
     views,
 )
@@ -85,6 +86,7 @@ def _model(name: str) -> type[BaseModel]:
         document_views,
         flash_order_documents,
         member_documents,
+        rescue_documents,
         token_documents,
     )
     model: type[BaseModel] = next(vars(module)[name] for module in modules if name in vars(module))

@@ -16,6 +16,7 @@ from agent.api import (
     key_handlers,
     member_handlers,
     redemptions,
+    rescue_handlers,
     token_handlers,
     web,
 )
@@ -283,6 +284,15 @@ ROUTES: tuple[Route, ...] = (
         problems=(400, 408, 413, 415, 422, 503, 507),
     ),
     Route("/v1/refunds", "POST", Scope.REGISTER, handlers.post_refund, _ACCEPT, Refund, _HEADERS, _ACCEPT_PROBLEMS),
+    Route(
+        "/v1/rescue",
+        "POST",
+        Scope.OPERATOR,
+        rescue_handlers.take_rescue,
+        {200: "RescueView"},
+        problems=(400, 408, 409, 413, 415, 422, 503, 507),
+        takes="a part of what flash-agent rescue import read, as JSON",
+    ),
     Route("/v1/sales", "POST", Scope.REGISTER, handlers.post_sale, _ACCEPT, Sale, _HEADERS, _ACCEPT_PROBLEMS),
     Route("/v1/status", "GET", Scope.REGISTER, handlers.get_status, {200: "StatusView"}, problems=(503,)),
     Route("/v1/stores", "POST", Scope.OPERATOR, handlers.post_store, _ACCEPT, Store, _HEADERS, _ACCEPT_PROBLEMS),

@@ -82,7 +82,7 @@ class FlashClient:
     async def send(self, parcel: Parcel) -> Outcome:
         """One attempt for one operation."""
         body = None if parcel.kind is Kind.REDEMPTION else parcel.body  # the one write without a body
-        answer = await self._post(parcel.path, body, parcel.key)
+        answer = await self._post(parcel.path, body, parcel.key, parcel.till)
         if isinstance(answer, Outcome):
             return answer
         pause = self.retry_after_s(answer)
@@ -157,8 +157,10 @@ class FlashClient:
         key = self._write_key if write_key else self._read_key
         return await self._call(method, path, key, body, headers)
 
-    async def _post(self, path: str, body: bytes | None, key: str) -> "Answer | Outcome":
+    async def _post(self, path: str, body: bytes | None, key: str, till: str = "") -> "Answer | Outcome":
         headers = {"Idempotency-Key": key, **({} if body is None else {"Content-Type": "application/json"})}
+        if till:  # another one's, which died with it
+            headers["User-Agent"] = _user_agent(till)
         return await self._call("POST", path, self._write_key, body, headers)
 
     async def _call(
@@ -195,7 +197,7 @@ class FlashClient:
     def _connect(self) -> "Transport":
         from agent.flash.transport import Transport  # noqa: PLC0415 - see there
 
-        return Transport(self._address, f"flash-pos-agent/{__version__} (till {self._address.till})")
+        return Transport(self._address, _user_agent(self._address.till))
 
     def retry_after_s(self, answer: "Answer") -> float | None:
         """How long an answer asks to be left alone."""
@@ -211,6 +213,10 @@ class FlashClient:
             return
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         self._ahead_ms = to_ms(moment) - self._clock.steady_ms()
+
+
+def _user_agent(till: str) -> str:
+    return f"flash-pos-agent/{__version__} (till {till})"
 
 
 def _is_store(store: Any, store_id: str) -> bool:

@@ -46,7 +46,7 @@ _WRITTEN = "SELECT seq FROM operation WHERE seq BETWEEN ? AND ?"
 # The slow way says itself what the trigger would ask: the generation, and whether it must wait.
 _INSERT_ONE = f"INSERT INTO operation (seq, generation, blocked, {_COLUMNS}) VALUES ({placeholders(16)}) RETURNING seq"  # noqa: S608
 _GENERATION = "SELECT COALESCE(max(generation), 0) + 1 FROM operation WHERE scope = ? AND item = ?"
-_MUST_WAIT = """
+MUST_WAIT = """
 SELECT EXISTS (
     SELECT 1
     FROM dependence
@@ -221,6 +221,11 @@ class Acceptor:
             value for seq, waiting in enumerate(members, first) for value in (seq, *waiting.row)
         ]
 
+    def take_number(self) -> int:
+        """The number of a row that is about to be written. Called in the connection's thread, in a transaction."""
+        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        return seq
+
     def wrote(self, count: int) -> None:
         """The group is committed; where rows were passed over, it stays in hand. Called in the connection's thread."""
         group = self._writing
@@ -323,12 +328,12 @@ class Acceptor:
             older = self._rows.operation(found)
             await self._supersede(transaction, older, by_rows=draft.by_rows)
         content, row = await self._fixed(transaction, waiting, older)
-        seq, self._next_seq = self._next_seq, self._next_seq + 1
+        seq = self.take_number()
         if draft.rows:
             await self.catalog_rows.take(transaction, seq, draft.rows)
             await self.catalog_rows.supersede(transaction, scope, to_ms(self._clock.now()))
         ((generation,),) = await transaction.fetch(_GENERATION, [scope, item])
-        ((blocked,),) = await transaction.fetch(_MUST_WAIT, [draft.kind.value, scope, row[5]])
+        ((blocked,),) = await transaction.fetch(MUST_WAIT, [draft.kind.value, scope, row[5]])
         if not await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row]):
             raise RuntimeError("the trigger passed over a row that the writer had looked at")  # never a false yes
         return Accepted(_fresh(waiting, content, seq, generation, blocked=bool(blocked)), replayed=False)

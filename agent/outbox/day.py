@@ -18,13 +18,15 @@ from agent.storage.database import placeholders
 SLICE_ROWS = 64  # opened in about a millisecond
 SLICE_BYTES = 256 * 1024  # or fewer, where registers send long baskets
 
-DATED = """
-SELECT seq, length(content) FROM operation WHERE business_date = ? AND seq > ? ORDER BY seq LIMIT ?
-"""
-UNDATED = """
+# What was rescued from another till's disk was rung up there, and is in that till's report.
+_OWN = "NOT EXISTS (SELECT 1 FROM rescued WHERE rescued.seq = operation.seq)"
+DATED = f"""
+SELECT seq, length(content) FROM operation WHERE business_date = ? AND seq > ? AND {_OWN} ORDER BY seq LIMIT ?
+"""  # noqa: S608
+UNDATED = f"""
 SELECT seq, length(content), id, business_date IS NULL
-FROM operation WHERE id > ? AND id < ? ORDER BY id LIMIT ?
-"""
+FROM operation WHERE id > ? AND id < ? AND {_OWN} ORDER BY id LIMIT ?
+"""  # noqa: S608
 # A basket's number may come again on another day; where one of the two names no date, a day's distance tells.
 REDEEMED = """
 SELECT mine.id, mine.status = 'discarded', COALESCE(redemption.honor, 0), COALESCE(redemption.basis, 'unconfirmed'),

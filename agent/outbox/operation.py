@@ -59,6 +59,7 @@ class Content(_Private, frozen=True, array_like=True):
     upstream_order_id: str | None = None
     if_known: bool = False
     coupon: Mapping[str, Any] = {}  # of a redemption: the coupon's fields as this till had seen them
+    rescued_from: Mapping[str, str] = {}  # of another till's operation: that till's storeId and tillId
 
     def to_bytes(self) -> bytes:
         return jsons.encode(self)
@@ -188,6 +189,7 @@ class Operation(msgspec.Struct):
             key=self.upstream_key,
             attempts=self.attempts,
             if_known=content.if_known,
+            till=content.rescued_from.get("tillId", ""),
         )
 
 

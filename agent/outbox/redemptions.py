@@ -29,12 +29,12 @@ from agent.storage import Transaction
 UNCONFIRMED = "unconfirmed"
 HONORED_OFFLINE = "honored-offline"
 NOT_BURNED = "not-burned"
-_NOT_SENT = Verdict(code="not-sent", detail="Flash could not be asked in time; nothing was sent and nothing is burned.")
+NOT_SENT = Verdict(code="not-sent", detail="Flash could not be asked in time; nothing was sent and nothing is burned.")
 _VOIDED = Verdict(code="voided", detail="The basket was voided.")
 _OTHER_OPEN = Verdict(
     code=UNCONFIRMED, detail="An earlier redemption of this coupon is not confirmed yet; nothing was sent for this one."
 )
-_NOT_REFUSED = frozenset({NOT_BURNED, _NOT_SENT.code})  # declined, and nothing is known against the coupon
+_NOT_REFUSED = frozenset({NOT_BURNED, NOT_SENT.code})  # declined, and nothing is known against the coupon
 
 _ENTER = """
 INSERT OR IGNORE INTO redemption (seq, basket, phase)
@@ -152,7 +152,7 @@ class Redemptions(RedemptionRows):
                         value=None if exposure.value is None else f"{exposure.value:f}",
                     )
                 elif current.maybe_sent == 0:
-                    await self._settle(transaction, current, Status.DECLINED, _NOT_SENT, moved)
+                    await self._settle(transaction, current, Status.DECLINED, NOT_SENT, moved)
                     await self._set(transaction, operation.seq, phase="settled", basis="not-sent")
                 else:
                     await self._set(transaction, operation.seq, phase="unknown")
@@ -182,7 +182,7 @@ class Redemptions(RedemptionRows):
         async with self._database.transaction() as transaction:
             current = await self._read(transaction, operation.seq)
             if redeemed_of(current).honor:
-                await self._take_back(transaction, current, moved, _NOT_SENT, unsent="not-sent", unclear=UNCONFIRMED)
+                await self._take_back(transaction, current, moved, NOT_SENT, unsent="not-sent", unclear=UNCONFIRMED)
             current = await self._read(transaction, operation.seq)
             moved.changes.append(change_of(current))
         return self._told(moved, current)
@@ -273,7 +273,7 @@ class Redemptions(RedemptionRows):
                 await self._keep_verdict(transaction, operation, verdict)
                 if operation.maybe_sent == 0 and was.phase == "unknown":  # the only attempt never left
                     voided = was.basis == "voided"
-                    await self._settle(transaction, operation, Status.DECLINED, _VOIDED if voided else _NOT_SENT, moved)
+                    await self._settle(transaction, operation, Status.DECLINED, _VOIDED if voided else NOT_SENT, moved)
                     await self._set(transaction, seq, phase="settled", basis="voided" if voided else "not-sent")
 
     # ---- the basket is voided --------------------------------------------------------------------------------------

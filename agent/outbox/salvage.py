@@ -38,6 +38,7 @@ _MARKS = "seq, basket, phase, honor, basis, credit, first_asked_at, last_asked_a
 _LEDGER = "day, till, member, value, lost"
 _REDEMPTION = f"{_MARKS}, {_LEDGER}".split(", ")
 _VOIDED = ["basket", "voided_at"]
+_RESCUED = ["seq", "store", "till", "taken_at"]
 _CATALOG_ROW = ["row", "content", "seq", "refused"]
 
 
@@ -63,6 +64,9 @@ async def salvage(database: Database, damaged: Path) -> int | None:
             await _redemptions(transaction, source)
             await transaction.fetch("DELETE FROM redemption WHERE seq NOT IN (SELECT seq FROM operation)")
             await _catalog_rows(transaction, source)
+            for row in await asyncio.to_thread(source.rows, "rescued", _RESCUED):
+                await transaction.fetch(_insert_beside("rescued", _RESCUED), row)
+            await transaction.fetch("DELETE FROM rescued WHERE seq NOT IN (SELECT seq FROM operation)")
             for seq in await asyncio.to_thread(source.rows, "forgotten", ["seq"]):
                 await transaction.fetch(_STILL_FORGOTTEN, seq)
             await transaction.fetch(_FREE)

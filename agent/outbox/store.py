@@ -6,8 +6,9 @@ StorageFullError, ConflictError, InvalidError or NotFoundError.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
@@ -24,6 +25,9 @@ from agent.outbox.rows import READ, Rows, read_as_json
 from agent.outbox.state import UNSETTLED, Status, may_discard, may_retry
 from agent.storage import Database, Sealer
 from agent.storage.database import values_rows
+
+if TYPE_CHECKING:
+    from agent.outbox.rescued import Rescued
 
 # Claim: in hand, and durably "maybe sent", before the first byte leaves.
 _CLAIM = """
@@ -116,6 +120,7 @@ class Store:
         self._database = database
         self._clock = clock
         self._rows = rows
+        self._sealer = sealer
         self.changes = Changes()
         self._acceptor = Acceptor(database, sealer, clock, rows, self.changes)
         self.catalog_rows = self._acceptor.catalog_rows
@@ -160,6 +165,15 @@ class Store:
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""
         return await self._acceptor.accept(draft)
+
+    @functools.cached_property
+    def rescued(self) -> "Rescued":
+        """Takes what other tills left. Loaded when first used: most tills never do."""
+        from agent.outbox.rescued import Rescued  # noqa: PLC0415
+
+        return Rescued(
+            self._database, self._sealer, self._clock, self._rows, acceptor=self._acceptor, changes=self.changes
+        )
 
     async def rehearse(self, drafts: Sequence[Draft]) -> list[Accepted | Refusal]:
         """What accepting these one after another would come to; nothing is stored."""

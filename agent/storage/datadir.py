@@ -42,7 +42,8 @@ class DataDir:
         self.client_tokens = path / "tokens.json"
         self.is_restricted = True  # False: others may be able to read it
         self._about = path / "agent.json"
-        self._lock = filelock.FileLock(path / "agent.lock", timeout=0, mode=0o600, thread_local=False)
+        self.lock_path = path / "agent.lock"
+        self._lock = filelock.FileLock(self.lock_path, timeout=0, mode=0o600, thread_local=False)
 
     def quarantined(self) -> list[Path]:
         """The folders of damaged databases that were set aside, the oldest first."""
@@ -69,7 +70,8 @@ class DataDir:
                 self.path.chmod(0o700)
             self._lock.acquire()
         except filelock.Timeout:
-            raise AlreadyRunningError(self._who()) from None
+            mend = "Stop that agent, or start this one with another --data-dir and port."
+            raise AlreadyRunningError(f"{self.in_use()} {mend}") from None
         except OSError as error:
             raise ConfigError(self.unusable(error)) from None
 
@@ -121,15 +123,13 @@ class DataDir:
         """Where the token of a scope is kept."""
         return self.path / f"{scope}.token"
 
-    def _who(self) -> str:
+    def in_use(self) -> str:
+        """A sentence that says by whom."""
         about = self.announced()
         which = (
             f"process {about['pid']} on port {about['port']}" if {"pid", "port"} <= about.keys() else "another agent"
         )
-        return (
-            f"The data directory {self.path} is in use by {which}. "
-            "Stop that agent, or start this one with another --data-dir and port."
-        )
+        return f"The data directory {self.path} is in use by {which}."
 
 
 def _lock_for_a_moment(descriptor: int) -> bool:

@@ -10,14 +10,16 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.errors import DataKeyError
-from agent.storage.protection import Protection, StoreName, choose, protection
+from agent.storage.protection import CREDENTIAL, Protection, StoreName, by_credential, choose, protection
 from agent.storage.sealing import DataKeys, write_durably
 
+CHECK_FACT = "data-key-check"  # under this name the database remembers its keys' check value
 _PLAIN, _PROTECTED = 1, 2  # formats
 
 
@@ -63,6 +65,10 @@ class KeyFile:
             with contextlib.suppress(OSError):  # a full disk, say: as it was until the next start
                 self.save(keys)
         return keys
+
+    def read(self) -> DataKeys:
+        """The keys as they are; nothing is written. Raises DataKeyError."""
+        return self._read()[1]
 
     def save(self, keys: DataKeys) -> None:
         """Replace the file, durably; raises OSError, and then the old one is still there."""
@@ -123,12 +129,43 @@ class KeyFile:
             raise DataKeyError(f"{path.name} cannot be read: {error.strerror}. Put it back from a backup.") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _damaged(path) from None
-        plain = protection(kept_by, path.parent, self._environ).reveal(sealed, path.name)
+        plain = self._stands_before(kept_by, path).reveal(sealed, path.name)
         try:
             revealed: dict[str, Any] = json.loads(plain)
         except ValueError:
             raise _damaged(path) from None
         return kept_by, revealed
+
+    def _stands_before(self, kept_by: StoreName, path: Path) -> Protection:
+        return protection(kept_by, path.parent, self._environ)
+
+
+class _AnotherTills(KeyFile):
+    """Read where it lies, on a disk that came from elsewhere: what protects it may not be here."""
+
+    credential: Path | None = None
+
+    def _stands_before(self, kept_by: StoreName, path: Path) -> Protection:
+        match kept_by:
+            case "credentials" if self.credential is not None:
+                return by_credential(self.credential)
+            case "credentials":
+                where = f"on its disk it is etc/flash-agent/credentials/{CREDENTIAL}"
+                raise DataKeyError(
+                    f"{path.name} is sealed with its system's credential: give it with --credential FILE ({where})."
+                )
+            case "keyring":
+                raise DataKeyError(f"{path.name} is sealed with its system's keyring.")
+            case "dpapi" if sys.platform != "win32":
+                raise DataKeyError(f"{path.name} is sealed by its machine's Windows (DPAPI).")
+        return super()._stands_before(kept_by, path)
+
+
+def read_keys(path: Path, credential: Path | None = None) -> DataKeys:
+    """The keys in another till's file, which is not written; `credential` is its system's. Raises DataKeyError."""
+    file = _AnotherTills(path)
+    file.credential = credential
+    return file.read()
 
 
 def _damaged(path: Path) -> DataKeyError:

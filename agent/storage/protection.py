@@ -115,13 +115,18 @@ def protection(
             mend = f"Give the service its credential {CREDENTIAL} again (LoadCredential= in its unit)."
             if path is None:
                 raise DataKeyError(f"There is no credential {CREDENTIAL} in $CREDENTIALS_DIRECTORY. {mend}")
-            return _Secret(name, _read(path), mend)
+            return by_credential(path, mend)
         case "keyring":
             return _Secret(name, _from_keyring(data_dir), "Put the secret back into the keyring.")
         case "dpapi":
             if platform != "win32":
                 raise DataKeyError("DPAPI is Windows' own. Choose another [keys] store.")
             return _Dpapi()
+
+
+def by_credential(path: Path, mend: str = "It is another machine's.") -> Protection:
+    """`credentials` by the secret in a file; raises DataKeyError where that is none."""
+    return _Secret("credentials", _read(path), mend)
 
 
 def credential(name: str, environ: Mapping[str, str] = os.environ) -> Path | None:

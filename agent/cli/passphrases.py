@@ -1,0 +1,44 @@
+"""Passphrases: asked for, or read from a file; never an argument, which the list of processes shows to others."""
+
+import sys
+from pathlib import Path
+
+from agent.cli.options import read_small_file
+from agent.errors import ConfigError
+
+MIN_CHARS = 10
+_LONGEST = 4096
+
+
+def read(file: str) -> str:
+    """From a file, `-` is standard input; raises ConfigError where there is none."""
+    if file == "-":
+        return _sound(sys.stdin.readline(_LONGEST).strip())
+    return _sound(read_small_file(Path(file), "The passphrase"))
+
+
+def chosen() -> str:
+    """A new one, asked for twice."""
+    if not sys.stdin.isatty():
+        return read("-")
+    from getpass import getpass
+
+    first = _sound(getpass("A passphrase for the file (not shown): ").strip())
+    if first != getpass("The same again: ").strip():
+        raise ConfigError("The two differ; nothing was sealed.")
+    return first
+
+
+def asked() -> str:
+    """The one that a file was sealed with."""
+    if not sys.stdin.isatty():
+        return read("-")
+    from getpass import getpass
+
+    return getpass("The file's passphrase (not shown): ").strip()
+
+
+def _sound(passphrase: str) -> str:
+    if len(passphrase) < MIN_CHARS:
+        raise ConfigError(f"The passphrase needs {MIN_CHARS} characters at least; a few words are best.")
+    return passphrase

@@ -1,0 +1,78 @@
+"""`rescue export`: what is left on a till that does not run, into one sealed file."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent import agefile
+from agent.cli import options, passphrases, private_file, text
+from agent.errors import ConfigError
+from agent.outbox.till import Till
+from agent.rescue import natural
+from agent.rescue.disk import borrowed
+from agent.rescue.exporting import Keys, read
+from agent.rescue.travelling import counted, pack
+from agent.storage import DataDir
+
+if TYPE_CHECKING:
+    from agent.rescue.travelling import Rescue
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export; raises AgentError naming what is in the way, with no file written."""
+    data_dir = DataDir(Path(arguments.data_dir).absolute())
+    if arguments.output.absolute().is_relative_to(data_dir.path):
+        raise ConfigError(f"{arguments.output} lies on the dead till's own disk. Name a file elsewhere.")
+    named = _named(arguments)
+    identity = options.read_small_file(arguments.identity, "The identity") if arguments.identity else None
+    passphrase = _passphrase(arguments)
+    if arguments.to is not None:
+        try:
+            agefile.check_recipient(arguments.to)
+        except ValueError as error:
+            raise ConfigError(f"--to {error}.") from None
+    keys = Keys(data_dir, credential=arguments.credential, identity=identity)
+    with borrowed(data_dir) as copy:
+        rescue = asyncio.run(read(copy, keys, named))
+    plain = pack(rescue)
+    sealed = agefile.seal_with_passphrase(plain, passphrase) if passphrase else agefile.seal(plain, arguments.to)
+    private_file.write_new(arguments.output, sealed)
+    _tell(rescue, arguments.output, keys.opened_by)
+    return 0
+
+
+def _named(arguments: argparse.Namespace) -> Till | None:
+    if arguments.till_id is None:
+        if arguments.store_id is not None:
+            raise ConfigError("--store-id goes with --till-id.")
+        return None
+    till = Till(arguments.store_id or "", arguments.till_id)
+    try:
+        natural.check_till(till)
+    except ValueError:
+        raise ConfigError("--till-id takes letters, digits and . _ -; --store-id is Flash's id of the store.") from None
+    return till
+
+
+def _passphrase(arguments: argparse.Namespace) -> str | None:
+    if arguments.passphrase_file is not None:
+        return passphrases.read(arguments.passphrase_file)
+    return passphrases.chosen() if arguments.passphrase else None
+
+
+def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
+    till, counts = rescue.till, counted(rescue.operations)
+    print(f"Till {till.till_id} of {till.store_id or 'no store'}; its rows were opened with {opened_by}.")
+    if counts:
+        rows = [(kind, state, count) for (kind, state), count in sorted(counts.items())]
+        for line in text.table([("kind", "state", "operations"), *rows], right={2}):
+            print(line)
+    else:
+        print("Nothing was left to deliver.")
+    for each in rescue.missing:
+        print(f"Missing: {each}", file=sys.stderr)
+    print(f"{output} holds {len(rescue.operations)} operations, sealed. Take it in at another till of that store:")
+    print(f"  flash-agent rescue import {output.name}")
+    print("Do not start the dead till's agent again before its disk is wiped; should it happen, nothing counts twice.")
