@@ -15,6 +15,7 @@ KEPT = {
     "redemptions": "SELECT phase, credit, sum(honor), count(*) FROM redemption GROUP BY phase, credit ORDER BY 1, 2",
     "coupons lost": "SELECT day, count(*), sum(lost) FROM redemption WHERE day IS NOT NULL GROUP BY day ORDER BY day",
     "to be forgotten": "SELECT count(*), sum(seq) FROM forgotten",
+    "rescued": "SELECT till, count(*), sum(seq) FROM rescued GROUP BY till ORDER BY till",
     "refused rows": "SELECT refused, count(*) FROM catalog_row GROUP BY refused ORDER BY refused",
     "newest change": "SELECT max(n) FROM change",
 }

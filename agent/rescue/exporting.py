@@ -18,9 +18,10 @@ from agent.rescue import natural
 from agent.rescue.travelling import FORMAT, VERSION, Rescue
 from agent.storage import Database, DataDir, DataKeys, Sealer
 from agent.storage.keyfile import CHECK_FACT, read_keys
-from agent.storage.migrations import migrate
+from agent.storage.migrations import is_newer, migrate, newest, stored
 
 MAX_NAMED = 20
+_ROOMS = {"outbox": outbox.MIGRATIONS, "members": members.MIGRATIONS}
 
 
 class Keys:
@@ -78,8 +79,10 @@ async def read(copy: DataDir, keys: Keys, named: Till | None) -> Rescue:
 async def _open(database: Database, copy: DataDir) -> list[str]:
     """Open as a start does, damage and all; returns what a person must know."""
     await database.open(was_used=True, lacks=lacks)
-    await migrate(database, "outbox", outbox.MIGRATIONS)
-    await migrate(database, "members", members.MIGRATIONS)
+    if is_newer(await database.visit(stored), newest(_ROOMS)):
+        raise AgentError("This disk was written by a newer version of the agent: rescue it with that version.")
+    for room, folder in _ROOMS.items():
+        await migrate(database, room, folder)
     missing = []
     for folder in reversed(copy.quarantined()):
         count = await salvage(database, folder / copy.database.name)

@@ -190,6 +190,8 @@ async def test_a_database_that_another_program_has_locked_is_named(tmp_path):
 
 BEFORE_CATALOGS = (
     *(f"DROP TRIGGER catalog_{name}" for name in ("discarded", "stripped", "removed")),
+    "DROP TRIGGER rescued_removed",
+    "DROP TABLE rescued",
     "DROP TABLE catalog_row",
     "DELETE FROM migration WHERE room = 'outbox' AND number > 5",
 )
