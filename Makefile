@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 STORE  := .store-venv
 PACKED := .package-venv
+DATED  := SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
 BIN    := $(VENV)/bin
 ARGS   ?=
 SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
 
-.PHONY: demo test simulate prove lint types contracts wheel sbom binary audit bench lock clean
+.PHONY: demo test simulate prove lint types contracts wheel sbom binary deb audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -68,8 +69,16 @@ build/sqlite/libsqlite3.so.0: installer/sqlite/build.py
 	$(PYTHON) installer/sqlite/build.py linux build/sqlite
 
 binary: $(PACKED)/.package build/sqlite/libsqlite3.so.0  ## the program with its own Python in one folder, dist/flash-agent/
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONHASHSEED=1 FLASH_AGENT_SQLITE=build/sqlite/libsqlite3.so.0 \
+	PATH="$(CURDIR)/$(PACKED)/bin:$$PATH" $(DATED) PYTHONHASHSEED=1 FLASH_AGENT_SQLITE=build/sqlite/libsqlite3.so.0 \
 	  $(PACKED)/bin/python -m PyInstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller installer/flash-agent.spec
+
+build/pages/flash-agent.1: $(PACKED)/.package installer/linux/pages.py $(wildcard agent/cli/*.py)
+	mkdir -p build/pages
+	$(DATED) PYTHONPATH=. $(PACKED)/bin/python installer/linux/pages.py bash > build/pages/flash-agent.bash
+	$(DATED) PYTHONPATH=. $(PACKED)/bin/python installer/linux/pages.py man > $@
+
+deb: binary build/pages/flash-agent.1  ## the package for Debian and Ubuntu, dist/flash-pos-agent_VERSION_amd64.deb
+	$(DATED) $(PYTHON) installer/linux/deb.py
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)
