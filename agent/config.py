@@ -32,6 +32,7 @@ ADAPTERS = "adapters"  # sections of their own, whose names and settings the ada
 OUTSIDE_THE_FILE = {"CONFIG", "DATA_DIR"}
 ORDER_FIELDS = frozenset({"external_order_id", "store_id", "till_id", "business_date"})
 REFUND_FIELDS = ORDER_FIELDS | {"refund_id"}
+PACKAGED_CONFIG = Path("/etc") / APP_NAME / "agent.toml"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -101,16 +102,30 @@ def _template(fields: frozenset[str], needed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+# What `flash-agent setup` is told is judged by the same rules.
+BaseUrl = Annotated[str, AfterValidator(_check_base_url)]
+Proxy = Annotated[SecretStr, AfterValidator(_check_proxy)]
+CaFile = Annotated[Path, AfterValidator(_check_ca_file)]
+Language = Annotated[str, AfterValidator(_check_language)]
+StoreId = Annotated[str, Field(min_length=1, max_length=128)]
+TillId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Origins = tuple[Annotated[str, AfterValidator(check_origin)], ...]
+IdTemplate = Annotated[str, _template(ORDER_FIELDS, "external_order_id")]
+RefundIdTemplate = Annotated[str, _template(REFUND_FIELDS, "refund_id")]
+OfflineCoupons = Literal["decline", "limited"]
+
+
 class Flash(_Section):
     """The upstream. Times in seconds."""
 
-    base_url: Annotated[str, AfterValidator(_check_base_url)] = "https://flash.socialhub.ai/api/v2"
+    base_url: BaseUrl = "https://flash.socialhub.ai/api/v2"
     write_key: SecretStr | None = None
     write_key_file: Path | None = None
     read_key: SecretStr | None = None
     read_key_file: Path | None = None
-    proxy: Annotated[SecretStr, AfterValidator(_check_proxy)] | None = None  # its address may hold a password
-    ca_file: Annotated[Path, AfterValidator(_check_ca_file)] | None = None
+    proxy: Proxy | None = None  # its address may hold a password
+    ca_file: CaFile | None = None
     extended_orders: bool = False
     attempt_timeout_s: float = Field(default=8.0, gt=0, le=60)
 
@@ -118,17 +133,17 @@ class Flash(_Section):
 class Store(_Section):
     """Where this till stands."""
 
-    store_id: str | None = Field(default=None, min_length=1, max_length=128)
-    till_id: str = Field(default="till-1", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$")
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
-    language: Annotated[str, AfterValidator(_check_language)] = "en"
+    store_id: StoreId | None = None
+    till_id: TillId = "till-1"
+    currency: Currency = "USD"
+    language: Language = "en"
 
 
 class Api(_Section):
     """The localhost API."""
 
     port: int = Field(default=8455, ge=0, le=65535)
-    allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
+    allowed_origins: Origins = ()
     open_metrics: bool = False
     max_body_bytes: int = Field(default=256 * 1024, ge=4096, le=16 * 1024 * 1024)
     max_connections: int = Field(default=512, ge=16, le=10_000)
@@ -137,8 +152,8 @@ class Api(_Section):
 class Orders(_Section):
     """How upstream ids are made where order numbers repeat."""
 
-    id_template: Annotated[str, _template(ORDER_FIELDS, "external_order_id")] = "{external_order_id}"
-    refund_id_template: Annotated[str, _template(REFUND_FIELDS, "refund_id")] = "{refund_id}"
+    id_template: IdTemplate = "{external_order_id}"
+    refund_id_template: RefundIdTemplate = "{refund_id}"
 
     @property
     def dated(self) -> bool:
@@ -154,7 +169,7 @@ class Orders(_Section):
 class Coupons(_Section):
     """What a coupon is worth while Flash cannot be asked."""
 
-    offline: Literal["decline", "limited"] = "decline"
+    offline: OfflineCoupons = "decline"
     key_age_h: float = Field(default=24.0, gt=0, le=24 * 30)  # how long Flash remembers an idempotency key
     # `limited` alone:
     max_snapshot_age_h: float = Field(default=24.0, gt=0, le=24 * 30)
@@ -238,11 +253,14 @@ def _check_recovery(value: str) -> str:
     return value
 
 
+Recipient = Annotated[str, AfterValidator(_check_recovery)]
+
+
 class Keys(_Section):
     """What protects the files in which keys are kept, besides their mode."""
 
     store: Literal["auto", "file", "credentials", "keyring", "dpapi"] = "auto"
-    recovery: Annotated[str, AfterValidator(_check_recovery)] | None = None  # who can open them without this machine
+    recovery: Recipient | None = None  # who can open them without this machine
 
 
 class Log(_Section):
@@ -340,7 +358,12 @@ def wordings_of(settings: Settings) -> Wordings:
 
 
 def default_config_path() -> Path:
-    """The site-wide configuration file, which the service and the command line share."""
+    """The site-wide configuration file, which the service and the command line share.
+
+    On Linux that is the package's, where its folder is there; else the one of the XDG rules.
+    """
+    if os.name == "posix" and PACKAGED_CONFIG.parent.is_dir():
+        return PACKAGED_CONFIG
     return Path(platformdirs.site_config_dir(APP_NAME, appauthor=False)) / "agent.toml"
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from dataclasses import dataclass
 
 from agent.errors import PortTakenError
 
@@ -52,14 +53,28 @@ def _is_taken(error: OSError) -> bool:
 
 def _holder(port: int) -> str:
     """` by NAME (process PID)` where the system tells, else nothing."""
-    import psutil  # noqa: PLC0415 - only on the way out
+    holder = holder_of(port)
+    return f" by {holder.name} (process {holder.pid})" if holder else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A program that listens on a port."""
+
+    pid: int
+    name: str
+
+
+def holder_of(port: int) -> Holder | None:
+    """Who listens on the port, where the system tells us."""
+    import psutil  # noqa: PLC0415 - only where a port is taken
 
     try:
         for connection in psutil.net_connections(kind="tcp"):
             address = connection.laddr
             listens = connection.status == psutil.CONN_LISTEN and address and address.port == port
             if listens and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+                return Holder(connection.pid, psutil.Process(connection.pid).name())
     except (psutil.Error, OSError):
         pass
-    return ""
+    return None

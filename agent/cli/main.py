@@ -29,6 +29,7 @@ COMMANDS = {
     "exposure": "a day's coupons that were honored without Flash's word",
     "members": "show or forget a member, or follow what changed at Flash",
     "drill": "rehearse an outage: send nothing to Flash for a while",
+    "setup": "set this till up: settings, keys, service; asks, or takes its answers from a file",
     "config": "check the configuration",
     "key": "give the agent a Flash key to keep, or confirm a new one",
     "token": "give a client a token of its own, list or revoke them",

@@ -87,7 +87,7 @@ def test_a_service_takes_key_and_protection_from_systemds_credentials(tmp_path):
     data = tmp_path / "data"
     with strict_flash() as flash:
         agent = AgentProcess(data, flash.base_url, CREDENTIALS_DIRECTORY=str(credentials))
-        del agent._environment["FLASH_AGENT_FLASH__WRITE_KEY"]
+        del agent.environment["FLASH_AGENT_FLASH__WRITE_KEY"]
         with contextlib.ExitStack() as stack:
             stack.callback(agent.kill)
             agent.start()
@@ -96,7 +96,7 @@ def test_a_service_takes_key_and_protection_from_systemds_credentials(tmp_path):
             assert "write: credential, read: none" in said.stdout
             assert json.loads((data / "data.key").read_text())["store"] == "credentials"
             agent.kill()
-            del agent._environment["CREDENTIALS_DIRECTORY"]
+            del agent.environment["CREDENTIALS_DIRECTORY"]
             agent.start()
             said = flash_agent("status", "--data-dir", data)
             assert "data-key-unavailable" in said.stdout
