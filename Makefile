@@ -10,7 +10,7 @@ SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
 
-.PHONY: demo test simulate prove lint types contracts wheel sbom binary deb audit bench lock clean
+.PHONY: demo test simulate prove lint types contracts wheel sbom binary deb windows audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -79,6 +79,9 @@ build/pages/flash-agent.1: $(PACKED)/.package installer/linux/pages.py $(wildcar
 
 deb: binary build/pages/flash-agent.1  ## the package for Debian and Ubuntu, dist/flash-pos-agent_VERSION_amd64.deb
 	$(DATED) $(PYTHON) installer/linux/deb.py
+
+windows: $(VENV)/.dev  ## the Windows program and its installers, under Wine, into dist/
+	$(BIN)/python -m installer.windows.build $(ARGS)
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)

@@ -367,11 +367,16 @@ def default_config_path() -> Path:
     return Path(platformdirs.site_config_dir(APP_NAME, appauthor=False)) / "agent.toml"
 
 
+def site_data_dir() -> Path:
+    """The data directory of the service, whether it is there or not."""
+    if os.name == "posix":
+        return Path("/var/lib") / APP_NAME
+    return Path(platformdirs.site_data_dir(APP_NAME, appauthor=False))
+
+
 def default_data_dir() -> Path:
     """The site-wide data directory where there is one, else the user's own."""
-    site = Path(platformdirs.site_data_dir(APP_NAME, appauthor=False))
-    if os.name == "posix":
-        site = Path("/var/lib") / APP_NAME
+    site = site_data_dir()
     if site.exists():
         return site
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False))

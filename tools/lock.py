@@ -15,8 +15,13 @@ TARGETS = {
     "bench": ["--extra", "fast", "--group", "dev", "--group", "bench"],
     "supply": ["--extra", "fast", "--group", "dev", "--group", "supply"],
     "package": ["--extra", "fast", "--group", "package"],
+    "windows": ["--extra", "fast", "--group", "package"],
 }
-COMMON = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header"]
+COMMON = ["--generate-hashes", "--no-emit-index-url", "--no-header"]
+EVERYWHERE = ["--universal", "--python-version", "3.11"]
+FOR = {  # one platform's alone, without markers: whoever downloads it elsewhere would have them judged there
+    "windows": ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", "3.13"],
+}
 
 
 def main() -> int:
@@ -27,7 +32,20 @@ def main() -> int:
     locked: list[str] = []
     for name, options in TARGETS.items():
         target = f"requirements/{name}.txt"
-        command = [uv, "pip", "compile", "--quiet", *COMMON, *options, *locked, "pyproject.toml", "-o", target]
+        platform = FOR.get(name, EVERYWHERE)
+        command = [
+            uv,
+            "pip",
+            "compile",
+            "--quiet",
+            *COMMON,
+            *platform,
+            *options,
+            *locked,
+            "pyproject.toml",
+            "-o",
+            target,
+        ]
         subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own arguments
         locked = ["--constraints", target]
     return 0

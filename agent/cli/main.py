@@ -31,6 +31,7 @@ COMMANDS = {
     "drill": "rehearse an outage: send nothing to Flash for a while",
     "setup": "set this till up: settings, keys, service; asks, or takes its answers from a file",
     "config": "check the configuration",
+    "browsers": "let web registers reach the agent without the browser asking (Windows)",
     "key": "give the agent a Flash key to keep, or confirm a new one",
     "token": "give a client a token of its own, list or revoke them",
     "upgrade": "whether this version can run over a data directory",

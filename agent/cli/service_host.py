@@ -34,7 +34,7 @@ def _work(arguments: argparse.Namespace, service: "Hosted") -> int:
     from agent import config, tracebacks
     from agent.cli import process, stderr
 
-    data_dir = config.data_dir(arguments.data_dir)
+    data_dir = Path(arguments.data_dir) if arguments.data_dir else config.site_data_dir()
     process.fill_standard_descriptors()
     with log_file(data_dir / "logs" / "agent.log"), stderr.unblocked():
         try:

@@ -12,6 +12,7 @@ from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
 from agent.errors import DataKeyError
+from agent.servicemanager.account import service_sid
 from agent.storage import windows
 from agent.storage.keyfile import KeyFile
 from agent.storage.protection import CREDENTIAL, choose, credential, protection
@@ -201,11 +202,11 @@ def test_dpapi_is_windows_own(tmp_path):
     assert protection("dpapi", tmp_path, {}, "win32").name == "dpapi"
 
 
-def test_the_directory_is_left_to_its_owner_the_system_and_administrators(tmp_path):
+def test_the_directory_is_left_to_its_owner_the_system_administrators_and_the_service(tmp_path):
     command = windows.restriction(tmp_path)
     assert command[:3] == ["icacls", str(tmp_path), "/inheritance:r"]
     granted = [command[at + 1] for at, part in enumerate(command) if part == "/grant:r"]
-    assert granted == ["*S-1-3-4:(OI)(CI)F", "*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"]
+    assert granted == [f"*{who}:(OI)(CI)F" for who in ("S-1-3-4", "S-1-5-18", "S-1-5-32-544", service_sid())]
 
 
 def test_another_secret_is_kept_alike(path, tmp_path, credentials):

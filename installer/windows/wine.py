@@ -1,0 +1,115 @@
+"""Windows programs on Linux: a Wine prefix of its own, and what Wine 8 needs to be told.
+
+- The host of .NET, the browser and WMI are switched off: a prefix is made in seconds, and `platform` does not crash.
+- Rust's libraries want a function that Wine has since 9 only: `process_prng.c`, compiled into the prefix.
+- Output goes through pipes: what is redirected to a file may be missing there.
+- Services end with the last program that a user runs: `Wine.kept_alive` is one that waits.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COMPILER = "x86_64-w64-mingw32-gcc"
+_PLACES = ("/usr/lib/wine/wine64", "/usr/lib/wine/wineserver64")
+_LAST_WORDS_S = 0.5
+APT = "sudo apt-get install wine64 gcc-mingw-w64-x86-64-win32"
+
+
+def is_here() -> bool:
+    """Whether Wine and the compiler for its shim are installed."""
+    return all(Path(place).exists() for place in _PLACES) and shutil.which(COMPILER) is not None
+
+
+class Wine:
+    """One prefix: a Windows of its own, in a folder."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix.absolute()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name not in {"DISPLAY", "PYTHONPATH"}},
+            "WINEPREFIX": str(self.prefix),
+            "WINEARCH": "win64",
+            "WINEDEBUG": "-all",
+            "WINEDLLOVERRIDES": "mscoree,mshtml,wbemprox,winemenubuilder.exe=",
+        }
+
+    @property
+    def drive(self) -> Path:
+        """Its drive C."""
+        return self.prefix / "drive_c"
+
+    def boot(self) -> None:
+        """Make the prefix where there is none; a Windows 10."""
+        if (self.prefix / "made").exists():
+            return
+        self.run("wineboot", "-i")
+        self.run("winecfg", "-v", "win10")
+        shim = self.drive / "windows" / "system32" / "bcryptprimitives.dll"
+        if not shim.exists():
+            source = HERE / "process_prng.c"
+            subprocess.run([COMPILER, "-shared", "-O2", "-s", "-o", shim, source, "-ladvapi32"], check=True)
+        (self.prefix / "made").touch()
+
+    def run(
+        self, *words: str | Path, within_s: float = 120, environment: dict[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end, standard error in its output; raises CalledProcessError with what it said."""
+        with self.started(*words, environment=environment) as process:
+            said: list[str] = []
+            reader = threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True)
+            reader.start()
+            try:
+                process.wait(within_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            reader.join(_LAST_WORDS_S)  # not to the pipe's end: Wine's own services may have inherited it
+            process.stdout = None  # the reader's, which may still wait there
+        output = "".join(said)
+        if check and process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, list(map(str, words)), output)
+        return subprocess.CompletedProcess(list(map(str, words)), process.returncode, output, None)
+
+    @contextlib.contextmanager
+    def started(self, *words: str | Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+        """A running program; its output is a pipe."""
+        command = [_PLACES[0], *(str(word) for word in words)]
+        with subprocess.Popen(
+            command,
+            env={**self.environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            yield process
+
+    @contextlib.contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Meanwhile a program waits, so that services live on between two others."""
+        command = [_PLACES[0], "cmd.exe", "/c", "pause"]
+        with subprocess.Popen(
+            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as waiting:
+            try:
+                yield
+            finally:
+                self.kill()
+                waiting.wait(timeout=30)
+
+    def kill(self) -> None:
+        """End everything that runs in this prefix."""
+        subprocess.run([_PLACES[1], "-k"], env=self.environment, check=False)
+        subprocess.run([_PLACES[1], "-w"], env=self.environment, check=False, timeout=60)
+
+
+def windows_path(path: Path) -> str:
+    """A Linux path as programs under Wine see it."""
+    return "Z:" + str(path.absolute()).replace("/", "\\")

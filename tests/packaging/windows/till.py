@@ -1,0 +1,120 @@
+"""A Windows till under Wine, from outside: its installers are run, its agent is spoken to over loopback."""
+
+import contextlib
+import json
+import re
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from installer.windows.wine import Wine
+
+_SERVICE_KEY = r"HKLM\System\CurrentControlSet\Services\FlashAgent"
+
+
+class Till:
+    """One Wine prefix with the agent in it."""
+
+    def __init__(self, wine: Wine, port: int) -> None:
+        self.wine = wine
+        self.port = port
+        self.programs = wine.drive / "Program Files" / "Flash POS Agent"
+        self.data = wine.drive / "ProgramData" / "flash-agent"
+
+    def configure(self, base_url: str, write_key: str) -> None:
+        """As a roll-out lays a configuration down before the program comes."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "agent.toml").write_text(
+            f'[flash]\nbase_url = "{base_url}"\nwrite_key = "{write_key}"\nattempt_timeout_s = 3.0\n'
+            f'[store]\nstore_id = "st_1"\ntill_id = "till-1"\n[api]\nport = {self.port}\n'
+            '[orders]\nid_template = "{till_id}-{order_id}"\n[relay]\nstart_jitter_s = 0.0\n'
+        )
+
+    def setup(self, installer: Path, *switches: str) -> int:
+        """Run a setup silently; its exit code."""
+        done = self.wine.run(installer, "/S", *switches, check=False, within_s=240)
+        return done.returncode
+
+    def uninstall(self, *switches: str) -> int:
+        """Run the uninstaller silently, in place, so that its end is seen."""
+        folder = r"_?=C:\Program Files\Flash POS Agent"
+        return self.wine.run(self.programs / "uninstall.exe", "/S", *switches, folder, check=False).returncode
+
+    def agent(self, *words: str) -> str:
+        """What `flash-agent …` of the version that the service runs prints; raises CalledProcessError."""
+        return self.wine.run(self.image_path, *words).stdout
+
+    @property
+    def registration(self) -> dict[str, str]:
+        """The service's values in the registry; empty where there is no service."""
+        done = self.wine.run("reg", "query", _SERVICE_KEY, check=False)
+        return dict(re.findall(r"^ {4}(\w+) {4}REG_\w+ {4}(.*?)\r?$", done.stdout, flags=re.MULTILINE))
+
+    @property
+    def image_path(self) -> str:
+        """The program that the service runs."""
+        quoted = re.fullmatch(r'"([^"]+)" service host', self.registration["ImagePath"])
+        assert quoted, self.registration
+        return quoted[1]
+
+    def log(self) -> str:
+        """What the service wrote down."""
+        with contextlib.suppress(OSError):
+            return (self.data / "logs" / "agent.log").read_text("utf-8")
+        return ""
+
+    def setup_log(self) -> str:
+        """What the setup wrote down."""
+        with contextlib.suppress(OSError):
+            return (self.programs / "setup.log").read_text("utf-16-le", errors="replace")
+        return ""
+
+    def processes(self) -> list[psutil.Process]:
+        """The service's, as Linux sees them."""
+        return [
+            each
+            for each in psutil.process_iter(["cmdline", "environ"])
+            if "service host" in " ".join(each.info["cmdline"] or ())
+            and (each.info["environ"] or {}).get("WINEPREFIX") == str(self.wine.prefix)
+        ]
+
+    def kill(self) -> None:
+        """As a power cut would, but for the disk."""
+        for process in self.processes():
+            process.send_signal(signal.SIGKILL)
+            process.wait(20)
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """One request of a register: status and document."""
+        token = (self.data / "register.token").read_text()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json", **headers},
+        )
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def sell(self, order: str, *, wait: int = 0) -> tuple[int, Any]:
+        """One sale of the member that everybody knows."""
+        body = {"externalOrderId": order, "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 120}
+        return self.call("POST", "/v1/sales", body, **({"Prefer": f"wait={wait}"} if wait else {}))
+
+    def status(self) -> dict[str, Any]:
+        """The running agent's."""
+        code, document = self.call("GET", "/v1/status")
+        assert code == 200, document
+        return dict(document)
+
+
+def rss(process: psutil.Process) -> int:
+    """Resident bytes, Wine's part of it included."""
+    return int(process.memory_info().rss)
