@@ -1,9 +1,11 @@
 """The installers around a built program: NSIS's setup, wixl's MSI, and the signature where a certificate is named."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +13,16 @@ from agent import __version__
 
 HERE = Path(__file__).parent
 CERTIFICATE = "FLASH_AGENT_SIGN_CERTIFICATE"
+_PRODUCTS = uuid.UUID("d8c0f1de-4a53-4a55-9d3c-0a1c7f6d0c5e")
 APT = "sudo apt-get install nsis wixl msitools osslsigncode"
 
 
 def make(program: Path, into: Path, version: str = __version__) -> Iterator[Path]:
     """Both of them, signed like the program; raises CalledProcessError with what the tool said."""
     into.mkdir(parents=True, exist_ok=True)
-    yield setup(program, into / f"flash-pos-agent-{version}-setup.exe", version)
+    carried = setup(program, into / f"flash-pos-agent-{version}-setup.exe", version)
+    yield carried
+    yield msi(carried, into / f"flash-pos-agent-{version}-x64.msi", version)
 
 
 def setup(program: Path, out: Path, version: str, *, quick: bool = False) -> Path:
@@ -32,6 +37,20 @@ def setup(program: Path, out: Path, version: str, *, quick: bool = False) -> Pat
     return out
 
 
+def msi(carried: Path, out: Path, version: str) -> Path:
+    """wixl's, around a setup."""
+    code = uuid.uuid5(_PRODUCTS, hashlib.sha256(carried.read_bytes()).hexdigest())
+    defines = {"Win64": "yes", "Version": numbers(version), "Setup": carried.name, "ProductCode": str(code).upper()}
+    words = ["-a", "x64", *(word for name, value in defines.items() for word in ("-D", f"{name}={value}"))]
+    _run(["wixl", *words, "-o", str(out.absolute()), str(HERE / "setup.wxs")], where=carried.parent)
+    file_version = f"UPDATE `File` SET `Version`='{numbers(version)}', `Language`='1033' WHERE `File`='setup.exe'"  # noqa: S608 - our own
+    within = "UPDATE `InstallExecuteSequence` SET `Sequence`=1501 WHERE `Action`='RemoveExistingProducts'"
+    _run(["msibuild", str(out), "-q", file_version])  # without it Windows would keep the older file of an upgrade
+    _run(["msibuild", str(out), "-q", within])  # so that the product before comes back where the new one fails
+    sign(out)
+    return out
+
+
 def numbers(version: str) -> str:
     """A version as Windows writes it: four numbers."""
     return ".".join([*re.findall(r"\d+", version)[:3], "0"])
@@ -43,7 +62,7 @@ def sign(file: Path) -> None:
         _run([str(HERE / "sign.sh"), str(file)])
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], where: Path | None = None) -> None:
     if shutil.which(command[0]) is None:
         raise SystemExit(f"{command[0]} is needed: {APT}")
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, cwd=where)

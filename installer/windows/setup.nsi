@@ -4,7 +4,8 @@
 ; to it, and back where it does not get ready. At no moment is there no program that the service can start.
 ;
 ; Switches: /S no windows; /D=folder (last, without quotes); /ANSWERS=file hands it to flash-agent setup --from;
-; /POLICY lets the web registers of [api] allowed_origins past Chrome's and Edge's question; /LOG=file.
+; /POLICY lets the web registers of [api] allowed_origins past Chrome's and Edge's question; /LOG=file; /UNINSTALL
+; [/PURGE] runs the uninstaller and waits for it; /MSI leaves the list of programs to the MSI that runs us.
 ; A setup.toml beside setup.exe counts as /ANSWERS where none is named.
 
 Target amd64-unicode
@@ -51,7 +52,6 @@ CRCCheck on
 Name "${NAME} ${VERSION}"
 OutFile "${OUT}"
 InstallDir "$PROGRAMFILES64\${NAME}"
-InstallDirRegKey HKLM "${UNINSTALL_KEY}" "InstallLocation"
 ShowInstDetails show
 VIProductVersion "${NUMBERS}"
 VIAddVersionKey ProductName "${NAME}"
@@ -72,6 +72,7 @@ Var Folder     ; this version's name below $INSTDIR
 Var Before     ; the program that the service ran before, or nothing
 Var BeforeName ; its folder's name
 Var Log
+Var Msi        ; yes, or nothing
 
 ; Run a program with its words, write down what it says; its exit code is in $0.
 !macro Run WORDS
@@ -147,6 +148,16 @@ Function .onInit
     StrCpy $Policy "yes"
   ${EndIf}
   ClearErrors
+  ${GetOptions} $R0 "/MSI" $R1
+  ${IfNot} ${Errors}
+    StrCpy $Msi "yes"
+  ${EndIf}
+  ClearErrors
+  ${GetOptions} $R0 "/UNINSTALL" $R1
+  ${IfNot} ${Errors}
+    Call Uninstalled
+  ${EndIf}
+  ClearErrors
   ${GetOptions} $R0 "/ANSWERS=" $Answers
   ${If} $Answers == ""
   ${AndIf} ${FileExists} "$EXEDIR\setup.toml"
@@ -156,6 +167,25 @@ Function .onInit
   ${AndIfNot} ${FileExists} "$Answers"
     ${Fail} ${E_ANSWERS} "There is no file $Answers, which /ANSWERS names."
   ${EndIf}
+FunctionEnd
+
+; Run the uninstaller where it is, wait for it, and end as it ends.
+Function Uninstalled
+  StrCpy $R2 ""
+  ${GetOptions} $R0 "/PURGE" $R1
+  ${IfNot} ${Errors}
+    StrCpy $R2 "/PURGE"
+  ${EndIf}
+  StrCpy $0 0
+  ${If} ${FileExists} "$INSTDIR\uninstall.exe"
+    ExecWait '"$INSTDIR\uninstall.exe" /S $R2 _?=$INSTDIR' $0
+    ${If} $0 == 0
+      Delete "$INSTDIR\uninstall.exe"
+      RMDir "$INSTDIR"
+    ${EndIf}
+  ${EndIf}
+  SetErrorLevel $0
+  Quit
 FunctionEnd
 
 Section
@@ -262,6 +292,10 @@ FunctionEnd
 
 Function Register
   WriteUninstaller "$INSTDIR\uninstall.exe"
+  ${If} $Msi != ""
+    DeleteRegKey HKLM "${UNINSTALL_KEY}"
+    Return
+  ${EndIf}
   WriteRegStr HKLM "${UNINSTALL_KEY}" "DisplayName" "${NAME}"
   WriteRegStr HKLM "${UNINSTALL_KEY}" "DisplayVersion" "${VERSION}"
   WriteRegStr HKLM "${UNINSTALL_KEY}" "Publisher" "Flash POS Agent contributors"
