@@ -17,10 +17,10 @@ _PRODUCTS = uuid.UUID("d8c0f1de-4a53-4a55-9d3c-0a1c7f6d0c5e")
 APT = "sudo apt-get install nsis wixl msitools osslsigncode"
 
 
-def make(program: Path, into: Path, version: str = __version__) -> Iterator[Path]:
+def make(program: Path, into: Path, version: str = __version__, *, quick: bool = False) -> Iterator[Path]:
     """Both of them, signed like the program; raises CalledProcessError with what the tool said."""
     into.mkdir(parents=True, exist_ok=True)
-    carried = setup(program, into / f"flash-pos-agent-{version}-setup.exe", version)
+    carried = setup(program, into / f"flash-pos-agent-{version}-setup.exe", version, quick=quick)
     yield carried
     yield msi(carried, into / f"flash-pos-agent-{version}-x64.msi", version)
 

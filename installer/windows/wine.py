@@ -8,16 +8,18 @@
 
 import contextlib
 import os
+import selectors
 import shutil
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
 COMPILER = "x86_64-w64-mingw32-gcc"
 _PLACES = ("/usr/lib/wine/wine64", "/usr/lib/wine/wineserver64")
-_LAST_WORDS_S = 0.5
+_LAST_WORDS_S = 0.2
+_LOOK_EVERY_S = 0.1
 APT = "sudo apt-get install wine64 gcc-mingw-w64-x86-64-win32"
 
 
@@ -61,23 +63,16 @@ class Wine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end, standard error in its output; raises CalledProcessError with what it said."""
         with self.started(*words, environment=environment) as process:
-            said: list[str] = []
-            reader = threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True)
-            reader.start()
-            try:
-                process.wait(within_s)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-            reader.join(_LAST_WORDS_S)  # not to the pipe's end: Wine's own services may have inherited it
-            process.stdout = None  # the reader's, which may still wait there
-        output = "".join(said)
+            output = _said(process, within_s)
+            process.wait(within_s)
         if check and process.returncode:
             raise subprocess.CalledProcessError(process.returncode, list(map(str, words)), output)
         return subprocess.CompletedProcess(list(map(str, words)), process.returncode, output, None)
 
     @contextlib.contextmanager
-    def started(self, *words: str | Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    def started(
+        self, *words: str | Path, environment: dict[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """A running program; its output is a pipe."""
         command = [_PLACES[0], *(str(word) for word in words)]
         with subprocess.Popen(
@@ -86,8 +81,6 @@ class Wine:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
         ) as process:
             yield process
 
@@ -113,3 +106,23 @@ class Wine:
 def windows_path(path: Path) -> str:
     """A Linux path as programs under Wine see it."""
     return "Z:" + str(path.absolute()).replace("/", "\\")
+
+
+def _said(process: subprocess.Popen[bytes], within_s: float) -> str:
+    """What a program prints until it ends; not until the pipe does, which Wine's own services may have inherited."""
+    assert process.stdout is not None
+    said, until = bytearray(), time.monotonic() + within_s
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            has_ended = process.poll() is not None
+            if selector.select(_LAST_WORDS_S if has_ended else _LOOK_EVERY_S):
+                if not (part := os.read(process.stdout.fileno(), 65536)):
+                    break
+                said += part
+            elif has_ended:
+                break
+            if time.monotonic() > until:
+                process.kill()
+                raise subprocess.TimeoutExpired(process.args, within_s, bytes(said))
+    return said.decode("utf-8", errors="replace").replace("\r\n", "\n")

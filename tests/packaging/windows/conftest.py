@@ -35,7 +35,7 @@ def program() -> Path:
 @pytest.fixture(scope="session")
 def setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A setup of this tree's version."""
-    return installers.setup(program, tmp_path_factory.mktemp("setup") / "setup.exe", "0.1.0", quick=True)
+    return installers.setup(program, tmp_path_factory.mktemp("setup") / "agent-setup.exe", "0.1.0", quick=True)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def flash():
 
 @pytest.fixture(scope="module")
 def next_setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installers.setup(program, tmp_path_factory.mktemp("next") / "setup.exe", "0.1.1", quick=True)
+    return installers.setup(program, tmp_path_factory.mktemp("next") / "agent-setup.exe", "0.1.1", quick=True)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def broken_setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("broken")
     broken = Path(shutil.copytree(program, folder / "program"))
     (broken / "_internal" / "sqlite3.dll").write_bytes(b"not a library")
-    return installers.setup(broken, folder / "setup.exe", "0.1.2", quick=True)
+    return installers.setup(broken, folder / "agent-setup.exe", "0.1.2", quick=True)
 
 
 def test_a_till_is_installed_sells_is_killed_upgraded_rolled_back_and_removed(

@@ -1,0 +1,72 @@
+"""The service and its registration: what each verb leaves in Windows' registry, and what failures say."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.windows.till import Till
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def exe(till: Till, program: Path):
+    """`flash-agent …` in the till's Windows, from where it was built."""
+
+    def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return till.wine.run(program / "flash-agent.exe", *words, check=check)
+
+    yield run
+    run("service", "uninstall")
+
+
+def test_the_verbs_come_and_go_without_a_trace(till: Till, exe) -> None:
+    assert exe("service", "state").stdout.strip() == "absent"
+    missing = exe("service", "start", check=False)
+    assert missing.returncode == 1
+    assert "flash-agent service install makes it" in missing.stdout
+
+    exe("service", "install")
+    assert till.registration["Start"] == "0x2"
+    assert till.registration["Description"].startswith("Takes this till's sales")
+    exe("service", "install")  # again: brought up to date
+    assert till.image_path.endswith(r"\flash-agent.exe")
+    exe("service", "uninstall")
+    assert till.registration == {}
+    exe("service", "uninstall")
+
+
+def test_a_start_that_fails_is_said_with_the_place_of_the_reason(till: Till, exe) -> None:
+    till.data.mkdir(parents=True, exist_ok=True)
+    (till.data / "agent.toml").write_text("[api]\nprot = 8455\n")
+    exe("service", "install")
+    failed = exe("service", "start", check=False)
+    assert failed.returncode == 1
+    assert r"logs\agent.log" in failed.stdout
+    assert exe("service", "state").stdout.strip() == "stopped"
+    assert "unknown setting [api] prot" in till.log()
+
+
+def test_only_windows_starts_the_host(exe) -> None:
+    started = exe("service", "host", check=False)
+    assert started.returncode == 1
+    assert "flash-agent service start" in started.stdout
+
+
+def test_browsers_policies_are_added_to_and_only_ours_are_taken_out(till: Till, exe) -> None:
+    key = r"HKLM\Software\Policies\Google\Chrome\LoopbackNetworkAllowedForUrls"
+    till.wine.run("reg", "add", key, "/v", "1", "/d", "https://theirs.example", "/f")
+    exe("browsers", "allow", "https://pos.example.com")
+    exe("browsers", "allow", "https://pos.example.com", "https://theirs.example")
+    listed = till.wine.run("reg", "query", key).stdout
+    assert listed.count("https://pos.example.com") == 1
+    for browser in (r"Google\Chrome", r"Microsoft\Edge"):
+        for policy in ("LoopbackNetworkAllowedForUrls", "LocalNetworkAccessAllowedForUrls"):
+            shown = till.wine.run("reg", "query", rf"HKLM\Software\Policies\{browser}\{policy}").stdout
+            assert "https://pos.example.com" in shown, (browser, policy)
+    assert "https://pos.example.com" in exe("browsers", "remove").stdout
+    listed = till.wine.run("reg", "query", key).stdout
+    assert "pos.example.com" not in listed
+    assert "https://theirs.example" in listed
+    assert "nothing of ours" in exe("browsers", "remove").stdout
