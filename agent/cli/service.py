@@ -52,25 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(servicemanager.state())
             return 0
         case "install":
-            if sys.platform == "win32":
-                _make_data_directory()
             servicemanager.install(arguments.executable)
         case other:
             getattr(servicemanager, other)()
     print(_DONE[arguments.action])
     return 0
-
-
-def _make_data_directory() -> None:
-    """The service's own, closed to others before anything lies in it: its account could not do so later."""
-    from agent import config
-    from agent.errors import AgentError
-    from agent.storage import windows
-
-    place = config.site_data_dir()
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AgentError(f"{place} cannot be made: {error.strerror}. Run this as an administrator.") from None
-    if not windows.take_over(place):
-        raise AgentError(f"{place} could not be closed to others. Run this as an administrator.")

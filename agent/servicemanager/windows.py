@@ -15,8 +15,9 @@ from typing import Any
 import pywintypes  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import win32service  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
+from agent import config
 from agent.errors import AgentError
-from agent.servicemanager import State
+from agent.servicemanager import State, folder
 from agent.servicemanager.account import ACCOUNT, NAME
 
 DISPLAY_NAME = "Flash POS Agent"
@@ -61,6 +62,7 @@ class ServiceControl:
             return "absent" if error.number == 1060 else "unknown"
 
     def install(self, executable: Path | None) -> None:
+        folder.make(config.site_data_dir())
         command = command_line(executable)
         with _manager(win32service.SC_MANAGER_CREATE_SERVICE) as manager:
             if self.state() == "absent":

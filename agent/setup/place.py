@@ -28,7 +28,8 @@ class Place:
 def find(named_config: str | None, named_data_dir: str | None, *, service: bool) -> Place:
     """The place; raises ConfigError with the mend where it cannot be ours."""
     if service:
-        place = Place(_service_config(), config.data_dir(), service=True)
+        data_dir = config.site_data_dir() if sys.platform == "win32" else config.data_dir()
+        place = Place(_service_config(), data_dir, service=True)
         named = {"--config": (named_config, place.config), "--data-dir": (named_data_dir, place.data_dir)}
         for option, (given, own) in named.items():
             if given and Path(given).absolute() != own:

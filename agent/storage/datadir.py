@@ -63,9 +63,9 @@ class DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if sys.platform == "win32":
-                from agent.storage import windows  # noqa: PLC0415 - there alone
+                from agent.servicemanager import folder  # noqa: PLC0415 - there alone
 
-                self.is_restricted = windows.restrict(self.path)
+                self.is_restricted = folder.restrict(self.path)
             else:
                 self.path.chmod(0o700)
             self._lock.acquire()

@@ -1,19 +1,14 @@
-"""Windows' part: DPAPI for the account that the agent runs under, and an access list on the data directory.
+"""Windows' part: DPAPI for the account that the agent runs under.
 
 Called on Windows alone. DPAPI without the machine flag: with it every account of the till could open what it seals.
 """
 
 import ctypes
-import subprocess
-from pathlib import Path
 from typing import Any
 
 from agent.errors import DataKeyError
-from agent.servicemanager.account import service_sid
 
 _UI_FORBIDDEN = 0x1
-# Whoever owns a file, the system, administrators, the service; by their numbers, for names are translated.
-_ALLOWED = ("*S-1-3-4", "*S-1-5-18", "*S-1-5-32-544", f"*{service_sid()}")
 
 
 class _Blob(ctypes.Structure):
@@ -55,30 +50,3 @@ def _blob(content: bytes) -> tuple[_Blob, Any]:
     """A blob, and the buffer that must live as long as Windows reads it."""
     buffer = ctypes.create_string_buffer(content, len(content))
     return _Blob(len(content), ctypes.cast(buffer, ctypes.c_void_p)), buffer
-
-
-def restriction(path: Path) -> list[str]:
-    """The command that leaves a directory, and what will be in it, to its owner, administrators and the service."""
-    granted = [part for who in _ALLOWED for part in ("/grant:r", f"{who}:(OI)(CI)F")]
-    return ["icacls", str(path), "/inheritance:r", *granted, "/q"]
-
-
-def restrict(path: Path) -> bool:
-    """Do so; whether it worked."""
-    return _done(restriction(path))
-
-
-def take_over(path: Path) -> bool:
-    """Give a directory and all in it to administrators, then restrict it; whether it worked.
-
-    Every user may make a folder beside the programs' data, and keeps all rights on what is his own.
-    """
-    return _done(["icacls", str(path), "/setowner", "*S-1-5-32-544", "/t", "/q"]) and restrict(path)
-
-
-def _done(command: list[str]) -> bool:
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=30)  # noqa: S603 - our own
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0

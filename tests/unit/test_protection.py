@@ -12,8 +12,8 @@ from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
 from agent.errors import DataKeyError
+from agent.servicemanager import folder
 from agent.servicemanager.account import service_sid
-from agent.storage import windows
 from agent.storage.keyfile import KeyFile
 from agent.storage.protection import CREDENTIAL, choose, credential, protection
 from agent.storage.sealing import DataKeys
@@ -203,7 +203,7 @@ def test_dpapi_is_windows_own(tmp_path):
 
 
 def test_the_directory_is_left_to_its_owner_the_system_administrators_and_the_service(tmp_path):
-    command = windows.restriction(tmp_path)
+    command = folder.restriction(tmp_path)
     assert command[:3] == ["icacls", str(tmp_path), "/inheritance:r"]
     granted = [command[at + 1] for at, part in enumerate(command) if part == "/grant:r"]
     assert granted == [f"*{who}:(OI)(CI)F" for who in ("S-1-3-4", "S-1-5-18", "S-1-5-32-544", service_sid())]
