@@ -30,6 +30,7 @@ from agent.flash.client import FlashClient
 from agent.flashkeys import FlashKeys
 from agent.health import Health
 from agent.intake import Intake
+from agent.keyswap import KeySwap
 from agent.members.gate import Gate
 from agent.members.members import Members
 from agent.members.resealing import seals_of
@@ -126,7 +127,7 @@ class Agent:
         gate = Gate(
             line,
             clock,
-            shares_key=flash.reads_with_write_key,
+            shares_key=lambda: flash.reads_with_write_key,
             is_cut_off=lambda: drill.is_on,
             is_verified=lambda: guard.verified,
             found_way=relay.wake,
@@ -168,6 +169,7 @@ class Agent:
             tokens=tokens,
             rotation=rotation,
             flash_keys=self._flash_keys,
+            key_swap=self._key_swap(store, flash, guard, line=line, gate=gate, sealer=sealer),
         )
 
         def line_changed() -> None:
@@ -183,7 +185,7 @@ class Agent:
         await service.count()
         if not locked:  # a newer version that cannot open the rows has not got ready
             self._upgrade.ready()
-            for part in (rotation, known_members, relay, unconfirmed):
+            for part in (rotation, known_members, relay, unconfirmed, service.key_swap):
                 await part.start()
                 self._stack.push_async_callback(part.stop)
             self._stack.push_async_callback(redeeming.stop)
@@ -352,6 +354,23 @@ class Agent:
             save=self._key_file.save,
             needed_elsewhere=lambda: bool(self._data_dir.quarantined() or self._upgrade.copies),
             busy=lambda: relay.cashiers_are_about,
+        )
+
+    def _key_swap(
+        self, store: Store, flash: FlashClient, guard: KeyGuard, *, line: Line, gate: Gate, sealer: Sealer
+    ) -> KeySwap:
+        return KeySwap(
+            store,
+            flash,
+            self._flash_keys,
+            guard,
+            line=line,
+            gate=gate,
+            health=self._health,
+            clock=self._clock,
+            hash_of=sealer.hash,
+            store_id=self._settings.store.store_id,
+            pause_s=self._settings.relay.hold_probe_s,
         )
 
     def _flash_client(self) -> FlashClient:

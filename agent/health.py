@@ -62,20 +62,30 @@ _DECLARED = (
         "flash-key-missing",
         Severity.CRITICAL,
         "No Flash key is configured; sales are kept but not sent.",
-        "Set [flash] write_key or write_key_file, or give it to flash-agent key set; then restart the agent.",
+        "Give it to the running agent: flash-agent keys set write. Or set [flash] write_key or write_key_file, and "
+        "restart the agent.",
     ),
     Condition(
         "flash-key-refused",
         Severity.CRITICAL,
         "Flash refuses the write key; sales are kept but not sent.",
-        "Replace the key where it lies (flash-agent status says where: the setting [flash] write_key, its file, a "
-        "credential, or kept by flash-agent key set), and restart the agent.",
+        "Replace the key where it lies; flash-agent keys list shows where. Kept: flash-agent keys rotate. A file: "
+        "write the new key into it; it is read again within a minute. The setting [flash] write_key, or a credential: "
+        "replace it and restart the agent.",
     ),
     Condition(
         "flash-key-unverified",
         Severity.CRITICAL,
         "The write key is new and Flash has not yet shown this till's store under it; nothing is sent with it.",
-        "If the key is right, confirm it: flash-agent key confirm. If it belongs to another tenant, replace it.",
+        "If the key is right, confirm it: flash-agent keys confirm. If it belongs to another tenant, replace it.",
+    ),
+    Condition(
+        "flash-key-waiting",
+        Severity.WARNING,
+        "A new Flash key is not in force yet; the one before it is used.",
+        "It comes into force by itself once Flash has shown this till's store under it. If Flash does not let it see "
+        "stores and the key is right: flash-agent keys confirm. If Flash refuses it, or it belongs to another tenant, "
+        "give the right one: flash-agent keys rotate write, or read.",
     ),
     Condition(
         "flash-endpoint-refused",

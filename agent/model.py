@@ -313,10 +313,11 @@ class DrillOrder(Document):
 
 
 class FlashKeyOrder(Document):
-    """A Flash key to be kept for the next start."""
+    """A Flash key for the till. `force`: it waits even where Flash says no to it now."""
 
     which: Literal["write", "read"]
     key: Annotated[SecretStr, AfterValidator(_check_flash_key)]
+    force: Annotated[bool, Field(strict=True)] = False
 
 
 class TokenOrder(Document):

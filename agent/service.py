@@ -9,18 +9,21 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
 from agent.delivery import Kind, Outcome
 from agent.drill import Drill
-from agent.errors import Fault, GoneError, InvalidError, StorageUnavailableError
+from agent.errors import DataKeyError, Fault, GoneError, InvalidError, StorageUnavailableError
 from agent.events import Events
 from agent.exposure import figures, sheet
 from agent.flash.client import FlashClient
-from agent.flashkeys import FlashKeys
+from agent.flashkeys import FlashKeys, Which, fingerprint
 from agent.health import Health, how_many
 from agent.intake import Intake
+from agent.keyswap import KeySwap, State
 from agent.members.members import Members
 from agent.outbox.exposure import add_up
 from agent.outbox.keyguard import KeyGuard
@@ -58,6 +61,7 @@ FEATURES = (
     "summary",
     "tokens",
     "data-key-rotation",
+    "flash-key-rotation",
     "documents",
     "stores",
     "catalogs",
@@ -95,6 +99,7 @@ class Service:
         tokens: Tokens,
         rotation: Rotation,
         flash_keys: FlashKeys,
+        key_swap: KeySwap,
     ) -> None:
         self.intake = intake
         self.store = store
@@ -115,6 +120,8 @@ class Service:
         self.tokens = tokens
         self.rotation = rotation
         self.flash_keys = flash_keys
+        self.key_swap = key_swap
+        key_swap.swapped = self.keys_changed
         self.spooled: Callable[[], list[dict[str, Any]]] = list  # the states of the spool folders
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
@@ -233,13 +240,38 @@ class Service:
         await self.count()
         return operation
 
-    async def confirm_key(self) -> dict[str, Any]:
+    async def confirm_key(self, by: str) -> dict[str, Any]:
         """Take the operator's word that the new write key is this till's own."""
-        await self._key_guard.confirm()
-        if self._key_guard.verified:
-            self._line.release_key()
-            self._relay.wake()
+        if self.rotation.state is not None:
+            await self.key_swap.confirm(by)
         return await self.status()
+
+    async def give_key(self, which: Which, key: SecretStr, *, force: bool, by: str) -> dict[str, Any]:
+        """Take a Flash key: the fields of GivenKeyView. Raises ConflictError where Flash says no to it."""
+        state: State = await self._swap().offer(which, key, force=force, by=by)
+        protected_by = self.flash_keys.protected_by
+        named = {"which": which, "fingerprint": fingerprint(key), "state": state, "protectedBy": protected_by}
+        view = next(view for view in await self.key_swap.views() if view["which"] == which)
+        return {**named, "source": view["source"], "waiting": view["waiting"], "previous": view["previous"]}
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """The fields of FlashKeyView, for each key."""
+        return await self._swap().views()
+
+    async def reload_keys(self, by: str) -> list[dict[str, Any]]:
+        """Look at the files and credentials of Flash keys again, and show what came of it."""
+        await self._swap().reload(by)
+        return await self.keys()
+
+    def _swap(self) -> KeySwap:
+        if self.rotation.state is None:
+            raise DataKeyError("There is no data key to keep it with. Put data.key back first.", retry_after_s=30)
+        return self.key_swap
+
+    def keys_changed(self) -> None:
+        """Another Flash key came into force: what was held or paused by the one before goes on."""
+        self._relay.wake()
+        self._unconfirmed.wake(now=True)
 
     def data_key(self, state: KeyState | None) -> dict[str, Any] | None:
         """The fields of DataKeyView; None without a key."""
@@ -272,6 +304,7 @@ class Service:
     def observe_line(self) -> None:
         """Conditions that follow from the line's state; called whenever it may have changed."""
         self._unconfirmed.line_changed()
+        self.key_swap.line_changed()
         state = self._line.connectivity
         if state is not self._said_of_line:
             self._said_of_line = state

@@ -258,12 +258,6 @@ async def get_status(call: Call) -> web.Response:
     return answer(await call.service.status())
 
 
-async def confirm_key(call: Call) -> web.Response:
-    """Say that the new write key belongs to this till's tenant."""
-    not_for_pages(call)
-    return answer(await call.service.confirm_key())
-
-
 async def rotate_data_key(call: Call) -> web.Response:
     """Seal what is stored with a new data key from now on.
 

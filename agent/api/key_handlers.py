@@ -1,19 +1,35 @@
-"""Keys over the local API: a Flash key to be kept. It is never shown again."""
-
-import asyncio
+"""Flash keys over the local API: given, confirmed, looked for again, listed. A key is never shown again."""
 
 from agent.api import web
 from agent.api.handlers import Call, answer, not_for_pages, read_object, validated
 from agent.model import FlashKeyOrder
 
 
-async def keep_flash_key(call: Call) -> web.Response:
-    """Keep a Flash key in the data directory, protected like the data key, for the next start.
+async def give_flash_key(call: Call) -> web.Response:
+    """Give the agent a Flash key, which it checks with Flash, keeps protected like the data key, and uses from then on.
 
-    `[flash] write_key` and the like go before it.
+    Without a restart: new calls take it once Flash has shown this till's store under it, calls under way end with the
+    one before. While Flash cannot be asked it waits. `[flash] write_key` and the like go before what is kept.
     """
     not_for_pages(call)
     order = validated(FlashKeyOrder, await read_object(call.request), "The document has faults; no key was kept.")
-    keys = call.service.flash_keys
-    await asyncio.to_thread(keys.keep, order.which, order.key)
-    return answer({"which": order.which, "protectedBy": keys.protected_by, "source": keys.sources[order.which]})
+    given = await call.service.give_key(order.which, order.key, force=order.force, by=call.caller.name)
+    return answer(given)
+
+
+async def list_flash_keys(call: Call) -> web.Response:
+    """Where the Flash keys come from and how they are, by their fingerprints."""
+    not_for_pages(call)
+    return answer({"keys": await call.service.keys()})
+
+
+async def confirm_flash_key(call: Call) -> web.Response:
+    """Say that the new write key belongs to this till's tenant."""
+    not_for_pages(call)
+    return answer(await call.service.confirm_key(call.caller.name))
+
+
+async def reload_flash_keys(call: Call) -> web.Response:
+    """Look at the files and credentials of Flash keys again: what lies there now comes into force like a given key."""
+    not_for_pages(call)
+    return answer({"keys": await call.service.reload_keys(call.caller.name)})

@@ -1,17 +1,19 @@
 """The Flash client: carries parcels and says what came of it; a Sender for the relay.
 
 The keys leave only in the Authorization header, to the configured base URL. Reads use the read key where there is one.
-What an answer means stands in `outcome.py`, how it travels in `transport.py`.
+A key may be changed at any moment: calls under way end with the one that they began with. What an answer means stands
+in `outcome.py`, how it travels in `transport.py`.
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
@@ -21,12 +23,13 @@ from agent.delivery import Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
+from agent.flash.keycheck import Checked, find_store, judge
 from agent.scrub import personal_values, scrubbed
 
 if TYPE_CHECKING:
     from agent.flash.transport import Answer, Transport
 
-MAX_STORE_PAGES = 50
+Which = Literal["write", "read"]
 MAX_DETAIL = 300  # of Flash's own words
 _DRILL = Outcome(
     Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", "Flash is not asked: an outage drill runs.", unsent=True
@@ -41,8 +44,8 @@ class FlashClient:
     ) -> None:
         self._address = address
         self._clock = clock
-        self._write_key = write_key
-        self._read_key = read_key or write_key
+        self._keys: dict[Which, SecretStr | None] = {"write": write_key, "read": read_key}
+        self._under_way: Counter[SecretStr] = Counter()
         self._transport: Transport | None = None
         self._connecting: asyncio.Task[Transport] | None = None
         self.is_cut_off: Callable[[], bool] = lambda: False  # an outage drill: nothing may leave
@@ -51,7 +54,24 @@ class FlashClient:
     @property
     def reads_with_write_key(self) -> bool:
         """Whether one key serves both, so that what is said of a read is said of the write key too."""
-        return self._read_key is self._write_key
+        return self._keys["read"] is None
+
+    def key(self, which: Which) -> SecretStr | None:
+        """The key in force; of reads only one of their own."""
+        return self._keys[which]
+
+    def change_key(self, which: Which, key: SecretStr) -> None:
+        """New calls take this key; calls under way end with the one that they began with."""
+        self._keys[which] = key
+
+    def calls_with(self, key: SecretStr) -> int:
+        """How many calls are under way with a key."""
+        return self._under_way[key]
+
+    async def check(self, key: SecretStr, store_id: str | None) -> Checked:
+        """Whether Flash takes a key that is not in force yet, and shows this till's store under it."""
+        found = await find_store(lambda path: self._call_with(key, "GET", path), store_id or "")
+        return judge(found, store_id, None if isinstance(found, bool | Outcome) else self.retry_after_s(found))
 
     @property
     def attempt_timeout_s(self) -> float:
@@ -107,12 +127,11 @@ class FlashClient:
         With `write_key` it is asked with that key, to learn whether it is taken; else with the read key, whose refusal
         says nothing about writes.
         """
-        key = self._write_key if write_key else self._read_key
-        answer = await self._call("GET", wire.STORES_PATH, key)
+        answer = await self._call("GET", wire.STORES_PATH, "write" if write_key else "read")
         if isinstance(answer, Outcome):
             return answer
         parsed = table.parse(answer.body)
-        heard = {200, 403, 404} if key is self._write_key else {200, 401, 403, 404}
+        heard = {200, 403, 404} if write_key or self.reads_with_write_key else {200, 401, 403, 404}
         if parsed is not None and answer.status in heard:
             return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=answer.status)
         verdict = table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=self.retry_after_s(answer))
@@ -122,30 +141,18 @@ class FlashClient:
 
     async def shows_store(self, store_id: str) -> bool | Outcome | None:
         """Whether the write key's tenant has this store, by Flash's id or ours; see Sender."""
-        path = wire.STORES_PATH
-        for _ in range(MAX_STORE_PAGES):
-            answer = await self._call("GET", path, self._write_key)
-            if isinstance(answer, Outcome):
-                return None
-            if answer.status != 200:
-                pause_s = self.retry_after_s(answer)
-                verdict = table.judge_parsed(Kind.STORE, answer.status, table.parse(answer.body), retry_after=pause_s)
-                return verdict if verdict.retry_after_s else None
-            parsed = table.parse(answer.body) or {}
-            stores = parsed.get("data")
-            if not isinstance(stores, list):
-                return None
-            if any(_is_store(store, store_id) for store in stores):
-                return True
-            cursor = parsed.get("nextCursor")
-            if not isinstance(cursor, str) or not cursor:
-                return False
-            path = f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}"
-        return None
+        found = await find_store(lambda path: self._call("GET", path, "write"), store_id)
+        if isinstance(found, bool):
+            return found
+        if isinstance(found, Outcome) or found.status == 200:
+            return None
+        pause_s = self.retry_after_s(found)
+        verdict = table.judge_parsed(Kind.STORE, found.status, table.parse(found.body), retry_after=pause_s)
+        return verdict if verdict.retry_after_s else None
 
     async def get(self, path: str) -> "Answer | Outcome":
         """One read with the read key; what its answer means is the caller's to judge (`reads.py`)."""
-        return await self._call("GET", path, self._read_key)
+        return await self._call("GET", path, "read")
 
     async def attempt(
         self, method: str, path: str, body: bytes | None = None, *, write_key: bool
@@ -154,29 +161,49 @@ class FlashClient:
         headers = {} if body is None else {"Content-Type": "application/json"}
         if method == "POST":
             headers["Idempotency-Key"] = f"doctor-{uuid.uuid4().hex}"
-        key = self._write_key if write_key else self._read_key
-        return await self._call(method, path, key, body, headers)
+        return await self._call(method, path, "write" if write_key else "read", body, headers)
 
     async def _post(self, path: str, body: bytes | None, key: str, till: str = "") -> "Answer | Outcome":
         headers = {"Idempotency-Key": key, **({} if body is None else {"Content-Type": "application/json"})}
         if till:  # another one's, which died with it
             headers["User-Agent"] = _user_agent(till)
-        return await self._call("POST", path, self._write_key, body, headers)
+        return await self._call("POST", path, "write", body, headers)
 
     async def _call(
         self,
         method: str,
         path: str,
-        key: SecretStr | None,
+        which: Which,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> "Answer | Outcome":
-        if key is None:
-            return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
-        transport = self._transport or await self._transport_made()
-        if self.is_cut_off():
-            return _DRILL
-        answer = await transport.call(method, path, key, body, headers or {})
+        """One call; turned away at the door with a key that was replaced meanwhile, it goes again with the new one."""
+        while True:
+            key = self._keys[which] or self._keys["write"]
+            if key is None:
+                detail = "No Flash key is configured."
+                return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", detail, unsent=True)
+            answer = await self._call_with(key, method, path, body, headers)
+            was_refused = not isinstance(answer, Outcome) and answer.status in {401, 403}
+            if not was_refused or key == (self._keys[which] or self._keys["write"]):
+                return answer
+
+    async def _call_with(
+        self,
+        key: SecretStr,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "Answer | Outcome":
+        self._under_way[key] += 1  # from here on, so that a key with none under way will not be seen at Flash again
+        try:
+            transport = self._transport or await self._transport_made()
+            if self.is_cut_off():
+                return _DRILL
+            answer = await transport.call(method, path, key, body, headers or {})
+        finally:
+            self._under_way[key] -= 1
         if not isinstance(answer, Outcome):
             self._learn_skew(answer)
         return answer
@@ -217,10 +244,6 @@ class FlashClient:
 
 def _user_agent(till: str) -> str:
     return f"flash-pos-agent/{__version__} (till {till})"
-
-
-def _is_store(store: Any, store_id: str) -> bool:
-    return isinstance(store, dict) and store_id in {store.get("id"), store.get("externalId")}
 
 
 def _without_personal(outcome: Outcome, parcel: Parcel) -> Outcome:

@@ -21,14 +21,16 @@ _ORDER = (Contact.ANSWERED, Contact.TROUBLED, Contact.ENDPOINT_REFUSED, Contact.
 
 
 class Gate:
-    """Times are monotonic seconds. `is_cut_off`: a drill runs. `is_verified`: the write key is this till's own."""
+    """Times are monotonic seconds. `shares_key`: the write key reads, too. `is_cut_off`: a drill runs. `is_verified`:
+    the write key is this till's own. `read_key_refused` is called when a read key of its own met a 401.
+    """
 
     def __init__(
         self,
         line: Line,
         clock: Clock,
         *,
-        shares_key: bool,
+        shares_key: Callable[[], bool],
         is_cut_off: Callable[[], bool],
         is_verified: Callable[[], bool],
         found_way: Callable[[], None],
@@ -41,6 +43,7 @@ class Gate:
         self._is_verified = is_verified
         self._found_way = found_way
         self._asked_to_wait = asked_to_wait  # of a pause that holds for writes too, and outlives a restart
+        self.read_key_refused: Callable[[], None] = lambda: None
         self._closed_until = 0.0
         self._refused_until: dict[str, float] = {}
         self._probing = False
@@ -50,19 +53,19 @@ class Gate:
     def closed_for_s(self) -> float:
         """How long Flash asked to be left alone; 0 where it did not."""
         own = max(0.0, self._closed_until - self._clock.monotonic())
-        return max(own, self._line.closed_for_s) if self._shares_key else own
+        return max(own, self._line.closed_for_s) if self._shares_key() else own
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing may be asked at all."""
         if self._is_cut_off() or self.closed_for_s > 0:
             return True
-        return self._shares_key and not self._is_verified()
+        return self._shares_key() and not self._is_verified()
 
     @property
     def is_dead(self) -> bool:
         """Whether the line is known not to work: whoever can be answered otherwise is answered at once."""
-        held = self._shares_key and self._line.key_held
+        held = self._shares_key() and self._line.key_held
         return held or self._line.connectivity is Connectivity.OFFLINE
 
     @property
@@ -72,7 +75,7 @@ class Gate:
             return False
         if not self.is_dead:
             return True
-        if self._shares_key and self._line.key_held and not self._line.probe_due():
+        if self._shares_key() and self._line.key_held and not self._line.probe_due():
             return False  # a refused key is tried once a minute, by whomever
         return not self._probing and self._clock.monotonic() >= self._probe_from
 
@@ -97,6 +100,17 @@ class Gate:
         """The key's scopes do not allow this call."""
         self._refused_until[call] = self._clock.monotonic() + HOLD_S
 
+    @property
+    def refused_calls(self) -> list[str]:
+        """The calls that the key's scopes do not allow, as far as a look-up has met that lately; sorted."""
+        now = self._clock.monotonic()
+        return sorted(call for call, until in self._refused_until.items() if until > now)
+
+    def key_changed(self) -> None:
+        """Another key reads from now on: what was refused to the one before says nothing of it."""
+        self._closed_until = 0.0
+        self._refused_until.clear()
+
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """What one asking met: each kind of contact counts once, and no connection only where nothing got through."""
         if not outcomes:
@@ -110,11 +124,12 @@ class Gate:
 
     def _meet(self, outcome: Outcome) -> None:
         now = self._clock.monotonic()
-        if not self._shares_key and outcome.contact is Contact.KEY_REFUSED:
+        if not self._shares_key() and outcome.contact is Contact.KEY_REFUSED:
             self._closed_until = max(self._closed_until, now + HOLD_S)
-        elif not self._shares_key and outcome.contact is Contact.THROTTLED:
+            self.read_key_refused()
+        elif not self._shares_key() and outcome.contact is Contact.THROTTLED:
             self._closed_until = max(self._closed_until, now + (outcome.retry_after_s or _THROTTLE_DEFAULT_S))
-        elif self._shares_key or not self._line.key_held:  # an answer to the read key releases no write key
+        elif self._shares_key() or not self._line.key_held:  # an answer to the read key releases no write key
             was_dead = self._line.needs_probe
             self._line.report("", outcome, source=_SOURCE)
             if outcome.retry_after_s:

@@ -36,6 +36,18 @@ class KeyGuard:
             await self.confirm()
         self._health.set("flash-key-unverified", active=not self.verified)
 
+    async def is_first(self) -> bool:
+        """Whether no write key was this till's own yet."""
+        return await self._store.fact(_FACT) is None
+
+    async def adopt(self, key_hash: bytes, *, verified: bool) -> None:
+        """Another key is the write key from now on; raises what the store raises, and then the one before is."""
+        if verified:
+            await self._store.remember(_FACT, key_hash)
+        self._key_hash, self.verified = key_hash, verified
+        self._health.set("flash-key-missing", active=False)
+        self._health.set("flash-key-unverified", active=not verified)
+
     async def confirm(self) -> None:
         """From now on this key is the till's own."""
         if self._key_hash is not None:
@@ -45,15 +57,21 @@ class KeyGuard:
 
     async def probe(self, *, write_key: bool) -> Outcome:
         """Probe the line; under a new key the answer counts only when it shows this till's store."""
-        if self._key_hash is None:
-            return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
+        while (asked_of := self._key_hash) is not None:
+            outcome = await self._probe(write_key=write_key)
+            if asked_of == self._key_hash:
+                return outcome
+        return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", "No Flash key is configured.", unsent=True)
+
+    async def _probe(self, *, write_key: bool) -> Outcome:
+        asked_of = self._key_hash
         outcome = await self._sender.probe(write_key=write_key or not self.verified)
         if self.verified or outcome.contact is not Contact.ANSWERED:
             return outcome
         shown = None if self._store_id is None else await self._sender.shows_store(self._store_id)
         if isinstance(shown, Outcome):
             return shown
-        if shown:
+        if shown and asked_of == self._key_hash:
             await self.confirm()
             return outcome
         return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-unverified", "The key has not shown this store.")

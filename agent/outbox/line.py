@@ -163,8 +163,13 @@ class Line:
 
     def release_key(self) -> None:
         """The key may be used again."""
-        self._key_held_until = None
+        self.forget_refusals()
         self._become(Connectivity.STARTING)
+
+    def forget_refusals(self) -> None:
+        """The key is another one: what was refused to the one before says nothing of it. What it met is to follow."""
+        self._key_held_until = None
+        self._held_endpoints.clear()
 
     def begin_drill(self) -> None:
         """Be as dead as in an outage until `end_drill`."""

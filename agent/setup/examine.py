@@ -21,7 +21,8 @@ from agent.errors import AgentError
 from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
-from agent.flash.client import MAX_STORE_PAGES, FlashClient
+from agent.flash.client import FlashClient
+from agent.flash.keycheck import MAX_STORE_PAGES
 from agent.flash.transport import Answer
 from agent.setup import reach
 

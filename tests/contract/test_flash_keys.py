@@ -1,6 +1,7 @@
 """Where the Flash keys come from: the settings first, then a credential, then what the agent was given to keep."""
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -23,17 +24,30 @@ async def keep(register, which="write", key=WRITE_KEY, **how):
     return await register.call("POST", "/v1/key", {"which": which, "key": key}, **how)
 
 
-async def test_a_key_that_was_kept_is_used_from_the_next_start_on(tmp_path):
+async def test_a_key_that_was_given_is_used_at_once_and_after_the_next_start(tmp_path):
     with strict_flash() as flash:
         async with running(tmp_path, without_key(flash.base_url)) as register:
             sold = await register.sell(wait=1)
             assert (await register.status())["flashKeys"] == {"write": None, "read": None}
             assert "flash-key-missing" in await register.conditions()
-            kept = await keep(register)
-            assert (kept.status, kept.json) == (200, {"which": "write", "protectedBy": "file", "source": None})
+            given = await keep(register)
+            assert (given.status, given.json) == (
+                200,
+                {
+                    "which": "write",
+                    "fingerprint": hashlib.sha256(WRITE_KEY.encode()).hexdigest()[:8],
+                    "state": "in-force",
+                    "protectedBy": "file",
+                    "source": "kept",
+                    "waiting": None,
+                    "previous": None,
+                },
+            )
+            assert (await register.settled(sold.json["id"]))["status"] == "succeeded"
+            assert "flash-key-missing" not in await register.conditions()
         async with running(tmp_path, without_key(flash.base_url)) as register:
             assert (await register.status())["flashKeys"] == {"write": "kept", "read": None}
-            assert (await register.settled(sold.json["id"]))["status"] == "succeeded"
+            assert (await register.sell("next", wait=10)).json["status"] == "succeeded"
         if os.name == "posix":
             assert (tmp_path / "flash-write.key").stat().st_mode & 0o777 == 0o600
 
@@ -41,8 +55,9 @@ async def test_a_key_that_was_kept_is_used_from_the_next_start_on(tmp_path):
 async def test_the_settings_go_before_what_was_kept(tmp_path):
     with strict_flash() as flash:
         async with running(tmp_path, settings(flash.base_url)) as register:
-            kept = await keep(register, key="fl_live_another_one")
-            assert kept.json["source"] == "setting"
+            flash.add_key("fl_live_another_one", "t1")
+            given = await keep(register, key="fl_live_another_one")
+            assert (given.json["state"], given.json["source"]) == ("outranked", "setting")
         async with running(tmp_path, settings(flash.base_url)) as register:
             assert (await register.status())["flashKeys"]["write"] == "setting"
             assert (await register.sell(wait=10)).json["status"] == "succeeded"
@@ -110,7 +125,7 @@ def test_the_command_reads_the_key_from_standard_input(tmp_path):
             command, input=f"{WRITE_KEY}\n", env=environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert "The read key is kept (protected by: file)" in done.stdout
+        assert "The read key is kept (protected by: file). It is not in force yet: Flash has not" in done.stdout
         assert WRITE_KEY not in done.stdout + done.stderr
         done = subprocess.run(command, input="bad", env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 1

@@ -1,0 +1,71 @@
+"""Is a key good, and of this till's own tenant? Asked with `GET /stores`, which has no effect at Flash."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from agent.delivery import Outcome
+from agent.flash import outcome as table
+from agent.flash import wire
+
+if TYPE_CHECKING:
+    from agent.flash.transport import Answer
+
+MAX_STORE_PAGES = 50
+
+
+class Verdict(StrEnum):
+    """What Flash says of a key."""
+
+    SHOWN = "shown"  # under it Flash shows this till's store
+    NOT_SHOWN = "not-shown"  # all stores were seen, and this till's is not among them
+    UNREADABLE = "unreadable"  # Flash takes it, and shows no stores under it (or the till's own is not configured)
+    REFUSED = "refused"  # 401
+    UNREACHABLE = "unreachable"  # Flash has not answered, or wants to be left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A verdict; `retry_after_s` where Flash asked for a pause."""
+
+    verdict: Verdict
+    retry_after_s: float | None = None
+
+
+async def find_store(get: Callable[[str], Awaitable["Answer | Outcome"]], store_id: str) -> "bool | Answer | Outcome":
+    """Whether a store is in Flash's list, by Flash's id or ours; what ended the search where that cannot be told."""
+    answer = await get(wire.STORES_PATH)
+    for _ in range(MAX_STORE_PAGES):
+        if isinstance(answer, Outcome) or answer.status != 200:
+            return answer
+        parsed = table.parse(answer.body) or {}
+        stores = parsed.get("data")
+        if not isinstance(stores, list):
+            return answer
+        if any(_is_store(store, store_id) for store in stores):
+            return True
+        cursor = parsed.get("nextCursor")
+        if not isinstance(cursor, str) or not cursor:
+            return False
+        answer = await get(f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}")
+    return answer
+
+
+def judge(found: "bool | Answer | Outcome", store_id: str | None, retry_after_s: float | None) -> Checked:
+    """The verdict on what `find_store` found."""
+    if isinstance(found, bool):
+        if store_id is None:
+            return Checked(Verdict.UNREADABLE)
+        return Checked(Verdict.SHOWN if found else Verdict.NOT_SHOWN)
+    if isinstance(found, Outcome) or table.parse(found.body) is None:
+        return Checked(Verdict.UNREACHABLE)
+    if found.status == 401:
+        return Checked(Verdict.REFUSED)
+    if found.status in {200, 403, 404}:
+        return Checked(Verdict.UNREADABLE)
+    return Checked(Verdict.UNREACHABLE, retry_after_s)
+
+
+def _is_store(store: Any, store_id: str) -> bool:
+    return isinstance(store, dict) and store_id in {store.get("id"), store.get("externalId")}
