@@ -19,6 +19,7 @@ from tests.campaigns import (
     simulation,
     spool,
     syscalls,
+    upgrade,
 )
 from tests.support.campaign import Campaign
 
@@ -37,4 +38,5 @@ ALL: tuple[Campaign, ...] = (
     rotation.CAMPAIGN,
     secrets.CAMPAIGN,
     spool.CAMPAIGN,
+    upgrade.CAMPAIGN,
 )

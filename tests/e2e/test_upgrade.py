@@ -251,7 +251,7 @@ async def test_a_migration_may_say_what_it_changes(tmp_path, queued):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of 8 MiB, and how to make that 32."""
+    """A folder on a disk of 8 MiB, and how to make that so many."""
     if os.name != "posix" or os.geteuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
     place = tmp_path / "disk"
@@ -260,7 +260,7 @@ def small_disk(tmp_path):
     mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield place, lambda: subprocess.run(["mount", "-o", "remount,size=32m", str(place)], check=True)
+    yield place, lambda mib: subprocess.run(["mount", "-o", f"remount,size={mib}m", str(place)], check=True)
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
@@ -277,5 +277,26 @@ async def test_without_room_for_a_copy_nothing_begins(tmp_path, queued, newer, s
     async with till(small, launch_fresh, witness=witness) as asked:
         assert {each["id"] for each in await asked.operations()} == set(witness.acknowledged)
         await sell(asked, "with-little-room")
-    grow()
+    grow(32)
     await settle_all(small, newer, witness)
+
+
+async def test_putting_back_needs_no_room(tmp_path, queued, newer, small_disk):
+    data_dir, witness = queued
+    place, grow = small_disk
+    grow(32)
+    full = copy_of(data_dir, place / "till")
+    with process(full, launch_from(newer_copy(tmp_path / "failing", changes=[CRASH]))) as ended:
+        refusal(ended)
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"\0" * 4096) == 4096:
+            pass
+    for _ in range(2):
+        async with till(full, launch_fresh) as asked:
+            assert NEWER in (await conditions(asked))["upgrade-rolled-back"]
+            assert {each["id"] for each in await asked.operations()} == set(witness.acknowledged)
+    ballast.unlink()
+    async with till(full, launch_fresh, witness=witness) as asked:
+        await sell(asked, "with-room-again")
+    await settle_all(full, newer, witness)

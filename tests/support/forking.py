@@ -18,10 +18,12 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from tests.support.agents import Launch, launch_fresh
+from tests.support.weakened import environment_of
 
 
 class Child:
@@ -67,15 +69,24 @@ def _forks() -> Iterator[Launch]:
 
 
 class Forks:
-    """The client end; a context manager whose end kills what is left of its children."""
+    """The client end; a context manager whose end kills what is left of its children.
 
-    def __init__(self) -> None:
+    `folder`: another tree, with `agent` and `tests` in it, whose agent is forked.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._server: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.forking"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.support.forking"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._folder,
+            env=None if self._folder is None else environment_of(self._folder),
         )
         return self
 
