@@ -15,6 +15,8 @@ import aiohttp
 import pytest
 
 import agent
+from agent.app import ROOMS
+from agent.storage.migrations import newest
 from tests.support.agents import AgentProcess, launch_fresh, strict_flash
 from tests.support.tills import Till
 from tests.support.upgrading import NEWER, OUTBOX, copy_of, launch_from, newer_copy, queue, refusal, rows
@@ -26,6 +28,7 @@ pytestmark = [pytest.mark.e2e]
 NOWHERE = "http://127.0.0.1:9/api/v2"
 QUEUED = 60
 OLDER = agent.__version__
+SCHEMA = newest(ROOMS)
 CRASH = Change(
     "agent/app.py", "            self._upgrade.ready()\n", '            raise RuntimeError("a fault of this version")\n'
 )
@@ -101,14 +104,14 @@ async def settle_all(data_dir, launch, witness):
 
 async def test_a_newer_version_takes_the_queue_over_and_there_is_no_way_back(tmp_path, queued, newer):
     data_dir, witness = queued
-    assert record(data_dir)["to"] == {"program": OLDER, "schema": {"outbox": 6, "members": 1}}
+    assert record(data_dir)["to"] == {"program": OLDER, "schema": SCHEMA}
     async with till(data_dir, newer, witness=witness) as asked:
         assert {each["id"] for each in await asked.operations()} == set(witness.acknowledged)
         assert "upgrade-rolled-back" not in await conditions(asked)
         await sell(asked, "sold-by-the-newer-one")
         said = record(data_dir)
         assert (said["phase"], said["from"]["program"], said["to"]["program"]) == ("ready", OLDER, NEWER)
-        assert said["to"]["schema"] == {"outbox": 7, "members": 2}
+        assert said["to"]["schema"] == {room: number + 1 for room, number in SCHEMA.items()}
         assert check(data_dir)[0] == 1
         assert check(data_dir, tmp_path / "newer")[0] == 0
     copies = [file for file in (data_dir / "upgrades").iterdir() if file.name != "state.json"]
@@ -143,7 +146,9 @@ async def test_a_newer_version_that_never_gets_ready_leaves_the_till_to_the_one_
         assert not flash.requests, "it sent something before it was ready"
     assert record(data_dir)["phase"] == "begun"
     if how == "killed":
-        assert rows(copy_of(data_dir, tmp_path / "look") / "agent.db", "SELECT max(number) FROM migration") == [(7,)]
+        assert rows(copy_of(data_dir, tmp_path / "look") / "agent.db", "SELECT max(number) FROM migration") == [
+            (SCHEMA["outbox"] + 1,)
+        ]
     assert check(data_dir)[0] == 0
     assert f"puts back what was there before version {NEWER}" in check(data_dir)[1]
     for _ in range(2):  # it stays said
@@ -153,7 +158,9 @@ async def test_a_newer_version_that_never_gets_ready_leaves_the_till_to_the_one_
             assert {each["id"] for each in await asked.operations()} == set(witness.acknowledged)
             await sell(asked, f"after-{len(witness.acknowledged)}")
     assert record(data_dir)["phase"] == "put-back"
-    assert rows(data_dir / "agent.db", "SELECT max(number) FROM migration WHERE room = 'outbox'") == [(6,)]
+    assert rows(data_dir / "agent.db", "SELECT max(number) FROM migration WHERE room = 'outbox'") == [
+        (SCHEMA["outbox"],)
+    ]
     async with till(data_dir, newer, witness=witness) as asked:  # and the next attempt is like a first one
         assert "upgrade-rolled-back" not in await conditions(asked)
         await sell(asked, "at-last")
@@ -190,9 +197,8 @@ async def test_a_version_after_the_one_that_failed_begins_where_that_one_began(t
     with process(data_dir, launch_from(newer_copy(tmp_path / "failing", changes=[CRASH]))) as ended:
         refusal(ended)
     later = newer_copy(tmp_path / "later", version="0.3.0", members="", changes=[CRASH])
-    (later / "agent/outbox/migrations/0008_later.sql").write_text(
-        "CREATE TABLE later (seq INTEGER PRIMARY KEY) STRICT;"
-    )
+    script = f"{SCHEMA['outbox'] + 2:04d}_later.sql"
+    (later / "agent/outbox/migrations" / script).write_text("CREATE TABLE later (seq INTEGER PRIMARY KEY) STRICT;")
     with process(data_dir, launch_from(later)) as ended:
         refusal(ended)
     async with till(data_dir, launch_fresh, witness=witness) as asked:
@@ -215,7 +221,7 @@ CRASHING = "CREATE TABLE fine (a INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1
         ),
         ({"outbox": SWAPPED}, ["contents: 60/"]),
         ({"outbox": "DROP TABLE catalog_row;\n"}, ["rows of catalog_row: 0 before, gone after"]),
-        ({"members": CRASHING}, ["members/0002_proof.sql failed: no such table: nowhere"]),
+        ({"members": CRASHING}, [f"members/{SCHEMA['members'] + 1:04d}_proof.sql failed: no such table: nowhere"]),
     ],
     ids=["lossy", "swapped", "dropped", "crashing"],
 )
@@ -231,7 +237,9 @@ async def test_a_migration_that_loses_something_or_fails_changes_nothing(tmp_pat
             assert "Traceback" not in text
             assert faulty.process.wait() == 2
     assert rows(data_dir / "agent.db", "SELECT * FROM operation ORDER BY seq") == before
-    assert rows(data_dir / "agent.db", "SELECT max(number) FROM migration WHERE room = 'outbox'") == [(6,)]
+    assert rows(data_dir / "agent.db", "SELECT max(number) FROM migration WHERE room = 'outbox'") == [
+        (SCHEMA["outbox"],)
+    ]
     async with till(data_dir, launch_fresh, witness=witness) as asked:
         assert NEWER in (await conditions(asked))["upgrade-rolled-back"]
         await sell(asked, "after")

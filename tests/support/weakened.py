@@ -27,14 +27,21 @@ def weakened_copy(folder: Path, changes: Sequence[Change]) -> Path:
     """Copy the product and its tests into `folder`, with the changes made; raises ValueError where one does not fit."""
     for name in COPIED:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file, text in weakened(folder, changes).items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return folder
+
+
+def weakened(root: Path, changes: Sequence[Change]) -> dict[str, str]:
+    """The files that are changed, by name, as they are then; raises ValueError where a change does not fit."""
+    texts: dict[str, str] = {}
     for change in changes:
-        path = folder / change.file
-        text = path.read_text(encoding="utf-8")
+        text = texts.get(change.file) or (root / change.file).read_text(encoding="utf-8")
         found = text.count(change.old)
         if found != 1:
             raise ValueError(f"{change.file}: the text to change occurs {found} times instead of once: {change.old!r}")
-        path.write_text(text.replace(change.old, change.new), encoding="utf-8")
-    return folder
+        texts[change.file] = text.replace(change.old, change.new)
+    return texts
 
 
 def environment_of(folder: Path) -> Mapping[str, str]:

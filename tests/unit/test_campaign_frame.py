@@ -8,7 +8,7 @@ import pytest
 
 from tests.campaigns import ALL
 from tests.support.campaign import BROKEN, FAULTY, HELD, Campaign, Report, Size, Tally, run_one
-from tests.support.weakened import ROOT, Change, environment_of, weakened_copy
+from tests.support.weakened import ROOT, Change, environment_of, weakened, weakened_copy
 
 
 def campaign(tally: Tally | Exception) -> Campaign:
@@ -62,9 +62,10 @@ def test_a_weakened_copy_is_what_runs(tmp_path: Path) -> None:
     assert shown.split() == ["Weakened.", str(folder / "agent" / "errors.py")]
 
 
-def test_every_control_still_fits_the_code(tmp_path: Path) -> None:
-    for number, control in enumerate(control for each in ALL for control in each.controls):
-        weakened_copy(tmp_path / str(number), control.changes)
+def test_every_control_still_fits_the_code() -> None:
+    controls = [control for each in ALL for control in each.controls]
+    assert all(weakened(ROOT, control.changes) for control in controls if control.changes)
+    assert len(controls) > len(ALL)
 
 
 def test_the_campaigns_have_names_of_their_own() -> None:
