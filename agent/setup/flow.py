@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from agent import config
 from agent.errors import AgentError, ConfigError
+from agent.fields import check_token_name
 from agent.flashkeys import Which
 from agent.setup import agents, answers, configfile, examine, findings
 from agent.setup.answers import Given
@@ -26,6 +27,7 @@ from agent.setup.questions import Questions
 from agent.setup.terminal import Terminal
 
 STANDARD_INPUT = "standard input"
+_NOBODY = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +217,11 @@ class Setup:
         place = self._place
         self._say("")
         if client is None:
-            self._say(f"Start it:      flash-agent run --config {place.config} --data-dir {place.data_dir}")
+            self._say(f"Start it:      flash-agent run{place.config_option}{place.options}")
         else:
             self._tell_how_it_is(client)
+            if self._wish.source is None:
+                self._offer_token(client)
         for line in _for_the_register(place, client):
             self._say(line)
         if given.from_file not in {None, STANDARD_INPUT}:
@@ -231,6 +235,26 @@ class Setup:
             self._say(f"note: {condition['code']}: {condition['text']} {condition['mend']}")
         if not self._place.service:
             self._say("It reads its settings at the start: stop it and start it anew, where they changed.")
+
+    def _offer_token(self, client: agents.Client) -> None:
+        """The register's own, so that it can be revoked alone; shown once, here."""
+        name = self._terminal.ask("A token of the register's own: its name, such as lane-3", _NOBODY, _token_fault)
+        if name == _NOBODY:
+            return
+        try:
+            made = client.call("POST", "/v1/tokens", {"name": name})
+        except AgentError as error:
+            self._say(f"  {error}")
+        else:
+            self._say(f"  Give it to the register now; it is not shown again:\n  {made['token']}")
+
+
+def _token_fault(name: str) -> str | None:
+    try:
+        check_token_name(name)
+    except ValueError as fault:
+        return str(fault)
+    return None
 
 
 def _for_the_register(place: Place, client: agents.Client | None) -> list[str]:
@@ -248,5 +272,5 @@ def _for_the_register(place: Place, client: agents.Client | None) -> list[str]:
         f"  or its own   flash-agent token create --name lane-3{place.options}",
         f"  try it       {sample}",
         "",
-        f"Next: flash-agent doctor{place.options}",
+        f"Next: flash-agent doctor{place.config_option}{place.options}",
     ]

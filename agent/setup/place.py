@@ -21,15 +21,19 @@ class Place:
 
     @property
     def options(self) -> str:
-        """What the other commands must be told, to find what was set up here."""
+        """What the other commands must be told, to find the agent that was set up here."""
         return "" if self.service else f" --data-dir {self.data_dir}"
+
+    @property
+    def config_option(self) -> str:
+        """What those must be told that read the configuration."""
+        return "" if self.service else f" --config {self.config}"
 
 
 def find(named_config: str | None, named_data_dir: str | None, *, service: bool) -> Place:
     """The place; raises ConfigError with the mend where it cannot be ours."""
     if service:
-        data_dir = config.site_data_dir() if sys.platform == "win32" else config.data_dir()
-        place = Place(_service_config(), data_dir, service=True)
+        place = Place(_service_config(), config.site_data_dir(), service=True)
         named = {"--config": (named_config, place.config), "--data-dir": (named_data_dir, place.data_dir)}
         for option, (given, own) in named.items():
             if given and Path(given).absolute() != own:

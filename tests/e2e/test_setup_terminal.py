@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import NOWHERE, PYTHON, Flash, environment
+from tests.support.commands import NOWHERE, PYTHON, Flash, environment, serving
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
@@ -113,6 +113,16 @@ def test_a_conversation_from_nothing_to_a_till(flash: Flash, place: tuple[object
         assert key not in typist.said
     assert (tmp_path / "data" / "flash-read.key").exists()
 
+    assert "A token of the register's own" not in typist.said  # there is no agent yet that could make one
+    with serving("run", *place[1:]) as agent:
+        agent.line_with("flash-agent listens on")
+        again = run_again(flash, place)
+    assert re.search(r"it is not shown again:\n  \S{30,}\n", again.said)
+    assert "must be 1 to 64 of" in again.said
+
+
+def run_again(flash: Flash, place: tuple[object, ...]) -> Typist:
+    """Every question's default is what was answered before."""
     again = Typist("setup", *place)
     for question in (
         f"Flash's address [{flash.base_url}]",
@@ -131,7 +141,10 @@ def test_a_conversation_from_nothing_to_a_till(flash: Flash, place: tuple[object
     again.answer("[decline]")
     again.expect("is as it should be.")
     again.answer("Do this now? [Y/n]")
+    again.answer("A token of the register's own", "lane 3")
+    again.answer("A token of the register's own", "lane-3")
     assert again.end() == 0, again.said
+    return again
 
 
 def test_a_new_store_is_registered_after_the_yes_alone(flash: Flash, place: tuple[object, ...], tmp_path: Path) -> None:
