@@ -69,24 +69,16 @@ def bring_up(service: Service, place: Place, connect: Connect, *, changed: bool)
     if service.state() not in {"running", "starting"}:
         service.start()
     elif changed:
-        return restarted(service, place, connect)
+        service.restart()
     return wait_until_ready(place, connect)
 
 
-def restarted(service: Service, place: Place, connect: Connect) -> Client:
-    """The service with another process, once that is ready."""
-    before = DataDir(place.data_dir).announced().get("pid")
-    service.restart()
-    return wait_until_ready(place, connect, not_process=before)
-
-
-def wait_until_ready(place: Place, connect: Connect, *, not_process: int | None = None) -> Client:
-    """The agent, once it is ready; `not_process` is one that is on its way out."""
+def wait_until_ready(place: Place, connect: Connect) -> Client:
+    """The agent, once it is ready. A service that was started listens; it may have to migrate first."""
     within_s = READY_WITHIN_S
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
-        announced = DataDir(place.data_dir).announced()
-        if announced and announced.get("pid") != not_process and (client := running(place, connect)) is not None:
+        if (client := running(place, connect)) is not None:
             return client
         time.sleep(_LOOK_EVERY_S)
     log = place.data_dir / "logs" / "agent.log"

@@ -208,7 +208,8 @@ class Setup:
         """An agent that began without a key may have to be started anew to use it."""
         sources = client.call("GET", "/v1/status")["flashKeys"]
         if self._place.service and any(sources[which] is None for which in keys):
-            return agents.restarted(self._outside.service, self._place, self._outside.connect)
+            self._outside.service.restart()
+            return agents.wait_until_ready(self._place, self._outside.connect)
         return client
 
     # ---- tell ----------------------------------------------------------------------------------------------------

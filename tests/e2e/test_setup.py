@@ -153,9 +153,10 @@ def test_a_store_is_registered_once_however_often_it_is_run(till: Till) -> None:
     assert rehearsed.returncode == 0, rehearsed.stderr
     assert "will be registered" in rehearsed.stdout
     assert (len(stores_of(till.flash)), till.config.exists()) == (1, False)
-    for _ in range(2):
+    for told in (True, False):
         done = till.setup(**new)
         assert done.returncode == 0, done.stderr
+        assert ("done: store 0018 registered as " in done.stdout) is told
     (made,) = (store for store in stores_of(till.flash) if store["externalId"] == "0018")
     assert till.settings["store"]["store_id"] == made["id"]
     assert len(stores_of(till.flash)) == 2

@@ -98,7 +98,8 @@ def test_the_same_again_changes_nothing(place):
     existing = written(place, OURS)
     change = configfile.changes(given(existing), "st_2", 8455)
     configfile.replace(place, existing, change)
-    again = configfile.read(place.config)
+    again = written(place, place.config.read_text("utf-8").replace('"st_2"', "  'st_2'"))
+    assert "store_id =   'st_2'" in again.text
     assert configfile.merged(again, configfile.changes(given(again), "st_2", 8455)) == again.text
 
 

@@ -27,13 +27,13 @@ def test_the_service_has_one_place_whatever_this_user_has_set(environ):
     found = place.find(None, "/var/lib/flash-agent", service=True)
     assert found == place.Place(Path("/etc/flash-agent/agent.toml"), Path("/var/lib/flash-agent"), service=True)
     assert (found.options, found.config_option) == ("", "")
-    with pytest.raises(ConfigError, match="The service uses /var/lib/flash-agent. Leave --data-dir out"):
+    with pytest.raises(ConfigError, match=r"The service uses /var/lib/flash-agent. Leave --data-dir out"):
         place.find(None, "/somewhere/else", service=True)
 
 
 def test_a_service_takes_an_administrator(environ):
     environ.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(ConfigError, match="is set up as root .* or add --no-service"):
+    with pytest.raises(ConfigError, match=r"is set up as root .* or add --no-service"):
         place.find(None, None, service=True)
 
 
