@@ -64,8 +64,10 @@ def must_have_service(service: Service) -> None:
 
 
 def bring_up(service: Service, place: Place, connect: Connect, *, changed: bool) -> Client:
-    """Have the service run with the configuration as it is now; returns once the agent can take sales."""
-    service.install()
+    """Have the service, which is installed, run with the configuration as it is now.
+
+    Returns once the agent can take sales.
+    """
     if service.state() not in {"running", "starting"}:
         service.start()
     elif changed:

@@ -162,6 +162,9 @@ class Setup:
             store_id = found.store_id or self._register(given, journal)
             change = configfile.changes(given, store_id, found.port)
             changed = configfile.merged(existing, change) != existing.text
+            if self._place.service:  # first: on Windows it closes the folder in which all the rest is to lie
+                self._outside.service.install()
+                journal.add("the service is switched on")
             if changed:
                 configfile.replace(self._place, existing, change)
                 journal.add(f"{self._place.config} written")

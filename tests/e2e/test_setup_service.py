@@ -138,7 +138,9 @@ def test_what_was_done_is_said_where_the_service_does_not_start(setup, manager, 
     manager.program = [sys.executable, "-c", "raise SystemExit(3)"]
     with pytest.raises(AgentError, match="did not get ready") as caught:
         setup()
-    assert f"Done before: {place.config} written. Run the same again to go on." in str(caught.value)
+    assert f"Done before: the service is switched on, {place.config} written. Run the same again to go on." in str(
+        caught.value
+    )
     assert tomllib.loads(place.config.read_text("utf-8"))["store"]["till_id"] == "lane-3"
     manager.program = [sys.executable, "-m", "agent", "run"]
     monkeypatch.undo()
