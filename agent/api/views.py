@@ -20,8 +20,18 @@ class ErrorView(Answered):
     http_status: int | None
 
 
+class RescuedFrom(Answered):
+    """The till that died with an operation, in whose name it is delivered."""
+
+    store_id: str
+    till_id: str
+
+
 class OperationView(Answered):
-    """An operation. All keys are always there; clients ignore keys that they do not know."""
+    """An operation. All keys are always there; clients ignore keys that they do not know.
+
+    But `rescuedFrom`: only what was rescued from another till has it.
+    """
 
     id: str
     href: str
@@ -41,6 +51,7 @@ class OperationView(Answered):
     result: dict[str, Any]
     error: ErrorView | None
     receipt: list[str]
+    rescued_from: RescuedFrom | None = None
 
 
 class CouponView(Answered):

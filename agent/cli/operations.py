@@ -94,8 +94,13 @@ def _row(operation: dict[str, Any]) -> tuple[Any, ...]:
         order,
         _amount(operation["request"]),
         operation["acceptedAt"],
-        _outcome(operation),
+        _outcome_with_origin(operation),
     )
+
+
+def _outcome_with_origin(operation: dict[str, Any]) -> str | None:
+    outcome, came_from = _outcome(operation), operation.get("rescuedFrom")
+    return ", ".join(filter(None, [outcome, f"of till {came_from['tillId']}"])) if came_from else outcome
 
 
 def _amount(request: dict[str, Any]) -> str | None:

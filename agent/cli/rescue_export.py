@@ -13,7 +13,7 @@ from agent.outbox.till import Till
 from agent.rescue import natural
 from agent.rescue.disk import borrowed
 from agent.rescue.exporting import Keys, read
-from agent.rescue.travelling import counted, pack
+from agent.rescue.travelling import OWED, counted, pack
 from agent.storage import DataDir
 
 if TYPE_CHECKING:
@@ -75,4 +75,7 @@ def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
         print(f"Missing: {each}", file=sys.stderr)
     print(f"{output} holds {len(rescue.operations)} operations, sealed. Take it in at another till of that store:")
     print(f"  flash-agent rescue import {output.name}")
-    print("Do not start the dead till's agent again before its disk is wiped; should it happen, nothing counts twice.")
+    print("Do not start the dead till's agent again: should it happen, nothing counts twice at Flash.")
+    owed = sum(count for (_, state), count in counts.items() if state == OWED)
+    if owed:
+        print(f"It owes customers the discount of {owed} coupons. Take it in at one till alone, or two may give it.")

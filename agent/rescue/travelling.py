@@ -20,6 +20,7 @@ from agent.outbox.till import Till
 
 FORMAT = "flash-agent-rescue"
 VERSION = 1
+OWED = "burned, discount owed"
 
 
 class Rescue(msgspec.Struct, frozen=True):
@@ -80,8 +81,8 @@ def unpack_load(body: bytes) -> Load:
     try:
         load = _read_load(body)
     except ValueError as error:
-        place = re.search(r"\$[\w.\[\]]*", str(error))
-        field = place[0].removeprefix("$").removeprefix(".") if place else ""
+        place = re.search(r"at `\$\.?([^`]*)`", str(error))
+        field = place[1] if place else ""
         raise InvalidError(
             "The body is no part of a rescue.", faults=[Fault(field, "is not as it should be")]
         ) from None
@@ -101,7 +102,7 @@ def state_of(left: Left) -> str:
     if was is None or left.status == "failed":
         return left.status.value
     if was.credit == "open":
-        return "burned, discount owed"
+        return OWED
     if was.phase == "owed":
         return "honored offline, to be sent"
     return "perhaps burned" if left.maybe_sent else "never sent"

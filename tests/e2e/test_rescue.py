@@ -13,7 +13,7 @@ import pytest
 
 from agent import agefile
 from tests.support.agents import agent_process, strict_flash
-from tests.support.commands import NOWHERE, call, environment, post, sell, until
+from tests.support.commands import NOWHERE, call, environment, of, post, sell, until
 from tests.support.rescuing import buried, export, take_in, with_identity, with_passphrase
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.timeout(180)]
@@ -199,6 +199,7 @@ def test_a_sale_that_was_rung_up_again_at_the_other_till_counts_once(tmp_path):
         assert "operations-failed" in {each["code"] for each in ask(other, "/v1/status")["conditions"]}
         refund = post(other, "refunds", {"externalOrderId": "a-1", "refundId": "r9", "amount": 9}, wait=10)
         assert refund["status"] == "succeeded"  # nothing of this till's own waits for what a person must look at
+        assert "of till till-A" in of(other, "operations", "list").stdout
         late = sell(other, "a-2", 12)  # and a register that asks again here gets the first answer
         assert (late["replayed"], late["rescuedFrom"]["tillId"]) == (True, "till-A")
 

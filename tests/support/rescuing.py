@@ -3,8 +3,17 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from agent import agefile
+from msgspec.structs import replace
+
+from agent import agefile, jsons
+from agent.outbox.till import Till
+from agent.rescue.disk import borrowed
+from agent.rescue.exporting import Keys, read
+from agent.rescue.travelling import VERSION, Load, Rescue
+from agent.storage import DataDir
+from tests.support.agents import Answer, Register
 from tests.support.commands import flash_agent
 
 RECIPIENT, IDENTITY = agefile.new_pair()
@@ -40,3 +49,25 @@ def take_in(data_dir: Path, file: Path, *options: object) -> "subprocess.Complet
     named = {"--identity", "--passphrase-file"} & {*options}
     seal = () if named else ("--identity", with_identity(file.parent))
     return flash_agent("rescue", "import", file, "--data-dir", data_dir, *seal, *options)
+
+
+async def left_on(disk: Path, named: Till | None = None) -> Rescue:
+    """What `rescue export` would seal, read in this process."""
+    place = DataDir(disk)
+    with borrowed(place) as copy:
+        return await read(copy, Keys(place, credential=None, identity=None), named)
+
+
+def load_of(rescue: Rescue, **changes: Any) -> Load:
+    return replace(Load(VERSION, rescue.till, rescue.origin, rescue.operations), **changes)
+
+
+async def carry(rescue: Rescue, register: Register, **changes: Any) -> list[str]:
+    """Into a running agent; what became of each."""
+    answer = await hand_over(register, jsons.encode(load_of(rescue, **changes)))
+    assert answer.status == 200, answer
+    return [each["fate"] for each in answer.json["operations"]]
+
+
+async def hand_over(register: Register, body: bytes, scope: str = "operator", **headers: str) -> Answer:
+    return await register.call("POST", "/v1/rescue", raw=body, scope=scope, **headers)
