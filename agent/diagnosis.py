@@ -16,6 +16,7 @@ from agent.clock import Clock, rfc3339, to_ms
 from agent.delivery import Contact, Kind, Outcome
 from agent.flash import outcome as table
 from agent.flash.client import FlashClient
+from agent.scrub import scrubbed
 
 CACHED_S = 20.0
 LIMIT_S = 8.0  # for all calls together
@@ -173,5 +174,5 @@ def _as_json(tried: Tried) -> dict[str, Any]:
         "call": tried.call,
         "verdict": tried.verdict,
         "httpStatus": tried.http_status,
-        "detail": tried.detail or None,
+        "detail": scrubbed(tried.detail) or None,
     }

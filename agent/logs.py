@@ -12,6 +12,7 @@ import io
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal, TextIO, cast
 
 import structlog
@@ -28,8 +29,13 @@ ALLOWED_FIELDS = NUMBERS | WORDS | TEXTS
 _WORD = re.compile(r"[\w.:/~ -]{0,128}")
 
 
-def _only_allowed(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+def fitting(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that may be written, each of its kind."""
     return {name: _fitting(name, value) for name, value in event.items() if name in ALLOWED_FIELDS}
+
+
+def _only_allowed(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    return fitting(event)
 
 
 def _fitting(name: str, value: Any) -> Any:

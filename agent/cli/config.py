@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(named) if named else config.default_config_path()
     print(f"configuration file  {path}{'' if path.exists() else ' (there is none; defaults and environment)'}")
     print(f"data directory      {config.data_dir(arguments.data_dir)}")
-    for line in _effective(settings):
+    for line in effective(settings):
         print(line)
     warnings = list(_warnings(settings))
     print()
@@ -69,7 +69,8 @@ def _check_recovery(recipient: str) -> None:
         raise ConfigError(f"[keys] recovery {error}.") from None
 
 
-def _effective(settings: "Settings") -> Iterator[str]:
+def effective(settings: "Settings") -> Iterator[str]:
+    """All settings as lines, without their secrets."""
     for section, values in settings:
         if isinstance(values, dict):  # the adapters', each its own
             for adapter, chosen in values.items():

@@ -21,6 +21,7 @@ COMMANDS = {
     "sandbox": "run the stand-in for Flash alone",
     "status": "how the running agent is",
     "doctor": "what is wrong with this till, what it means and what to do",
+    "support-bundle": "what support needs, in one file without personal data and without a key",
     "operations": "list, show, retry, close or discard operations of the running agent",
     "import": "take in a file of another system",
     "summary": "a day in numbers, to compare with the Z report",

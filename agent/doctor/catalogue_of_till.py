@@ -163,6 +163,7 @@ KINDS = (
         "The last upgrade did not start well and was undone:",
         "The till sells with the version before; nothing was lost by it.",
         "Send flash-agent support-bundle, and do not install that version again before you have an answer.",
+        replaces=("upgrade-rolled-back",),
     ),
     Kind(
         "upgrade-open",

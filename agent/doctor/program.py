@@ -10,6 +10,7 @@ from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, Kind, Severity, fine
 from agent.errors import AgentError, PortTakenError
+from agent.storage import upgrade_record
 
 _SEVERITY = {"info": Severity.NOTE, "warning": Severity.WARNING, "critical": Severity.ERROR}
 
@@ -102,5 +103,13 @@ def _who_has(port: int | None) -> str:
 
 def look_at_upgrade(case: Case) -> Iterator[Finding]:
     """How the last one went."""
-    yield from ()
-    del case
+    record = upgrade_record.read(case.data_dir / "upgrades" / "state.json")
+    if record is None:
+        return
+    facts = {"phase": record.phase, "to": record.to.program, "at": record.at}
+    if record.phase == "put-back":
+        yield found("upgrade-rolled-back", f"to {record.to.program}, at {record.at}.", **facts)
+    elif record.phase == "begun" and case.agent != "running":
+        yield found("upgrade-open", f"to {record.to.program}, since {record.at}.", **facts)
+    else:
+        yield fine("upgrade", f"The last one, to {record.to.program}, got ready at {record.at}.", **facts)

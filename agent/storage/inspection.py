@@ -15,16 +15,23 @@ from typing import NamedTuple
 from agent.storage.connection import Row
 
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+_FAILED = (
+    "SELECT kind, accepted_at, settled_at, attempts FROM operation WHERE status = 'failed' ORDER BY seq DESC LIMIT 100"
+)
 MOST_BYTES = 1024 * 1024 * 1024  # more is not copied: it would take minutes
 
 
 class Inspected(NamedTuple):
-    """What was seen. `damage` is SQLite's word, empty where it finds none; `counts` are operations by status."""
+    """What was seen. `damage` is SQLite's word, empty where it finds none; `counts` are operations by status.
+
+    `failed`: kind, when accepted and settled (milliseconds), attempts; the latest first.
+    """
 
     damage: str
     schema: dict[str, int]
     migrations: list[tuple[str, int, str, str]]
     counts: dict[str, int]
+    failed: list[Row]
 
 
 def inspect(database: Path) -> Inspected | None:
@@ -76,6 +83,7 @@ def _read(uri: str) -> Inspected:
         damage = _damage(connection)
         migrations = _rows(connection, "SELECT room, number, name, applied_at FROM migration ORDER BY room, number")
         counts = _rows(connection, "SELECT status, count(*) FROM operation GROUP BY status")
+        failed = _rows(connection, _FAILED)
     finally:
         with contextlib.suppress(sqlite3.Error):
             connection.close()
@@ -83,7 +91,7 @@ def _read(uri: str) -> Inspected:
     for room, number, *_ in migrations:
         schema[str(room)] = max(int(number), schema.get(str(room), 0))
     listed = [(str(room), int(number), str(name), str(when)) for room, number, name, when in migrations]
-    return Inspected(damage, schema, listed, {str(status): int(count) for status, count in counts})
+    return Inspected(damage, schema, listed, {str(status): int(count) for status, count in counts}, failed)
 
 
 def _damage(connection: sqlite3.Connection) -> str:

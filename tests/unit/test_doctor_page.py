@@ -19,6 +19,9 @@ Run it as the agent's own user or as administrator; `--offline` leaves out Flash
 machines: `findings`, each with `check`, `code`, `severity`, `title`, `meaning`, `mend` and `details`. The exit code is
 0 without an error (warnings do not count), 1 with one, 2 for wrong usage.
 
+`flash-agent support-bundle` writes what support needs into one file (a zip of plain text, its owner's alone), without
+personal data and without a key, and prints what is in it. Look through it before you send it.
+
 What the agent itself reports (`flash-agent status`) is among the findings, too, unless a check says it better; it is
 described in [conditions.md](conditions.md).
 """

@@ -1,0 +1,72 @@
+"""Where the service's log is: the journal on Linux, files in the data directory on Windows."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.doctor.log_lines import kept
+from agent.scrub import scrubbed
+
+UNIT = "flash-agent"
+LINES = 3000
+FILE_BYTES = 1024 * 1024  # of the end of each
+FILES = 3
+_LIMIT_S = 6.0
+
+
+def recent(data_dir: Path) -> list[str]:
+    """The end of the log, as it may leave the till, under a heading for each place; says where there is none."""
+    found: list[str] = []
+    for path in _files(data_dir):
+        found += [f"# {path.name}", *kept(_end_of(path))]
+    journal = list(_journal())
+    if journal:
+        found += [f"# journal of {UNIT}", *journal]
+    return found or ["There is no log of a service here. An agent that was started by hand writes to standard error."]
+
+
+def _files(data_dir: Path) -> list[Path]:
+    """The newest last."""
+    files = sorted((data_dir / "logs").glob("agent.log*"), key=lambda path: path.stat().st_mtime)
+    return files[-FILES:]
+
+
+def _end_of(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - FILE_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return lines[1:] if size > FILE_BYTES else lines
+
+
+def _journal() -> Iterator[str]:
+    """Each message with its time; the service manager's own words about the unit, too."""
+    program = shutil.which("journalctl")
+    if program is None:
+        return
+    command = [program, "-u", UNIT, "-n", str(LINES), "--no-pager", "-q", "-o", "json"]
+    try:
+        said = subprocess.run(command, capture_output=True, check=False, timeout=_LIMIT_S)  # noqa: S603 - our own
+    except (OSError, subprocess.SubprocessError):
+        return
+    yield from in_journal(said.stdout.decode("utf-8", "replace").splitlines())
+
+
+def in_journal(lines: list[str]) -> Iterator[str]:
+    """What `journalctl -o json` prints, as it may leave the till."""
+    messages = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        message = entry.get("MESSAGE") if isinstance(entry, dict) else None
+        if not isinstance(message, str):
+            continue
+        if entry.get("_PID") == "1" and entry.get("SYSLOG_IDENTIFIER") == "systemd":
+            messages.append(f"flash-agent: systemd: {message.splitlines()[0]}" if message else "")
+        else:
+            messages += message.splitlines()
+    yield from map(scrubbed, kept(messages))
