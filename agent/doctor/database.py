@@ -30,7 +30,12 @@ def look(case: Case) -> Iterator[Finding]:
             yield fine("database", "The running agent uses it; it was whole at its start.", **disk)
         return
     if case.agent != "absent":
-        yield found("database-unread", "an agent has it, and does not answer." if case.agent == "silent" else "")
+        why = (
+            "an agent has it, and does not answer."
+            if case.agent == "silent"
+            else "whether an agent has it is not known."
+        )
+        yield found("database-unread", why)
         return
     yield from _unused(directory)
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.doctor import access_lists
+from agent.doctor.access_lists import is_key, is_token
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, fine
@@ -24,8 +26,6 @@ def look(case: Case) -> Iterator[Finding]:
     if not there:
         yield found("data-dir-absent", f"{case.data_dir}.", path=str(case.data_dir))
     elif sys.platform == "win32":
-        from agent.doctor import access_lists  # noqa: PLC0415 - there alone
-
         findings = list(access_lists.look(case.data_dir))
     elif not os.access(case.data_dir, os.R_OK | os.X_OK):
         findings = [found("data-dir-unreadable", f"{case.data_dir}.", path=str(case.data_dir))]
@@ -50,9 +50,9 @@ def _by_mode(folder: Path) -> Iterator[Finding]:
         except FileNotFoundError:
             continue
         loose = bool(stat.S_IMODE(own.st_mode) & _OTHERS)
-        if loose and (path.suffix == ".key" or path.name.startswith("data.key")):
+        if loose and is_key(path.name):
             keys.append(path.name)
-        elif loose and (path.suffix == ".token" or path.name == "tokens.json"):
+        elif loose and is_token(path.name):
             tokens.append(path.name)
         if own.st_uid != whole.st_uid:
             foreign.append(path.name)

@@ -18,7 +18,7 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _FAILED = (
     "SELECT kind, accepted_at, settled_at, attempts FROM operation WHERE status = 'failed' ORDER BY seq DESC LIMIT 100"
 )
-MOST_BYTES = 1024 * 1024 * 1024  # more is not copied: it would take minutes
+MOST_BYTES = 256 * 1024 * 1024  # more is not copied: it would take too long
 
 
 class Inspected(NamedTuple):
