@@ -20,6 +20,7 @@ from agent.scrub import scrubbed
 
 CACHED_S = 20.0
 LIMIT_S = 8.0  # for all calls together
+_LONGEST_NUMBER = 16
 _LATER = frozenset({408, 425, 429})
 _REFUSED = frozenset({401, 403})
 
@@ -33,6 +34,9 @@ _VERDICTS: dict[Contact, Verdict] = {
     Contact.UNREACHABLE: "unreachable",
 }
 _GOES_ON = frozenset({"allowed", "scope-refused"})
+_RATE_HEADERS = {
+    f"{prefix}ratelimit-{name}": name for prefix in ("x-", "") for name in ("limit", "remaining", "reset")
+}  # where Flash tells; the contract names none
 
 
 class Try(NamedTuple):
@@ -78,6 +82,7 @@ class Diagnosis:
         self._known: dict[str, Any] | None = None
         self._known_at = 0.0
         self._store_shown: bool | None = None
+        self._rate: dict[str, int] = {}
 
     async def facts(self) -> dict[str, Any]:
         """The fields of DiagnosticsView that Flash's answers fill; never raises for what a network does."""
@@ -89,7 +94,7 @@ class Diagnosis:
 
     async def _ask(self) -> dict[str, Any]:
         asked_at = rfc3339(to_ms(self._clock.now()))
-        self._store_shown = None
+        self._store_shown, self._rate = None, {}
         kept_off: dict[str, str | None] = {"write": self._keep_off("write"), "read": self._keep_off("read")}
         tried: list[Tried] = []
         in_time = True
@@ -105,6 +110,7 @@ class Diagnosis:
             "keptOff": kept_off,
             "calls": [_as_json(each) for each in tried],
             "storeShown": self._store_shown,
+            "rateLimit": self._rate,
             "clockSkewSeconds": self._flash.clock_skew_s,
             "ownReadKey": not self._flash.reads_with_write_key,
         }
@@ -143,6 +149,11 @@ class Diagnosis:
         if isinstance(answer, Outcome):
             return Tried(call.which, call.shown, _VERDICTS.get(answer.contact, "unreachable"), None, answer.detail)
         parsed = table.parse(answer.body)
+        self._rate |= {
+            name: int(value)
+            for header, name in _RATE_HEADERS.items()
+            if (value := answer.headers.get(header, "")).isdecimal() and len(value) < _LONGEST_NUMBER
+        }
         later = answer.status in _LATER or answer.status >= 500
         if not later and answer.status not in _REFUSED and parsed is not None:
             if call.path == "/stores" and answer.status == 200:

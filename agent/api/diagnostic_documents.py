@@ -23,13 +23,17 @@ class TriedCallView(Answered):
 
 
 class DiagnosticsView(Answered):
-    """What the agent found out about its line. `calls` end with the first that shows no use in the next."""
+    """What the agent found out about its line. `calls` end with the first that shows no use in the next.
+
+    `rateLimit`: `limit`, `remaining` and `reset` as the last answer's headers told them, where they did.
+    """
 
     asked_at: str
     complete: bool
     kept_off: KeysKeptOff
     calls: list[TriedCallView]
     store_shown: bool | None
+    rate_limit: dict[str, int]
     clock_skew_seconds: float | None
     own_read_key: bool
     connectivity: Literal["online", "offline", "unauthorized", "throttled", "starting"]

@@ -9,7 +9,8 @@ KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*catalogue_of_till.KIN
 # What a report goes through, from the till outwards. A check may be several of these.
 CHECKS = (
     "configuration", "permissions", "agent", "service", "version", "upgrade", "port", "disk", "antivirus", "database",
-    "dns", "proxy", "network", "tls", "flash", "clock", "key", "scopes", "store", "limit", "conditions", "doctor",
+    "recovery", "dns", "proxy", "network", "tls", "flash", "clock", "key", "scopes", "store", "limit", "conditions",
+    "doctor",
 )  # fmt: skip
 
 

@@ -332,6 +332,14 @@ KINDS = (
         _WITH_WHOSE_RIGHTS,
     ),
     Kind(
+        "recovery-unset",
+        "recovery",
+        _NOTE,
+        "What opens this till's data is bound to this machine, and there is no recovery key:",
+        "If the till breaks, nobody can bring what it had not sent yet to Flash from its disk.",
+        "Make a pair of keys at head office (flash-agent rescue keygen), set [keys] recovery, and restart the agent.",
+    ),
+    Kind(
         "check-crashed",
         "doctor",
         _WARNING,

@@ -21,7 +21,11 @@ def known_schema() -> dict[str, int]:
 def look(case: Case) -> Iterator[Finding]:
     """One finding for each thing that is wrong with it."""
     directory = DataDir(case.data_dir)
-    set_aside = [folder.name for folder in directory.quarantined()]
+    try:
+        set_aside = [folder.name for folder in directory.quarantined()]
+    except OSError:
+        yield found("database-unread", "the data directory may not be looked into.")
+        return
     if set_aside:
         yield found("database-quarantined", f"{', '.join(set_aside)}.", folders=set_aside)
     if case.agent == "running":
@@ -78,3 +82,14 @@ def _judged(directory: DataDir, seen: Inspected) -> Iterator[Finding]:
     if not troubles:
         held = sum(seen.counts.values())
         yield fine("database", f"It is whole (quick_check); {held} operations are kept.", **facts)
+
+
+def look_at_recovery(case: Case) -> Iterator[Finding]:
+    """Whether what a broken till had can be read elsewhere."""
+    if case.settings is None or case.status is None:
+        return
+    protected_by = (case.status.get("dataKey") or {}).get("protectedBy")
+    if case.settings.keys.recovery is not None:
+        yield fine("recovery", "The data key is sealed to a recovery key, too.")
+    elif protected_by not in {None, "file"}:
+        yield found("recovery-unset", f"{protected_by}.", protectedBy=protected_by)

@@ -112,7 +112,9 @@ def _limit(facts: Mapping[str, Any], calls: Iterable[Mapping[str, Any]]) -> Iter
     if closed_s > 0 or throttled:
         yield found("rate-limited", f"for {closed_s:.0f} s more." if closed_s else "now.", closedForSeconds=closed_s)
     elif not facts.get("drill") and calls:
-        yield fine("limit", "Flash did not ask to slow down.")
+        rate = dict(facts.get("rateLimit") or {})
+        left = f" ({rate['remaining']} calls left)" if "remaining" in rate else ""
+        yield fine("limit", f"Flash did not ask to slow down{left}.", **rate)
 
 
 def _write_key(facts: Mapping[str, Any], calls: list[Mapping[str, Any]]) -> Iterator[Finding]:

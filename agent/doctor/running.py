@@ -34,6 +34,7 @@ ALL = (
     Check("port", program.look_at_port, 5.0),
     Check("upgrade", program.look_at_upgrade, 3.0),
     Check("database", database.look, 10.0),
+    Check("recovery", database.look_at_recovery, 3.0),
     Check("network", network.look, 12.0),
     Check("key", keys.look, 12.0),
 )

@@ -16,6 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -216,16 +217,27 @@ class _Round:
         """What is shown to support, and what a listener hears."""
         self.shown = {}
         for path in ("/metrics", "/v1/status", "/v1/operations?limit=200", "/v1/summary?businessDate=2026-11-25",
-                     "/v1/exposure", "/v1/sync", "/v1/drill", "/healthz", "/readyz", "/openapi.json"):  # fmt: skip
+                     "/v1/exposure", "/v1/sync", "/v1/drill", "/v1/diagnostics", "/healthz", "/readyz",
+                     "/openapi.json"):  # fmt: skip
             _, answer = await till.call("GET", path)
             self.shown[path] = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()
         self.shown["/v1/events"] = await self._events()
         place = ("--data-dir", self.data)
         settings = {"FLASH_AGENT_FLASH__WRITE_KEY": self.canaries.keys["write key"]}
-        commands = (("status", *place), ("operations", "list", *place), ("config", "check", *place))
+        bundle = self.temporary.with_name("support.zip")
+        bundle.unlink(missing_ok=True)
+        commands = (
+            ("status", *place),
+            ("operations", "list", *place),
+            ("config", "check", *place),
+            ("doctor", "--json", "--offline", *place),
+            ("support-bundle", "--offline", "--output", bundle, *place),
+        )
         done_at_once = [asyncio.to_thread(flash_agent, *command, **settings) for command in commands]
         for command, done in zip(commands, await asyncio.gather(*done_at_once), strict=True):
             self.shown[f"flash-agent {' '.join(map(str, command[:2]))}"] = (done.stdout + done.stderr).encode()
+        with zipfile.ZipFile(bundle) as archive:
+            self.shown |= {f"support-bundle: {name}": archive.read(name) for name in archive.namelist()}
 
     async def _events(self) -> bytes:
         assert self.agent is not None

@@ -76,6 +76,7 @@ async def test_a_read_key_of_its_own_is_tried_for_what_it_should_not_do(tmp_path
             }
             assert set(verdicts(said).values()) == {"allowed"}
             assert said["schemaVersions"]["outbox"] >= 1
+            assert said["rateLimit"] == {}
             assert flash.violations == []
 
 

@@ -3,10 +3,15 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import trustme
@@ -14,7 +19,7 @@ import trustme
 from tests.contract.test_full_disk import fill, small_disk  # noqa: F401 - a fixture
 from tests.support.agents import WRITE_KEY, agent_process, strict_flash
 from tests.support.certificates import Certificates
-from tests.support.commands import call, flash_agent, post
+from tests.support.commands import call, environment, flash_agent, post
 from tests.support.damage import break_leaves
 from tests.support.fronts import proxy, tls_server
 from tests.support.strict_flash import READ_KEY
@@ -26,8 +31,8 @@ TEMPLATE = "{store_id}-{till_id}-{business_date}-{external_order_id}"
 OF_THE_MACHINE = {"disk-in-memory", "disk-slow", "disk-low", "files-slow", "files-held"}
 HOST = "flash.example.com"
 IN_ORDER = {
-    "configuration", "permissions", "agent", "version", "port", "disk", "antivirus", "database", "dns", "network",
-    "tls", "flash", "clock", "key", "scopes", "store", "limit", "conditions",
+    "configuration", "permissions", "agent", "version", "upgrade", "port", "disk", "antivirus", "database", "dns",
+    "network", "tls", "flash", "clock", "key", "scopes", "store", "limit", "conditions",
 }  # fmt: skip
 TROUBLE = ("error", "warning")
 
@@ -483,3 +488,46 @@ def test_what_the_agent_tries_keeps_to_flashs_contract(tmp_path, flash):
     assert {each["verdict"] for each in said["calls"]} == {"allowed"}
     assert flash.violations == []
     assert flash.effects == []
+
+
+def test_a_proxy_of_the_system_is_named_as_one_that_the_agent_does_not_use(tmp_path):
+    till = Till(tmp_path, "https://no-such-host.invalid/api/v2")
+    till.settings["HTTPS_PROXY"] = "http://till:secret@proxy.example.com:3128"
+    seen = till.doctor()
+    assert seen.trouble == {"dns-fails", "agent-absent"}
+    assert seen["proxy-ignored"]["title"].endswith("proxy.example.com:3128.")
+    assert "secret" not in json.dumps(seen.document)
+
+
+AS_NOBODY = """
+import os, sys
+import agent.doctor.running, agent.flash.transport, certifi, encodings.idna, httpcore._backends.anyio, psutil
+from agent.cli import doctor, text
+from agent.cli.main import main
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sys.exit(main(sys.argv[1:]))
+"""  # what it imports it must not need later: the interpreter may lie where others may not look
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+def test_an_account_that_may_not_look_is_told_so(flash):
+    """What can be seen from there is still looked at; nothing is said about what cannot."""
+    folder = Path(tempfile.mkdtemp(prefix="till-"))
+    folder.chmod(0o755)
+    try:
+        till = Till(folder, flash.base_url)
+        with till.agent():
+            command = [sys.executable, "-c", AS_NOBODY, "doctor", "--json", "--data-dir", till.data]
+            done = subprocess.run(
+                command, env=environment(**till.settings), capture_output=True, text=True, check=False
+            )
+    finally:
+        shutil.rmtree(folder)
+    seen = Seen(done.returncode, json.loads(done.stdout), 0)
+    assert seen.trouble == {"data-dir-unreadable"}
+    assert seen.codes("note") >= {"disk-unmeasured", "database-unread"}
+    assert seen.codes("ok") >= {"configuration-ok", "flash-ok", "key-ok"}
+    assert not {"agent-absent", "agent-ok", "database-ok"} & seen.codes("error", "ok")
+    assert done.stderr == ""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agent import config
-from agent.doctor import disk, keys
+from agent.agefile import new_pair
+from agent.doctor import database, disk, keys
 from agent.doctor.access_lists import strangers_in
 from agent.doctor.case import Case
 from agent.doctor.catalogue import CHECKS, found
@@ -173,6 +174,28 @@ def facts(write: dict[str, str], read: dict[str, str], **more: Any) -> dict[str,
 
 ALL_WRITES = dict.fromkeys(("GET /stores", *WRITES), "allowed")
 ALL_READS = {"GET /members": "allowed", "GET /orders": "allowed"}
+
+
+def test_what_is_left_of_a_rate_limit_is_shown_where_flash_tells() -> None:
+    said = facts(ALL_WRITES, ALL_READS, rateLimit={"limit": 60, "remaining": 57})
+    (limit,) = (each for each in keys.judge(said, NOWHERE) if each.kind.check == "limit")
+    assert (limit.title, limit.details) == (
+        "Flash did not ask to slow down (57 calls left).",
+        {"limit": 60, "remaining": 57},
+    )
+
+
+@pytest.mark.parametrize(
+    ("protected_by", "has_recovery", "code"),
+    [("dpapi", False, ["recovery-unset"]), ("file", False, []), ("credentials", True, ["recovery-ok"])],
+)
+def test_a_till_whose_disk_nobody_could_read_is_named(
+    protected_by: str, *, has_recovery: bool, code: list[str]
+) -> None:
+    settings = config.Settings.isolated(keys={"recovery": new_pair()[0] if has_recovery else None})
+    status = {"dataKey": {"protectedBy": protected_by}}
+    case = Case(Path("x"), Path("y"), settings, agent="running", status=status)
+    assert codes(database.look_at_recovery(case)) == code
 
 
 @pytest.mark.parametrize(
