@@ -123,6 +123,7 @@ class Service:
         self.key_swap = key_swap
         key_swap.swapped = self.keys_changed
         self.spooled: Callable[[], list[dict[str, Any]]] = list  # the states of the spool folders
+        self._diagnosis: Diagnosis | None = None
         self._written_at = float("-inf")
         self._summing = asyncio.Lock()
         self._said_of_line = Connectivity.STARTING
@@ -160,12 +161,11 @@ class Service:
         busy = lambda: self._relay.cashiers_are_about  # noqa: E731
         return FlashOrders(Reads(self._flash), self.members.gate, self.store, self._clock, busy)
 
-    @functools.cached_property
-    def _diagnosis(self) -> "Diagnosis":
+    def _diagnose(self) -> "Diagnosis":
         """Tries the keys at Flash. Loaded when first used: somebody looks for a fault."""
         from agent.diagnosis import Diagnosis  # noqa: PLC0415
 
-        return Diagnosis(
+        self._diagnosis = self._diagnosis or Diagnosis(
             self._flash,
             self._clock,
             self._settings.store.store_id,
@@ -173,6 +173,7 @@ class Service:
             may_write=lambda: self._key_guard.verified,
             learn=self._learn_pause,
         )
+        return self._diagnosis
 
     def _keep_off(self, which: "Which") -> str | None:
         """Why Flash may not be asked with a key now."""
@@ -192,7 +193,7 @@ class Service:
 
     async def diagnostics(self) -> dict[str, Any]:
         """The fields of DiagnosticsView."""
-        facts = await self._diagnosis.facts()
+        facts = await self._diagnose().facts()
         rows = await self._database.fetch("SELECT room, max(number) FROM migration GROUP BY room")
         return {
             **facts,
@@ -270,6 +271,7 @@ class Service:
 
     def keys_changed(self) -> None:
         """Another Flash key came into force: what was held or paused by the one before goes on."""
+        self._diagnosis = None  # it is of the key before
         self._relay.wake()
         self._unconfirmed.wake(now=True)
 

@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import sqlite3
 import ssl
 import stat
 import sys
@@ -18,7 +17,7 @@ from agent.doctor import log_sources
 from agent.doctor.case import Case
 from agent.doctor.findings import Finding
 from agent.storage import DataDir, upgrade_record
-from agent.storage.inspection import inspect
+from agent.storage.inspection import SQLITE_VERSION, inspect
 
 ANSWER_S = 10.0
 FAILED = 100
@@ -81,7 +80,7 @@ def versions() -> str:
             "program": __version__,
             "frozen": bool(getattr(sys, "frozen", False)),
             "python": sys.version.split()[0],
-            "sqlite": sqlite3.sqlite_version,
+            "sqlite": SQLITE_VERSION,
             "openssl": ssl.OPENSSL_VERSION,
             "system": _system(),
             "libraries": libraries,

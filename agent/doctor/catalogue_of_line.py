@@ -187,7 +187,7 @@ KINDS = (
         _ERROR,
         "There is no Flash key.",
         _NOT_SENT,
-        "Give the agent its write key: flash-agent key set write.",
+        "Give the agent its write key: flash-agent keys set write.",
         replaces=("flash-key-missing",),
     ),
     Kind(
@@ -196,7 +196,7 @@ KINDS = (
         _ERROR,
         "Flash does not take the write key:",
         _NOT_SENT,
-        "Make a new key in Flash with the write preset and give it to the agent: flash-agent key set write.",
+        "Make a new key in Flash with the write preset and give it to the agent: flash-agent keys rotate.",
         replaces=("flash-key-refused",),
     ),
     Kind(
@@ -205,7 +205,7 @@ KINDS = (
         _ERROR,
         "The write key is new, and Flash has not shown this till's store under it.",
         _NOT_SENT,
-        "If the key is right confirm it: flash-agent key confirm. If it is another tenant's, replace it.",
+        "If the key is right confirm it: flash-agent keys confirm. If it is another tenant's, replace it.",
         replaces=("flash-key-unverified",),
     ),
     Kind(
@@ -230,7 +230,7 @@ KINDS = (
         _ERROR,
         "Flash does not take the read key:",
         "Look-ups at the counter fail: members are shown as they were last seen, if ever. Sales are not touched.",
-        "Make a new key in Flash with the read-only preset and give it to the agent: flash-agent key set read.",
+        "Make a new key in Flash with the read-only preset and give it to the agent: flash-agent keys set read.",
     ),
     Kind(
         "key-reads-only",
@@ -238,7 +238,7 @@ KINDS = (
         _ERROR,
         "The write key may only read: a read-only key was given as the write key.",
         _NOT_SENT,
-        "Make a key in Flash with the write preset and give it to the agent: flash-agent key set write.",
+        "Make a key in Flash with the write preset and give it to the agent: flash-agent keys set write.",
         replaces=("flash-endpoint-refused",),
     ),
     Kind(
@@ -264,7 +264,7 @@ KINDS = (
         _NOTE,
         "The read key may also write.",
         "It works; a read key that is lost would do more harm than it needs to.",
-        "Make a key with the read-only preset, and give it to the agent: flash-agent key set read.",
+        "Make a key with the read-only preset, and give it to the agent: flash-agent keys set read.",
     ),
     Kind(
         "scopes-unchecked",

@@ -6,6 +6,7 @@ read them.
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from agent import logs
@@ -17,7 +18,7 @@ from agent.doctor.findings import Finding, fine
 from agent.errors import AgentError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
-from agent.flashkeys import FlashKeys
+from agent.flashkeys import FlashKeys, Found, Which
 from agent.storage import DataDir, KeyFile
 
 ANSWER_S = 10.0
@@ -45,26 +46,29 @@ def _here(case: Case) -> Iterator[Finding]:
     logs.set_up("critical")  # a key that does not open here is a finding, and no line on standard error
     directory = DataDir(case.data_dir)
     keys = FlashKeys(case.settings, KeyFile(directory.data_key, case.settings.keys.store), case.data_dir)
-    try:
-        keys.load()
-    except OSError:
-        yield found("key-unseen")
+    write, read = _find(keys, "write"), _find(keys, "read")
+    if write.key is None:
+        yield found("key-unseen" if _is_there(case.data_dir / "flash-write.key") else "key-missing")
         return
-    if keys.get("write") is None:
-        kept = case.data_dir / "flash-write.key"
-        yield found("key-unseen" if _is_there(kept) else "key-missing")
-        return
-    yield from judge(asyncio.run(_diagnose(case, keys)), case)
+    yield from judge(asyncio.run(_diagnose(case, write, read)), case)
 
 
-def _is_there(path: Any) -> bool:
+def _find(keys: FlashKeys, which: Which) -> Found:
+    """As the agent would look for it, changing nothing; nothing where this account may not look."""
     try:
-        return bool(path.exists())
+        return keys.find(which)
+    except (OSError, AgentError):
+        return Found()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
     except OSError:
         return True
 
 
-async def _diagnose(case: Case, keys: FlashKeys) -> dict[str, Any]:
+async def _diagnose(case: Case, write: Found, read: Found) -> dict[str, Any]:
     assert case.settings is not None  # noqa: S101
     flash, clock = case.settings.flash, Clock()
     address = FlashAddress(
@@ -75,12 +79,13 @@ async def _diagnose(case: Case, keys: FlashKeys) -> dict[str, Any]:
         ca_file=str(flash.ca_file) if flash.ca_file else None,
         connections=1,
     )
-    client = FlashClient(address, clock, write_key=keys.get("write"), read_key=keys.get("read"))
+    client = FlashClient(address, clock, write_key=write.key, read_key=read.key)
     try:
         facts = await Diagnosis(client, clock, case.settings.store.store_id).facts()
     finally:
         await client.close()
-    return {**facts, "keyVerified": True, "flashKeys": dict(keys.sources), "closedForSeconds": 0.0}
+    sources = {"write": write.source, "read": read.source}
+    return {**facts, "keyVerified": True, "flashKeys": sources, "closedForSeconds": 0.0}
 
 
 def judge(facts: Mapping[str, Any], case: Case) -> Iterator[Finding]:
@@ -153,7 +158,7 @@ _WHERE = {
     "setting": "the settings",
     "file": "the file that the settings name",
     "credential": "the service's credential",
-    "kept": "kept by flash-agent key set",
+    "kept": "kept by flash-agent keys set",
 }
 
 

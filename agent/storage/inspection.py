@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from agent.storage.connection import Row
 
+SQLITE_VERSION = sqlite3.sqlite_version
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _FAILED = (
     "SELECT kind, accepted_at, settled_at, attempts FROM operation WHERE status = 'failed' ORDER BY seq DESC LIMIT 100"

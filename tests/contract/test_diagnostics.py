@@ -89,3 +89,15 @@ async def test_a_refusal_met_here_holds_nothing(tmp_path):
             flash.allow(WRITE_KEY)
             assert (await register.sell("1", wait=5)).json["status"] == "succeeded"
             assert "flash-endpoint-refused" not in await register.conditions()
+
+
+async def test_a_new_key_is_diagnosed_anew(tmp_path):
+    with strict_flash() as flash:
+        flash.add_key("fl_live_another_0001", "t1")
+        async with running(tmp_path, settings(flash.base_url, flash={"write_key": None})) as register:
+            order = {"which": "write", "key": READ_KEY}
+            assert (await register.call("POST", "/v1/key", order, scope="operator")).status == 200
+            assert verdicts(await diagnose(register))["POST /orders"] == "scope-refused"
+            order["key"] = "fl_live_another_0001"
+            assert (await register.call("POST", "/v1/key", order, scope="operator")).status == 200
+            assert verdicts(await diagnose(register))["POST /orders"] == "allowed"
