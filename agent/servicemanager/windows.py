@@ -28,6 +28,7 @@ _LOOK_EVERY_S = 0.1
 _RESTART_AFTER_MS = (1_000, 5_000, 60_000)  # the first failures; the last counts for all that follow
 _FORGET_FAILURES_S = 3600
 _PRESHUTDOWN_MS = 30_000
+_ABSENT, _EXISTS = 1060, 1073
 _NO_LEVEL = {120, 124}  # a Windows that does not know this part of a registration
 _MENDS = {
     5: "Run this as an administrator.",
@@ -59,19 +60,22 @@ class ServiceControl:
                 status = win32service.QueryServiceStatusEx(service)
                 return _STATES.get(status["CurrentState"], "unknown")
         except _ServiceError as error:
-            return "absent" if error.number == 1060 else "unknown"
+            return "absent" if error.number == _ABSENT else "unknown"
 
     def install(self, executable: Path | None) -> None:
         folder.make(config.site_data_dir())
         command = command_line(executable)
         with _manager(win32service.SC_MANAGER_CREATE_SERVICE) as manager:
-            if self.state() == "absent":
+            try:
                 with _said("registered"):
                     win32service.CreateService(
                         manager, NAME, DISPLAY_NAME, win32service.SERVICE_ALL_ACCESS,
                         win32service.SERVICE_WIN32_OWN_PROCESS, win32service.SERVICE_AUTO_START,
                         win32service.SERVICE_ERROR_NORMAL, command, None, False, None, ACCOUNT, None,
                     ).Close()  # fmt: skip
+            except _ServiceError as error:
+                if error.number != _EXISTS:
+                    raise
         with _service(win32service.SERVICE_ALL_ACCESS) as service, _said("configured"):
             keep = win32service.SERVICE_NO_CHANGE
             win32service.ChangeServiceConfig(
