@@ -18,11 +18,13 @@ APT = "sudo apt-get install nsis wixl msitools osslsigncode"
 
 
 def make(program: Path, into: Path, version: str = __version__, *, quick: bool = False) -> Iterator[Path]:
-    """Both of them, signed like the program; raises CalledProcessError with what the tool said."""
+    """Both of them, signed like the program, with a checksum beside each; raises CalledProcessError."""
     into.mkdir(parents=True, exist_ok=True)
     carried = setup(program, into / f"flash-pos-agent-{version}-setup.exe", version, quick=quick)
-    yield carried
-    yield msi(carried, into / f"flash-pos-agent-{version}-x64.msi", version)
+    for made in (carried, msi(carried, into / f"flash-pos-agent-{version}-x64.msi", version)):
+        digest = hashlib.sha256(made.read_bytes()).hexdigest()
+        made.with_name(f"{made.name}.sha256").write_text(f"{digest}  {made.name}\n")
+        yield made
 
 
 def setup(program: Path, out: Path, version: str, *, quick: bool = False) -> Path:
