@@ -86,11 +86,16 @@ class Wine:
 
     @contextlib.contextmanager
     def kept_alive(self) -> Iterator[None]:
-        """Meanwhile a program waits, so that services live on between two others."""
-        command = [_PLACES[0], "cmd.exe", "/c", "pause"]
+        """Meanwhile a program waits, so that services live on between two others.
+
+        It has started when this goes on: two that start a Wine at once get two service managers.
+        """
+        command = [_PLACES[0], "cmd.exe", "/c", "echo up & pause >nul"]
         with subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as waiting:
+            assert waiting.stdout is not None
+            waiting.stdout.readline()
             try:
                 yield
             finally:
