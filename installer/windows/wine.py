@@ -56,6 +56,7 @@ class Wine:
         if not shim.exists():
             source = HERE / "process_prng.c"
             subprocess.run([COMPILER, "-shared", "-O2", "-s", "-o", shim, source, "-ladvapi32"], check=True)
+        self.kill()  # what still ends itself would be in the way of what is started next
         (self.prefix / "made").touch()
 
     def run(
