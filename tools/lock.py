@@ -15,7 +15,7 @@ TARGETS = {
     "bench": ["--extra", "fast", "--group", "dev", "--group", "bench"],
     "supply": ["--extra", "fast", "--group", "dev", "--group", "supply"],
     "package": ["--extra", "fast", "--group", "package"],
-    "windows": ["--extra", "fast", "--group", "package"],
+    "windows": ["--extra", "fast", "--group", "windows"],
 }
 COMMON = ["--generate-hashes", "--no-emit-index-url", "--no-header"]
 EVERYWHERE = ["--universal", "--python-version", "3.11"]
