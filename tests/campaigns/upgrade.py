@@ -36,7 +36,7 @@ from tests.support.witness import Witness
 QUEUED = 1000
 TRIES = {  # of each act, by mishap, at the most
     Size.SHORT: {"kill": 2, "full": 1, "cut": 1},
-    Size.LONG: {"kill": 200, "full": 60, "cut": 120},
+    Size.LONG: {"kill": 100, "full": 30, "cut": 70},
 }
 SETTLE_S = 60.0
 ENOUGH = 5  # breaches: more say nothing more
