@@ -21,7 +21,7 @@ _DATABASE = ("", "-wal", "-mark", "-journal")
 @contextlib.contextmanager
 def borrowed(data_dir: DataDir) -> Iterator[DataDir]:
     """The copy. Raises ConfigError where there is nothing to copy, or no room; AlreadyRunningError while it is used."""
-    if not data_dir.database.exists() and not data_dir.quarantined():
+    if not data_dir.database.exists() and not data_dir.quarantined() and not data_dir.upgrades.exists():
         raise ConfigError(
             f"{data_dir.path} is no data directory of an agent: it holds no {data_dir.database.name}. Of a mounted "
             "disk it is var/lib/flash-agent, or ProgramData\\flash-agent."
@@ -33,8 +33,9 @@ def borrowed(data_dir: DataDir) -> Iterator[DataDir]:
                 source = data_dir.database.with_name(data_dir.database.name + suffix)
                 if source.exists():
                     shutil.copyfile(source, copy.database.with_name(source.name))
-            if data_dir.quarantine.is_dir():
-                shutil.copytree(data_dir.quarantine, copy.quarantine, copy_function=shutil.copyfile)
+            for found, target in ((data_dir.quarantine, copy.quarantine), (data_dir.upgrades, copy.upgrades)):
+                if found.is_dir():
+                    shutil.copytree(found, target, copy_function=shutil.copyfile)
         except OSError as error:
             mend = "Where the disk itself fails, make an image of it first (ddrescue) and rescue from that."
             raise ConfigError(f"{data_dir.path} cannot be copied: {error.strerror}. {mend}") from None

@@ -8,7 +8,7 @@ from agent import __version__, members, outbox
 from agent.clock import Clock, rfc3339, to_ms
 from agent.errors import AgentError, DataKeyError
 from agent.health import Health
-from agent.outbox.completeness import lacks
+from agent.outbox.completeness import KEPT, lacks
 from agent.outbox.left import Hashes, Left, unsettled
 from agent.outbox.rows import Rows
 from agent.outbox.salvage import salvage
@@ -16,7 +16,7 @@ from agent.outbox.till import Till, recall
 from agent.recovery import path_beside, reveal
 from agent.rescue import natural
 from agent.rescue.travelling import FORMAT, VERSION, Rescue
-from agent.storage import Database, DataDir, DataKeys, Sealer
+from agent.storage import Database, DataDir, DataKeys, Sealer, Upgrade
 from agent.storage.keyfile import CHECK_FACT, read_keys
 from agent.storage.migrations import is_newer, migrate, newest, stored
 
@@ -65,6 +65,9 @@ async def read(copy: DataDir, keys: Keys, named: Till | None) -> Rescue:
     clock = Clock()
     database = Database(copy.database, copy.quarantine, Health(clock))
     try:
+        Upgrade(  # a till may die in an upgrade; the database from before it then counts
+            copy.upgrades, copy.database, rooms=_ROOMS, kept=KEPT, program=__version__, clock=clock
+        ).before_opening()
         missing = await _open(database, copy)
         rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
         opened = keys.open(rows[0][0] if rows else None)

@@ -12,9 +12,11 @@ import time
 import pytest
 
 from agent import agefile
-from tests.support.agents import agent_process, strict_flash
+from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.commands import NOWHERE, call, environment, of, post, sell, until
 from tests.support.rescuing import buried, export, take_in, with_identity, with_passphrase
+from tests.support.upgrading import launch_from, newer_copy, refusal
+from tests.support.weakened import Change
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -240,6 +242,26 @@ def test_a_quarantine_is_looked_into_as_well(tmp_path):
     done = export(disk, tmp_path / "a.rescue", "--till-id", "till-A", "--store-id", "st_1")
     assert done.returncode == 0, done.stderr
     assert ["sale", "pending", "5"] in [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2], ids=["not put back", "half put back", "nearly put back"])
+def test_a_till_that_died_in_an_upgrade_gives_what_was_there_before_it(tmp_path, moved):
+    disk, keys = dead_till(tmp_path, 5)
+    change = Change("agent/app.py", "            self._upgrade.ready()\n", "            __import__('os')._exit(9)\n")
+    newer = newer_copy(tmp_path / "newer", changes=[change])
+    assert "Traceback" not in refusal(AgentProcess(disk, NOWHERE, launch=launch_from(newer), **A))
+    (copy,) = (disk / "upgrades").glob("*.db")
+    for name, suffix in (("agent.db", ""), ("agent.db-wal", "-wal"))[:moved]:
+        (disk / name).rename(disk / "upgrades" / f"newer-{copy.name}{suffix}")
+    before = tree(disk)
+    done = export(disk, tmp_path / "a.rescue")
+    assert done.returncode == 0, done.stderr
+    assert ["sale", "pending", "5"] in [line.split() for line in done.stdout.splitlines()]
+    assert tree(disk) == before
+    with strict_flash() as flash, agent_process(tmp_path / "b", flash.base_url, **B) as other:
+        assert take_in(other.data_dir, tmp_path / "a.rescue").returncode == 0
+        until(lambda: pending(other) == 0)
+        assert {key for key, _, _ in sent(flash)} == set(keys.values())
 
 
 def test_without_its_system_the_recovery_identity_opens_the_disk(tmp_path):
