@@ -149,15 +149,24 @@ class NoSealer(Sealer):
         raise DataKeyError(self._reason, retry_after_s=30)
 
 
-@tenacity.retry(
+_patiently = tenacity.retry(
     retry=tenacity.retry_if_exception_type(PermissionError),
     stop=tenacity.stop_after_attempt(20),
     wait=tenacity.wait_fixed(0.05),
     reraise=True,
 )
+
+
+@_patiently
 def replace_patiently(source: Path, target: Path) -> None:
     """Rename over what is there; on Windows a virus scanner may hold either file for a moment."""
     source.replace(target)
+
+
+@_patiently
+def remove_patiently(path: Path) -> None:
+    """Delete a file, if it is there; as patient."""
+    path.unlink(missing_ok=True)
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -29,7 +29,7 @@ from agent.storage.database import Database
 from agent.storage.figures import Figures, differences, figures_of
 from agent.storage.mark import Mark
 from agent.storage.migrations import Rooms
-from agent.storage.sealing import replace_patiently, sync_folder
+from agent.storage.sealing import remove_patiently, replace_patiently, sync_folder
 from agent.storage.upgrade_record import Record, Version
 
 KEPT_DAYS = 7
@@ -74,7 +74,7 @@ class Upgrade:
         if found == self._own.schema and found != record.former.schema:
             return
         if found == record.former.schema:  # the migration never came to its end
-            snapshot.unlink()
+            remove_patiently(snapshot)
             sync_folder(self._folder)
         else:
             self._check_copy(record, snapshot)
@@ -227,7 +227,7 @@ class Upgrade:
 
     def _remove_copies(self) -> None:
         for file in self.copies:
-            file.unlink(missing_ok=True)
+            remove_patiently(file)
         if self._folder.exists():
             sync_folder(self._folder)
 
