@@ -15,6 +15,7 @@ WHY = {
     Verdict.UNREADABLE: "Flash does not let it see this till's store",
     Verdict.NOT_SHOWN: "its tenant has no store with this till's store id",
     Verdict.REFUSED: "Flash refuses it",
+    Verdict.READS_ONLY: "it may only read",
 }
 
 

@@ -37,6 +37,10 @@ State = Literal["in-force", "waiting", "outranked"]
 T = TypeVar("T")
 _NOT_TAKEN = {
     Verdict.REFUSED: ("flash-key-refused", "Flash refuses this key. Check that it is whole and not revoked."),
+    Verdict.READS_ONLY: (
+        "flash-key-reads-only",
+        "This key may only read; Flash lets it send no sales. Give the till a key with the write preset.",
+    ),
     Verdict.NOT_SHOWN: (
         "flash-key-foreign",
         "This key's tenant has no store with this till's store id. Check the key, and [store] store_id.",
@@ -165,7 +169,7 @@ class KeySwap:
             await asyncio.to_thread(self._keys.keep, which, key)
             self._slots[which].waiting = None
             return "in-force" if which == "read" or self._guard.verified else "waiting"
-        checked = await self._check(key)
+        checked = await self._check(key, which)
         if checked.verdict in _NOT_TAKEN and not force:
             code, detail = _NOT_TAKEN[checked.verdict]
             raise ConflictError(f"{detail} It was not kept; what was in force stays.", code=code)
@@ -200,10 +204,10 @@ class KeySwap:
 
     # ---- checking and changing -------------------------------------------------------------------------------------
 
-    async def _check(self, key: SecretStr) -> Checked:
+    async def _check(self, key: SecretStr, which: Which) -> Checked:
         if (pause_s := self._line.closed_for_s) > 0:  # nobody asks anything before a Retry-After is over
             return Checked(Verdict.UNREACHABLE, pause_s)
-        return await self._flash.check(key, self._store_id)
+        return await self._flash.check(key, self._store_id, writes=which == "write")
 
     async def _place(self, new: Waiting, which: Which) -> State:
         """Put a key where it belongs by what Flash says of it: in force, or among those that wait."""
@@ -256,7 +260,7 @@ class KeySwap:
             return
         if waiting is not None and waiting.key == found.key:
             return
-        checked = await self._check(found.key)
+        checked = await self._check(found.key, which)
         await self._place(Waiting(found.key, found.source, to_ms(self._clock.now()), checked.verdict), which)
 
     # ---- while something waits -------------------------------------------------------------------------------------
@@ -290,7 +294,7 @@ class KeySwap:
         return min((delay for delay in delays if delay is not None), default=None)
 
     async def _try_again(self, which: Which, waiting: Waiting) -> float | None:
-        checked = await self._check(waiting.key)
+        checked = await self._check(waiting.key, which)
         if checked.verdict is not waiting.verdict:
             waiting = replace(waiting, verdict=checked.verdict)
             self._slots[which].waiting = waiting

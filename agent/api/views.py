@@ -215,7 +215,7 @@ class WaitingKeyView(Answered):
     fingerprint: str
     source: Literal["file", "credential", "kept", "setting"]
     since: str
-    reason: Literal["unreachable", "unreadable", "not-shown", "refused", "shown"]
+    reason: Literal["unreachable", "unreadable", "not-shown", "refused", "reads-only", "shown"]
     text: str
 
 

@@ -23,7 +23,7 @@ from agent.delivery import Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
-from agent.flash.keycheck import Checked, find_store, judge
+from agent.flash.keycheck import NO_SALES, Checked, Verdict, find_store, judge, may_write
 from agent.scrub import personal_values, scrubbed
 
 if TYPE_CHECKING:
@@ -68,10 +68,16 @@ class FlashClient:
         """How many calls are under way with a key."""
         return self._under_way[key]
 
-    async def check(self, key: SecretStr, store_id: str | None) -> Checked:
-        """Whether Flash takes a key that is not in force yet, and shows this till's store under it."""
+    async def check(self, key: SecretStr, store_id: str | None, *, writes: bool) -> Checked:
+        """Whether Flash takes a key that is not in force yet, and shows this till's store under it; `writes`: and
+        lets it send sales.
+        """
         found = await find_store(lambda path: self._call_with(key, "GET", path), store_id or "")
-        return judge(found, store_id, None if isinstance(found, bool | Outcome) else self.retry_after_s(found))
+        checked = judge(found, store_id, None if isinstance(found, bool | Outcome) else self.retry_after_s(found))
+        if not writes or checked.verdict is not Verdict.SHOWN:
+            return checked
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f"doctor-{uuid.uuid4().hex}"}
+        return may_write(await self._call_with(key, "POST", wire.BATCH_PATHS[Kind.SALE], NO_SALES, headers))
 
     @property
     def attempt_timeout_s(self) -> float:

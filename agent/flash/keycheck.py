@@ -1,11 +1,14 @@
-"""Is a key good, and of this till's own tenant? Asked with `GET /stores`, which has no effect at Flash."""
+"""Is a key good, and of this till's own tenant? Asked with `GET /stores`, which has no effect at Flash.
+
+Whether a write key may write is asked with a batch of no sales, which has none either, once the store was shown.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from agent.delivery import Outcome
+from agent.delivery import Kind, Outcome
 from agent.flash import outcome as table
 from agent.flash import wire
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from agent.flash.transport import Answer
 
 MAX_STORE_PAGES = 50
+NO_SALES = wire.batch_body(Kind.SALE, [])
 
 
 class Verdict(StrEnum):
@@ -22,6 +26,7 @@ class Verdict(StrEnum):
     NOT_SHOWN = "not-shown"  # all stores were seen, and this till's is not among them
     UNREADABLE = "unreadable"  # Flash takes it, and shows no stores under it (or the till's own is not configured)
     REFUSED = "refused"  # 401
+    READS_ONLY = "reads-only"  # asked of a write key: Flash shows the store, and lets it send no sales
     UNREACHABLE = "unreachable"  # Flash has not answered, or wants to be left alone
 
 
@@ -65,6 +70,12 @@ def judge(found: "bool | Answer | Outcome", store_id: str | None, retry_after_s:
     if found.status in {200, 403, 404}:
         return Checked(Verdict.UNREADABLE)
     return Checked(Verdict.UNREACHABLE, retry_after_s)
+
+
+def may_write(answer: "Answer | Outcome") -> Checked:
+    """The verdict on a key that has shown the store, after it sent no sales; only a clear no counts."""
+    status = None if isinstance(answer, Outcome) or table.parse(answer.body) is None else answer.status
+    return Checked({401: Verdict.REFUSED, 403: Verdict.READS_ONLY}.get(status or 0, Verdict.SHOWN))
 
 
 def _is_store(store: Any, store_id: str) -> bool:

@@ -5,6 +5,7 @@
     data.key                    what opens them
     data.key.recovery           the same, sealed to [keys] recovery
     flash-write.key, flash-read.key   Flash keys that were given to the agent to keep
+    flash-write.next.key              one that waits to take its place; flash-read.next.key
     register.token, operator.token   the local API's tokens
     tokens.json                 hashes of the tokens that clients were given
     agent.lock                  held by the running agent for as long as it lives
