@@ -14,7 +14,7 @@ from agent.health import CONDITIONS
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/adapters/*.md"))]
 CODE = re.compile(r"^```.*?^```$|`[^`]+`", re.MULTILINE | re.DOTALL)
-CALL = re.compile(r"(?<![\w./-])flash-agent(?:\.cmd|\.exe)?\"? +(?P<words>[^\n`#|;&>)]+)")
+CALL = re.compile(r"(?<![\w./-])flash-agent(?:\.cmd|\.exe)?\"? +(?P<words>(?:[a-z]|--version)[^\n`#|;&>)]*)")
 AN_ID = f"op_{'0' * 32}"
 PROSE = re.compile(r"(?<![\w./`-])flash-agent +(?P<words>[a-z][a-z-]*(?: +[a-z][a-z-]*)?)")
 
@@ -50,7 +50,7 @@ def _all(parser):
 def calls(text):
     """Each call in code as words, joined where it goes over several lines, and whether it is whole.
 
-    In a block of commands it is copied; within a sentence it may be the name of a command, and end before its arguments.
+    In a block of commands it is copied. Within a sentence it may be the name of a command, without its arguments.
     """
     for code in CODE.findall(text):
         is_block = code.startswith(("```sh", "```bat", "```powershell", "```yaml"))
