@@ -10,7 +10,7 @@ SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
 
-.PHONY: demo test simulate prove lint types contracts wheel sbom binary deb windows audit bench lock clean
+.PHONY: demo test simulate prove lint types contracts wheel sbom binary deb windows packages audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -82,6 +82,9 @@ deb: binary build/pages/flash-agent.1  ## the package for Debian and Ubuntu, dis
 
 windows: $(VENV)/.dev  ## the Windows program and its installers, under Wine, into dist/
 	$(BIN)/python -m installer.windows.build $(ARGS)
+
+packages: deb $(VENV)/.dev  ## the packages, built, installed, upgraded and removed on machines of their own
+	$(BIN)/python -m pytest -p no:randomly tests/packaging $(ARGS)
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)

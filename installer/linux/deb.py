@@ -32,10 +32,12 @@ Depends: libc6 (>= {glibc}), init-system-helpers (>= 1.52), systemd | systemd-st
 Section: misc
 Priority: optional
 Description: Flash loyalty agent of a till
- The daemon through which register software reaches the Flash loyalty platform. It takes sales, refunds and
- enrollments at once, keeps them on the disk, and delivers each exactly once, whether the network is there or not.
+ The daemon through which register software reaches the Flash loyalty
+ platform. It takes sales, refunds and enrollments at once, keeps them on the
+ disk, and delivers each exactly once, whether the network is there or not.
  .
- The package brings its own Python and libraries, a service of systemd, and `flash-agent setup`.
+ The package brings its own Python and libraries, a service of systemd, and
+ `flash-agent setup`.
 """
 
 
