@@ -207,7 +207,7 @@ class _Round:
         keys = {f"{scope} token": (self.data / f"{scope}.token").read_text() for scope in ("register", "operator")}
         _, made = await till.call("POST", "/v1/tokens", {"name": "lane-3"})
         keys |= {"lane-3 token": made["token"], "kept key": f"fl_live_Kept{self.chance.randrange(10**12):012}"}
-        status, _ = await till.call("POST", "/v1/key", {"which": "read", "key": keys["kept key"]})
+        status, _ = await till.call("POST", "/v1/key", {"which": "read", "key": keys["kept key"], "force": True})
         if status != 200:
             raise AssertionError(f"the key was not kept: {status}")
         opened = KeyFile(self.data / "data.key", "auto", self.credentials).load_or_create(None, may_create=False)
