@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look and print."""
     from agent import config
-    from agent.doctor.case import gather
+    from agent.doctor.case import gather_in_time
     from agent.doctor.findings import Severity
     from agent.doctor.running import examine
 
     data_dir = config.data_dir(arguments.data_dir)
-    findings = examine(gather(arguments.config, data_dir, connect, offline=arguments.offline))
+    findings = examine(gather_in_time(arguments.config, data_dir, connect, offline=arguments.offline))
     failed = any(finding.kind.severity is Severity.ERROR for finding in findings)
     if arguments.json:
         print(text.json_text(document(findings)))

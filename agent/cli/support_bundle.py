@@ -23,11 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     from agent import config
     from agent.cli.doctor import connect
     from agent.doctor import bundle
-    from agent.doctor.case import gather
+    from agent.doctor.case import gather_in_time
     from agent.doctor.running import examine
 
     data_dir = config.data_dir(arguments.data_dir)
-    case = gather(arguments.config, data_dir, connect, offline=arguments.offline)
+    case = gather_in_time(arguments.config, data_dir, connect, offline=arguments.offline)
     output = Path(arguments.output) if arguments.output else None
     target, entries = bundle.write(case, examine(case), _settings(case), output)
     rows = [(entry.name, text.size(entry.size), entry.what) for entry in entries]

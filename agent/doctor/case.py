@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agent import config
+from agent.doctor.bounded import within
 from agent.errors import AgentError, ConfigError
 from agent.storage import DataDir
 
@@ -16,6 +17,7 @@ AgentState = Literal["running", "absent", "silent", "refuses", "unknown"]
 
 
 STATUS_S = 3.0
+GATHER_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,31 @@ class Case:
         return self.settings.api.port if self.settings else None
 
     @property
-    def kept_off(self) -> str:
-        """Why Flash may not be asked now, as the running agent says; empty where it may."""
+    def kept_off(self) -> Literal["drill", "paused"] | None:
+        """Why Flash may not be asked now, as the running agent says; None where it may."""
         codes = {condition["code"] for condition in (self.status or {}).get("conditions", [])}
         if "outage-drill" in codes:
-            return "an outage drill runs."
-        return "it asked to be left alone for a while." if "flash-throttled" in codes else ""
+            return "drill"
+        return "paused" if "flash-throttled" in codes else None
 
 
 def named_config(flag: str | None) -> Path:
     """The configuration file: flag, then environment, then the default."""
     named = flag or os.environ.get(f"{config.ENV_PREFIX}CONFIG")
     return Path(named) if named else config.default_config_path()
+
+
+def gather_in_time(
+    config_flag: str | None, data_dir: Path, connect: Callable[[Path], Ask], *, offline: bool = False
+) -> Case:
+    """As `gather`; raises AgentError where the files do not answer."""
+    try:
+        return within(GATHER_S, lambda: gather(config_flag, data_dir, connect, offline=offline), "gather")
+    except TimeoutError:
+        raise AgentError(
+            f"The settings or the data directory {data_dir} do not answer within {GATHER_S:.0f} s. Look at the disk or "
+            "the network drive on which they lie."
+        ) from None
 
 
 def gather(config_flag: str | None, data_dir: Path, connect: Callable[[Path], Ask], *, offline: bool = False) -> Case:

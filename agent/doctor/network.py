@@ -46,8 +46,8 @@ def look(case: Case) -> Iterator[Finding]:
         return
     if case.settings is None:
         return
-    if case.kept_off == "an outage drill runs.":
-        yield found("flash-unasked", case.kept_off)
+    if case.kept_off == "drill":
+        yield found("flash-unasked", "an outage drill runs.")
         yield from _clock(case, None)
         return
     walk = _Walk(case)
@@ -128,7 +128,7 @@ class _Walk:
 
     def _converse(self, connection: socket.socket) -> Iterator[Finding]:
         if self._case.kept_off:
-            yield found("flash-unasked", self._case.kept_off)
+            yield found("flash-unasked", "it asked to be left alone for a while.")
             return
         try:
             answer = self._ask(connection)

@@ -5,11 +5,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from agent import config
 from agent.agefile import new_pair
-from agent.doctor import database, disk, keys
+from agent.doctor import case, database, disk, keys
 from agent.doctor.access_lists import strangers_in
 from agent.doctor.case import Case
 from agent.doctor.catalogue import CHECKS, found
@@ -18,6 +19,7 @@ from agent.doctor.disk import Times
 from agent.doctor.findings import Finding, Kind, Severity, ordered
 from agent.doctor.running import Check, examine
 from agent.doctor.scanners import filters_in
+from agent.errors import AgentError
 
 NOWHERE = Case(Path("agent.toml"), Path("nowhere"))
 
@@ -54,6 +56,20 @@ def test_a_check_that_hangs_is_a_finding_and_keeps_nobody() -> None:
     over.set()
     assert codes(seen) == ["agent-absent", *["check-timed-out"] * 5]
     assert "hangs 0, after 0 s." in " ".join(finding.title for finding in seen)
+
+
+def test_a_data_directory_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(case, "GATHER_S", 0.2)
+
+    def connect(_: Path) -> Any:
+        over.wait(30)
+
+    lock = tmp_path / "agent.lock"
+    (tmp_path / "agent.json").write_text('{"pid": 1, "port": 1}')
+    with filelock.FileLock(lock), pytest.raises(AgentError, match="do not answer within 0 s"):
+        case.gather_in_time(None, tmp_path, connect)
+    over.set()
 
 
 def test_a_condition_that_a_check_says_better_is_left_out() -> None:
@@ -194,8 +210,8 @@ def test_a_till_whose_disk_nobody_could_read_is_named(
 ) -> None:
     settings = config.Settings.isolated(keys={"recovery": new_pair()[0] if has_recovery else None})
     status = {"dataKey": {"protectedBy": protected_by}}
-    case = Case(Path("x"), Path("y"), settings, agent="running", status=status)
-    assert codes(database.look_at_recovery(case)) == code
+    till = Case(Path("x"), Path("y"), settings, agent="running", status=status)
+    assert codes(database.look_at_recovery(till)) == code
 
 
 @pytest.mark.parametrize(
