@@ -58,6 +58,7 @@ class Shown:
     valid_from: datetime
     valid_until: datetime
     inspector: str | None
+    names: tuple[str, ...] = ()  # of hosts, in lower case, and addresses
 
     @property
     def signed_by(self) -> str:
@@ -69,6 +70,12 @@ class Shown:
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether its time has come and has not passed."""
         return self.valid_from <= moment <= self.valid_until
+
+    def is_for(self, host: str) -> bool:
+        """Whether it names this host; a `*` stands for one label."""
+        asked = host.lower().rstrip(".")
+        _, _, domain = asked.partition(".")
+        return asked in self.names or (bool(domain) and f"*.{domain}" in self.names)
 
     def facts(self) -> dict[str, Any]:
         """For the details of a finding."""
@@ -93,7 +100,17 @@ def read(der: bytes) -> Shown:
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
         inspector_in(issuer),
+        _names(certificate),
     )
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = (str(address) for address in named.get_values_for_type(x509.IPAddress))
+    return tuple(name.lower() for name in (*named.get_values_for_type(x509.DNSName), *addresses))
 
 
 def inspector_in(name: str) -> str | None:

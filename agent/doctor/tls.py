@@ -17,7 +17,7 @@ from agent.doctor.certificates import Shown
 from agent.doctor.dialling import Dialled, Route
 from agent.doctor.findings import Finding, fine
 
-_WRONG_HOST = frozenset({62, 0x800B010F, 0x800B010F - (1 << 32)})  # OpenSSL's code, and Windows'
+_MANY = 3  # names that are shown
 
 
 def look_at_certificate(
@@ -30,8 +30,7 @@ def look_at_certificate(
         yield _refused(route, error)
         return None
     except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
-        yield found("tls-fails", f"{str(reason).replace('_', ' ').lower()}.")
+        yield _failed(route, error)
         return None
     shown = _shown_on(secured)
     yield _trusted(route, shown, ca_file, secured.version())
@@ -55,7 +54,15 @@ def _trusted(route: Route, shown: Shown | None, ca_file: Path | None, version: s
     return fine("tls", f"The certificate is trusted{through}, signed by {signed_by}.", **facts)
 
 
-def _refused(route: Route, error: ssl.SSLCertVerificationError) -> Finding:
+def _failed(route: Route, error: OSError) -> Finding:
+    """No handshake at all; but where one that verifies nothing comes about, it is the certificate all the same."""
+    if not isinstance(error, ssl.SSLError) and _shown_to_anybody(route) is not None:
+        return _refused(route, error)
+    reason = str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+    return found("tls-fails", f"{reason.replace('_', ' ').lower().rstrip('.')}.")
+
+
+def _refused(route: Route, error: OSError) -> Finding:
     """Why it is not trusted, from the certificate itself."""
     shown = _shown_to_anybody(route)
     message = getattr(error, "verify_message", "") or "not trusted"
@@ -65,10 +72,11 @@ def _refused(route: Route, error: ssl.SSLCertVerificationError) -> Finding:
     if not shown.is_valid_at(certificates.now()):
         period = f"from {shown.valid_from:%Y-%m-%d %H:%M} to {shown.valid_until:%Y-%m-%d %H:%M} UTC"
         return found("tls-expired", f"it is valid {period}; signed by {shown.signed_by}.", **facts)
-    if getattr(error, "verify_code", None) in _WRONG_HOST:
-        return found("tls-wrong-host", f"{shown.subject}, signed by {shown.signed_by}.", **facts)
     if shown.is_self_signed:
         return found("tls-self-signed", f"{shown.subject}.", **facts)
+    if not shown.is_for(route.host):
+        named = ", ".join(shown.names[:_MANY]) or shown.subject
+        return found("tls-wrong-host", f"{named}; signed by {shown.signed_by}.", **facts)
     if _is_public(route):
         return found("trust-store-poor", f"{shown.signed_by}.", **facts)
     return found("tls-untrusted", f"it was signed by {shown.signed_by}.", **facts)

@@ -237,7 +237,7 @@ def test_what_is_wrong_is_named_and_nothing_else(tmp_path, flash, *, arrange, na
     [
         ("unknown authority", "tls-untrusted", "signed by trustme"),
         ("self-signed", "tls-self-signed", "localhost"),
-        ("wrong host", "tls-wrong-host", "trustme"),
+        ("wrong host", "tls-wrong-host", "flash.example.com; signed by trustme"),
         ("expired", "tls-expired", "it is valid from"),
     ],
 )
@@ -301,6 +301,11 @@ def test_a_proxy_that_refuses_is_named(tmp_path, flash, status, words):
             seen = till.doctor()
     assert seen.trouble == {"proxy-refuses"}
     assert words in seen["proxy-refuses"]["title"]
+
+
+def test_an_address_that_speaks_no_tls_is_named(tmp_path, flash):
+    seen = Till(tmp_path, f"https://localhost:{flash.port}/api/v2").doctor()
+    assert seen.trouble == {"tls-fails", "agent-absent"}
 
 
 def test_a_proxy_that_is_not_there_is_named(tmp_path):

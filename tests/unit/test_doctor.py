@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from agent.doctor import case, database, disk, keys
 from agent.doctor.access_lists import strangers_in
 from agent.doctor.case import Case
 from agent.doctor.catalogue import CHECKS, found
-from agent.doctor.certificates import inspector_in
+from agent.doctor.certificates import Shown, inspector_in
 from agent.doctor.disk import Times
 from agent.doctor.findings import Finding, Kind, Severity, ordered
 from agent.doctor.running import Check, examine
@@ -168,6 +169,25 @@ def test_whom_an_access_list_lets_in(sddl: str, strangers: list[str]) -> None:
 )
 def test_products_that_open_connections_are_known_by_their_issuers(issuer: str, product: str | None) -> None:
     assert inspector_in(issuer) == product
+
+
+@pytest.mark.parametrize(
+    ("host", "matches"),
+    [
+        ("flash.example.com", True),
+        ("FLASH.example.com", True),
+        ("a.pos.example.com", True),
+        ("pos.example.com", False),
+        ("a.b.pos.example.com", False),
+        ("127.0.0.1", True),
+        ("127.0.0.2", False),
+        ("com", False),
+    ],
+)
+def test_the_hosts_that_a_certificate_is_for(host: str, matches: bool) -> None:
+    names = ("flash.example.com", "*.pos.example.com", "127.0.0.1")
+    shown = Shown("x", "y", False, datetime.now(UTC), datetime.now(UTC), None, names)
+    assert shown.is_for(host) is matches
 
 
 # ---- what keys may do ------------------------------------------------------------------------------------------------
