@@ -30,9 +30,9 @@ _LIBRARIES = (
 # Names that the agent itself gives; of any other file its size alone is listed.
 _OWN_NAMES = re.compile(
     r"agent\.(db|db-wal|db-mark|db-shm|db-journal|lock|json)(\.(new|found))?|data\.key(\.recovery)?(\.new)?"
-    r"|flash-(write|read)\.key(\.new)?|(register|operator)\.token|tokens\.json|mended\.db|reason\.txt|state\.json"
-    r"|agent\.log(\.\d)?|imports|quarantine|upgrades|logs|[0-9a-f]{16,64}\.json|\d{8}T\d{6}Z_*(\.moving)?"
-    r"|(newer-)?[\w.-]{0,40}\d{8}T\d{6}Z?[\w.-]{0,20}\.db(-wal|-shm|-journal)?"
+    r"|flash-(write|read)(\.(next|previous))?\.key(\.new)?|(register|operator)\.token|tokens\.json"
+    r"|mended\.db|reason\.txt|state\.json|agent\.log(\.\d)?|imports|quarantine|upgrades|logs"
+    r"|[0-9a-f]{16,64}\.json|\d{8}T\d{6}Z_*(\.moving)?|(newer-)?\d{8}T\d{6}Z\.db(-wal|-shm|-journal)?"
 )
 # What an operation may have failed with; Flash's own words are its own.
 _CODES = frozenset({

@@ -2,6 +2,7 @@
 
 import json
 
+from agent.doctor import bundle_parts
 from agent.doctor.log_lines import kept
 from agent.doctor.log_sources import in_journal, recent
 
@@ -63,3 +64,12 @@ def test_the_files_of_a_windows_service_are_read_to_their_end(tmp_path):
     assert said[0] == "# agent.log"
     assert OURS in said
     assert "lines of another kind left out)" in said[1]
+
+
+def test_of_the_data_directory_only_names_that_the_agent_gives_are_told(tmp_path):
+    own = ["agent.db-wal", "data.key.recovery", "flash-write.next.key", "tokens.json", "newer-20261126T050000Z.db-wal"]
+    others = ["Ada Lovelace.txt", "fl_live_0123456789.key", "Ada20261126T050000Z.db", "agent.db.Ada"]
+    for name in (*own, *others):
+        (tmp_path / name).write_text("x")
+    names = [each["name"] for each in json.loads(bundle_parts.files(tmp_path))]
+    assert sorted(names) == sorted([*own, *["(another name)"] * len(others)])
