@@ -280,7 +280,8 @@ class Agent:
         database = self._database()
         self._upgrade.before_opening()
         self._stack.push_async_callback(database.close)
-        await database.open(was_used=self._data_dir.data_key.exists(), lacks=lacks)
+        was_used = self._data_dir.data_key.exists() and not self._upgrade.made_room
+        await database.open(was_used=was_used, lacks=lacks)
         await self._upgrade.migrate(database)
         await self._take_over_damaged(database)
         with contextlib.suppress(Refusal):  # a full disk, say: it is for a rescue alone

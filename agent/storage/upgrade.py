@@ -16,7 +16,7 @@ Copies go KEPT_DAYS after the upgrade ended, and at once when a member is to be 
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from agent.storage.upgrade_record import Record, Version
 KEPT_DAYS = 7
 _MIB = 1024 * 1024
 _NEWER = "newer-"
+_FILES = ("", "-wal", "-journal", "-shm")
 
 
 class Upgrade:
@@ -54,6 +55,7 @@ class Upgrade:
         self._own = Version(program, migrations.newest(rooms))
         self._file = folder / "state.json"
         self._record: Record | None = None
+        self.made_room = False  # there is no database, and that is no damage
 
     # ---- on the way up -------------------------------------------------------------------------------------------
 
@@ -67,11 +69,16 @@ class Upgrade:
             return
         snapshot = self._snapshot(record)
         found = look_at(self._database)
+        if found == self._own.schema and found != record.former.schema:
+            return
+        if record.anew and found != record.former.schema:
+            self._set_aside(f"{self._clock.now():%Y%m%dT%H%M%SZ}.db", (*_FILES, "-mark"))
+            self.made_room = True
+            self._end(record)
+            return
         if snapshot is None:  # it was put back, and could not be said; or somebody took the copy away
             if found == record.former.schema:
                 self._end(record)
-            return
-        if found == self._own.schema and found != record.former.schema:
             return
         if found == record.former.schema:  # the migration never came to its end
             remove_patiently(snapshot)
@@ -96,21 +103,23 @@ class Upgrade:
             )
 
     def _put_back(self, snapshot: Path) -> None:
-        folder, database = self._folder, self._database
-        aside = folder / f"{_NEWER}{snapshot.name}"
-        for suffix in ("", "-wal", "-journal", "-shm"):
-            file = database.with_name(database.name + suffix)
+        self._set_aside(snapshot.name, _FILES)
+        replace_patiently(snapshot, self._database)
+        sync_folder(self._database.parent)
+        sync_folder(self._folder)
+
+    def _set_aside(self, name: str, suffixes: Sequence[str]) -> None:
+        """Move the database away, then what belongs to it, each durable before the next."""
+        for suffix in suffixes:
+            file = self._database.with_name(self._database.name + suffix)
             if file.exists():
-                replace_patiently(file, aside.with_name(aside.name + suffix))
-                sync_folder(folder)
-                sync_folder(database.parent)
-        replace_patiently(snapshot, database)
-        sync_folder(database.parent)
-        sync_folder(folder)
+                replace_patiently(file, self._folder / f"{_NEWER}{name}{suffix}")
+                sync_folder(self._folder)
+                sync_folder(self._database.parent)
 
     def _end(self, record: Record) -> None:
         """It was put back. Said as well as can be: without room for that, that the copy has gone says as much."""
-        self._say(dataclasses.replace(record, phase="put-back", snapshot=None, at=self._now()))
+        self._say(dataclasses.replace(record, phase="put-back", snapshot=None, anew=False, at=self._now()))
 
     async def migrate(self, database: Database) -> None:
         """Bring the database up to this program's schema; raises ConfigError, and then nothing was changed."""
@@ -120,6 +129,7 @@ class Upgrade:
         if have == self._own.schema:
             return
         if not have:  # a new one: nothing in it is to be kept
+            self._begin_anew()
             await database.visit(lambda inner: migrations.run(inner, self._rooms, self._kept))
             return
         try:
@@ -127,6 +137,13 @@ class Upgrade:
             await database.visit(lambda inner: migrations.run(inner, self._rooms, self._kept, before))
         except (ConfigError, Refusal, OSError) as error:
             raise ConfigError(f"{self._failure(error)} Nothing was changed; {self._former} starts as before.") from None
+
+    def _begin_anew(self) -> None:
+        """Where the version before had a database, which was set aside now, it goes back to a new one of its own."""
+        last = self._record.last_ready if self._record else None
+        if last is not None and migrations.is_newer(self._own.schema, last.schema):
+            with contextlib.suppress(OSError):  # on a full disk there is none
+                self._write(Record("begun", self._own, self._now(), last, anew=True))
 
     async def _begin(self, database: Database, have: dict[str, int]) -> Figures:
         """Count and copy; what was counted. Both are on the disk when it returns."""
@@ -157,7 +174,7 @@ class Upgrade:
         record = self._record
         if record is not None and record.phase == "begun":
             try:
-                self._write(dataclasses.replace(record, phase="ready", to=self._own, at=self._now()))
+                self._write(dataclasses.replace(record, phase="ready", to=self._own, anew=False, at=self._now()))
             except OSError as error:
                 raise ConfigError(f"{self._failure(error)} Nothing is lost; {self._former} starts as before.") from None
         elif record is None or (record.phase == "ready" and record.to != self._own):

@@ -10,6 +10,7 @@ It outlives versions: a later one may add fields, and none may change what one m
     at        when it came to this, RFC 3339, by the till's clock
     snapshot  the database as `from` left it: a file beside this one, or null
     figures   what was counted in it
+    anew      true: there was nothing to migrate, for the database had just been set aside, damaged
 """
 
 import json
@@ -42,6 +43,7 @@ class Record:
     former: Version | None = None
     snapshot: str | None = None
     figures: Figures = field(default_factory=dict)
+    anew: bool = False
 
     @property
     def last_ready(self) -> Version | None:
@@ -59,7 +61,9 @@ def read(path: Path) -> Record | None:
         snapshot = said["snapshot"]
         if snapshot is not None and Path(snapshot).name != snapshot:
             return None
-        return Record(said["phase"], to, str(said["at"]), former, snapshot, dict(said["figures"]))
+        return Record(
+            said["phase"], to, str(said["at"]), former, snapshot, dict(said["figures"]), said.get("anew") is True
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -80,6 +84,7 @@ def write(path: Path, record: Record) -> None:
         "at": record.at,
         "snapshot": record.snapshot,
         "figures": record.figures,
+        "anew": record.anew,
     }
     path.parent.mkdir(mode=0o700, exist_ok=True)
     write_durably(path, json.dumps(document, indent=1).encode())

@@ -306,7 +306,7 @@ CAMPAIGN = Campaign(
         ),
         Control(
             "the newer version's log stays",
-            (Change("agent/storage/upgrade.py", '("", "-wal", "-journal", "-shm")', '("",)'),),
+            (Change("agent/storage/upgrade.py", '_FILES = ("", "-wal", "-journal", "-shm")', '_FILES = ("",)'),),
         ),
         Control(
             "the copy is not synced",

@@ -18,6 +18,7 @@ import agent
 from agent.app import ROOMS
 from agent.storage.migrations import newest
 from tests.support.agents import AgentProcess, launch_fresh, strict_flash
+from tests.support.damage import break_leaves
 from tests.support.tills import Till
 from tests.support.upgrading import NEWER, OUTBOX, copy_of, launch_from, newer_copy, queue, refusal, rows
 from tests.support.weakened import Change
@@ -205,6 +206,29 @@ async def test_a_version_after_the_one_that_failed_begins_where_that_one_began(t
         assert "version 0.3.0" in (await conditions(asked))["upgrade-rolled-back"]
         assert {each["id"] for each in await asked.operations()} == set(witness.acknowledged)
     await settle_all(data_dir, launch_fresh, witness)
+
+
+@pytest.mark.parametrize("starts_again", [False, True])
+async def test_a_damaged_database_and_a_newer_version_that_never_gets_ready(tmp_path, queued, starts_again):
+    """The newer version makes a database anew, of which the one before could read nothing: it makes its own."""
+    data_dir, _ = queued
+    assert break_leaves(data_dir / "agent.db", 1)
+    async with till(copy_of(data_dir, tmp_path / "untouched"), launch_fresh) as asked:
+        readable = {each["id"] for each in await asked.operations()}
+    assert 0 < len(readable) < QUEUED
+    with process(data_dir, launch_from(newer_copy(tmp_path / "failing", changes=[CRASH]))) as ended:
+        for _ in range(1 + starts_again):
+            refusal(ended)
+    assert (record(data_dir)["phase"], record(data_dir)["anew"]) == ("begun", True)
+    async with till(data_dir, launch_fresh) as asked:
+        said = await conditions(asked)
+        assert {"upgrade-rolled-back", "database-quarantined"} <= set(said)
+        assert {each["id"] for each in await asked.operations()} == readable
+        readable.add(await sell(asked, "after"))
+    assert len(list((data_dir / "quarantine").iterdir())) == 1
+    async with till(data_dir, launch_from(newer_copy(tmp_path / "newer"))) as asked:
+        assert {each["id"] for each in await asked.operations()} == readable
+    assert record(data_dir)["phase"] == "ready"
 
 
 LOSSY = OUTBOX + "DELETE FROM operation WHERE kind = 'refund' AND status = 'pending' AND seq > 65;\n"  # noqa: S608
