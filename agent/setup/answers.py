@@ -157,7 +157,8 @@ def read(text: str, source: str, *, known: Mapping[str, Any], has_key: bool, til
     try:
         table = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}.") from None
+        hint = " Write a path of Windows in single quotes: 'C:\\keys\\write.key'." if "\\" in text else ""
+        raise ConfigError(f"{source} is not valid TOML: {error}.{hint}") from None
     if till is not None:
         table["till_id"] = till
     from_file = source if {"write_key", "read_key"} & table.keys() else None

@@ -148,7 +148,7 @@ def replace(place: Place, existing: Existing, change: Change) -> None:
     draft, before = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.before")
     moved = {(section, name): None for section, name in change if name in _KEYS}
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_folder(place)
         try:
             _write(draft, merged(existing, change))
             _must_load(draft, path)
@@ -162,6 +162,15 @@ def replace(place: Place, existing: Existing, change: Change) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise AgentError(f"{path} was not written: {error.strerror}. It is as it was.") from None
+
+
+def _make_folder(place: Place) -> None:
+    """Where there is none; the service must be able to enter it, however careful this user's umask is."""
+    folder = place.config.parent
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        if place.service:
+            folder.chmod(0o755)
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ is as it should be is not touched, an agent that runs with it is not restarted. 
 a kill, is to run the same again.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -100,7 +101,9 @@ class Setup:
     # ---- know ----------------------------------------------------------------------------------------------------
 
     def _present_key(self, existing: Existing) -> tuple[SecretStr | None, bool]:
-        """The write key that the configuration has, and whether the agent has one at all."""
+        """The write key of the environment or the configuration, and whether the agent has one at all."""
+        if told := os.environ.get(answers.KEY_VARIABLES["write"]):
+            return SecretStr(told), True
         if any(existing.get("flash", name) for name in ("write_key", "write_key_file")):
             key = config.load(str(self._place.config)).key("write")
             return key, key is not None
@@ -272,7 +275,7 @@ def _for_the_register(place: Place, client: agents.Client | None) -> list[str]:
         "",
         "For the register's vendor:",
         f"  address      http://127.0.0.1:{port}   (documented at /docs)",
-        f"  token        {token}",
+        f"  token        {token}{'' if client else '   (made at the first start)'}",
         f"  or its own   flash-agent token create --name lane-3{place.options}",
         f"  try it       {sample}",
         "",

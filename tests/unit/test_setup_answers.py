@@ -96,6 +96,11 @@ def test_what_is_no_toml_is_said_without_its_text():
     assert KEY not in said
 
 
+def test_a_path_of_windows_is_told_how_to_be_written():
+    said = refusal(SOUND.replace(f'write_key = "{KEY}"', 'write_key_file = "C:\\keys\\write.key"'))
+    assert "Write a path of Windows in single quotes" in said
+
+
 def test_one_file_serves_many_tills(environ):
     environ.setenv("LANE", "7")
     environ.setenv("STORE", "st_18")

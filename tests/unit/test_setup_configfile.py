@@ -1,5 +1,6 @@
 """agent.toml under setup: comments and other settings stay, no key is left or shown, and it is replaced whole."""
 
+import dataclasses
 import os
 import tomllib
 
@@ -70,6 +71,22 @@ def test_a_new_file_holds_what_was_answered_and_no_key(place):
     assert [path.name for path in place.config.parent.iterdir()] == ["agent.toml"]
     if os.name == "posix":
         assert place.config.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a file to a group")
+def test_the_service_may_read_it_and_nobody_else(place, monkeypatch):
+    place = dataclasses.replace(place, service=True)
+    import grp
+
+    monkeypatch.setattr(configfile, "GROUP", "daemon")  # one that every Linux has
+    before = os.umask(0o077)  # as careful as it comes: the service must be able to read it all the same
+    try:
+        configfile.replace(place, configfile.read(place.config), configfile.changes(given(), "st_1", 8500))
+    finally:
+        os.umask(before)
+    about = place.config.stat()
+    assert (about.st_uid, about.st_gid, about.st_mode & 0o777) == (0, grp.getgrnam("daemon").gr_gid, 0o640)
+    assert place.config.parent.stat().st_mode & 0o777 == 0o755
 
 
 def test_comments_and_what_setup_does_not_know_stay(place):
