@@ -89,15 +89,20 @@ def wait_until_ready(place: Place, connect: Connect) -> Client:
 
 
 def hand_over(client: Client, keys: Mapping[Which, SecretStr]) -> list[str]:
-    """Give the agent its keys; returns what goes before them, which somebody should remove."""
+    """Give the agent its keys, which it uses from then on; returns what a person should know of them.
+
+    Raises AgentError where Flash tells the agent that a key is none for this till.
+    """
     notes = []
     for which, key in keys.items():
-        kept = client.call("POST", "/v1/key", {"which": which, "key": key.get_secret_value()})
-        if kept.get("source") not in {None, "kept"}:
+        given = client.call("POST", "/v1/key", {"which": which, "key": key.get_secret_value()})
+        if given["state"] == "outranked":
             notes.append(
-                f"The {which} key was kept, but another goes before it (source: {kept['source']}): take that away, and "
-                "restart the agent."
+                f"The {which} key was kept, but another goes before it (source: {given['source']}): take that away, "
+                "and restart the agent."
             )
+        elif given["waiting"] is not None:
+            notes.append(f"The {which} key is kept and not in force yet. {given['waiting']['text']}")
     return notes
 
 

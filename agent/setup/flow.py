@@ -7,7 +7,7 @@ a kill, is to run the same again.
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -207,15 +207,6 @@ class Setup:
             for note in agents.hand_over(client, keys):
                 self._say(f"note: {note}")
             journal.add("Flash keys handed to the agent")
-            client = self._use_keys(client, keys)
-        return client
-
-    def _use_keys(self, client: agents.Client, keys: Iterable[Which]) -> agents.Client:
-        """An agent that began without a key may have to be started anew to use it."""
-        sources = client.call("GET", "/v1/status")["flashKeys"]
-        if self._place.service and any(sources[which] is None for which in keys):
-            self._outside.service.restart()
-            return agents.wait_until_ready(self._place, self._outside.connect)
         return client
 
     # ---- tell ----------------------------------------------------------------------------------------------------
