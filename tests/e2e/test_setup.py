@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.agents import AgentProcess
 from tests.support.canaries import files_below
-from tests.support.commands import NOWHERE, PYTHON, Flash, call, environment, flash_agent
+from tests.support.commands import NOWHERE, PYTHON, Flash, call, environment, flash_agent, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -26,6 +26,7 @@ class Till:
         self.flash = flash
         self.config = folder / "etc" / "agent.toml"
         self.data = folder / "data"
+        self.port = free_port()
         self.place = ("--no-service", "--config", self.config, "--data-dir", self.data)
 
     def answers(self, **more: object) -> Path:
@@ -37,7 +38,7 @@ class Till:
             "till_id": "lane-3",
             "currency": "USD",
             "order_numbers": "repeat-by-till-and-day",
-            "port": "auto",
+            "port": self.port,
             **more,
         }
         path = self.folder / "answers.toml"
@@ -192,22 +193,20 @@ def test_a_taken_port_is_said_with_its_holder_and_a_free_one(till: Till) -> None
 
 
 def test_the_port_of_our_own_agent_is_ours(till: Till) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert till.setup(port=port).returncode == 0
+    assert till.setup().returncode == 0
     with till.running():
-        done = till.setup(port=port, write_key=None)
+        done = till.setup(write_key=None)
         assert done.returncode == 0, done.stderr
         assert "The agent runs. Flash:" in done.stdout
         assert till.setup(port="auto", write_key=None).returncode == 0
-        assert till.settings["api"]["port"] == port
+        assert till.settings["api"]["port"] == till.port
 
 
 def test_a_running_agent_is_handed_its_keys(till: Till) -> None:
     assert till.setup("--unchecked").returncode == 0
     (till.data / "flash-write.key").unlink()
     with till.running():
-        done = till.setup(port="auto")
+        done = till.setup()
         assert done.returncode == 0, done.stderr
         assert "Flash keys handed to the agent" in done.stdout
         assert (till.data / "flash-write.key").exists()

@@ -14,7 +14,7 @@ from agent.errors import AgentError
 from agent.setup import agents
 from agent.setup.flow import Setup, Wish
 from agent.setup.place import Place
-from tests.support.commands import Flash, environment
+from tests.support.commands import Flash, environment, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -91,6 +91,8 @@ def manager(place):
 
 @pytest.fixture
 def setup(place, manager, flash: Flash):
+    port = free_port()
+
     def run(**more):
         told = {
             "base_url": flash.base_url,
@@ -99,7 +101,7 @@ def setup(place, manager, flash: Flash):
             "till_id": "lane-3",
             "currency": "USD",
             "order_numbers": "unique",
-            "port": "auto",
+            "port": port,
             **more,
         }
         text = "\n".join(f'{name} = "{value}"' for name, value in told.items() if value is not None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import NOWHERE, PYTHON, Flash, environment, serving
+from tests.support.commands import NOWHERE, PYTHON, Flash, environment, free_port, serving
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals", allow_module_level=True)
@@ -97,7 +97,7 @@ def test_a_conversation_from_nothing_to_a_till(flash: Flash, place: tuple[object
     typist.answer("Which (1 to 4)", "")
     typist.expect("An answer is needed here.")
     typist.answer("Which (1 to 4)", "4")
-    typist.answer("Port for the registers")
+    typist.answer("Port for the registers", str(free_port()))
     typist.answer("Registers in a browser", "https://pos.example.com http://localhost:3000")
     typist.answer("Recovery recipient")
     typist.answer("Coupons while Flash cannot be asked")

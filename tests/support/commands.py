@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,12 @@ def serving(*arguments: object, **settings: str) -> Iterator[Served]:
             yield Served(process)
         finally:
             process.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that no other test is likely to be given."""
+    with socket.create_server(("127.0.0.1", 0)) as asked:
+        return int(asked.getsockname()[1])
 
 
 def call(method: str, url: str, token: str, body: Any = None, **headers: str) -> tuple[int, Any]:
