@@ -112,4 +112,4 @@ def look_at_upgrade(case: Case) -> Iterator[Finding]:
     elif record.phase == "begun" and case.agent != "running":
         yield found("upgrade-open", f"to {record.to.program}, since {record.at}.", **facts)
     else:
-        yield fine("upgrade", f"The last one, to {record.to.program}, got ready at {record.at}.", **facts)
+        yield fine("upgrade", f"Version {record.to.program} got ready at {record.at}, with its database.", **facts)
