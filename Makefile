@@ -9,6 +9,8 @@ ARGS   ?=
 SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
+OUT    ?= dist
+WORK   ?= build/pyinstaller
 
 .PHONY: demo test simulate prove lint types contracts wheel sbom binary deb windows packages audit bench lock clean
 
@@ -70,15 +72,16 @@ build/sqlite/libsqlite3.so.0: installer/sqlite/build.py
 
 binary: $(PACKED)/.package build/sqlite/libsqlite3.so.0  ## the program with its own Python in one folder, dist/flash-agent/
 	PATH="$(CURDIR)/$(PACKED)/bin:$$PATH" $(DATED) PYTHONHASHSEED=1 FLASH_AGENT_SQLITE=build/sqlite/libsqlite3.so.0 \
-	  $(PACKED)/bin/python -m PyInstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller installer/flash-agent.spec
+	  $(PACKED)/bin/python -m PyInstaller --noconfirm --log-level ERROR --distpath $(OUT) --workpath $(WORK) installer/flash-agent.spec
 
 build/pages/flash-agent.1: $(PACKED)/.package installer/linux/pages.py $(wildcard agent/cli/*.py)
 	mkdir -p build/pages
 	$(DATED) PYTHONPATH=. $(PACKED)/bin/python installer/linux/pages.py bash > build/pages/flash-agent.bash
 	$(DATED) PYTHONPATH=. $(PACKED)/bin/python installer/linux/pages.py man > $@
 
-deb: binary build/pages/flash-agent.1  ## the package for Debian and Ubuntu, dist/flash-pos-agent_VERSION_amd64.deb
+deb: binary build/pages/flash-agent.1 $(VENV)/.supply  ## the package for Debian and Ubuntu, dist/flash-pos-agent_VERSION_amd64.deb
 	$(DATED) $(PYTHON) installer/linux/deb.py
+	$(BIN)/python -m tools.program_sbom $(PACKED)/bin/python
 
 windows: $(VENV)/.dev  ## the Windows program and its installers, under Wine, into dist/
 	$(BIN)/python -m installer.windows.build $(ARGS)

@@ -51,7 +51,7 @@ def bill(pinned: list[Pinned]) -> str:
     bom.register_dependency(root, [components[each.name] for each in pinned if project["name"] in each.via])
     for name, component in components.items():
         bom.register_dependency(component, [components[each.name] for each in pinned if name in each.via])
-    return _steady(json.loads(JsonV1Dot6(bom).output_as_string()))
+    return steady(json.loads(JsonV1Dot6(bom).output_as_string()))
 
 
 def _of(pinned: Pinned) -> Component:
@@ -86,7 +86,7 @@ def _classified(about: Any) -> Iterator[str]:
             yield classifier.rpartition(" :: ")[2].removesuffix(" License")
 
 
-def _steady(document: dict[str, Any]) -> str:
+def steady(document: dict[str, Any]) -> str:
     """Without the time and the number that the library draws."""
     document["metadata"].pop("timestamp", None)
     document.pop("serialNumber", None)
