@@ -31,7 +31,7 @@ class Till:
         (self.data / "agent.toml").write_text(
             f'[flash]\nbase_url = "{base_url}"\nwrite_key = "{write_key}"\nattempt_timeout_s = 3.0\n'
             f'[store]\nstore_id = "st_1"\ntill_id = "till-1"\n[api]\nport = {self.port}\n'
-            '[orders]\nid_template = "{till_id}-{order_id}"\n[relay]\nstart_jitter_s = 0.0\n'
+            '[orders]\nid_template = "{till_id}-{external_order_id}"\n[relay]\nstart_jitter_s = 0.0\n'
         )
 
     def setup(self, installer: Path, *switches: str) -> int:
