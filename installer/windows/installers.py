@@ -14,6 +14,9 @@ from agent import __version__
 HERE = Path(__file__).parent
 CERTIFICATE = "FLASH_AGENT_SIGN_CERTIFICATE"
 _PRODUCTS = uuid.UUID("d8c0f1de-4a53-4a55-9d3c-0a1c7f6d0c5e")
+# wixl puts them where it likes. The product before goes within the transaction, so that it comes back where the new one
+# fails; setup.exe is run once it lies there, and while it still does.
+_SEQUENCE = {"RemoveExistingProducts": 1501, "Uninstall": 3400, "Install": 6500}
 APT = "sudo apt-get install nsis wixl msitools osslsigncode"
 
 
@@ -45,12 +48,18 @@ def msi(carried: Path, out: Path, version: str) -> Path:
     defines = {"Win64": "yes", "Version": numbers(version), "Setup": carried.name, "ProductCode": str(code).upper()}
     words = ["-a", "x64", *(word for name, value in defines.items() for word in ("-D", f"{name}={value}"))]
     _run(["wixl", *words, "-o", str(out.absolute()), str(HERE / "setup.wxs")], where=carried.parent)
-    file_version = f"UPDATE `File` SET `Version`='{numbers(version)}', `Language`='1033' WHERE `File`='setup.exe'"  # noqa: S608 - our own
-    within = "UPDATE `InstallExecuteSequence` SET `Sequence`=1501 WHERE `Action`='RemoveExistingProducts'"
-    _run(["msibuild", str(out), "-q", file_version])  # without it Windows would keep the older file of an upgrade
-    _run(["msibuild", str(out), "-q", within])  # so that the product before comes back where the new one fails
+    for change in _changes(version):
+        _run(["msibuild", str(out), "-q", change])
     sign(out)
     return out
+
+
+def _changes(version: str) -> Iterator[str]:
+    """What wixl does not say itself, as msibuild's SQL; every word is ours."""
+    # without a version Windows would keep the file of the product before
+    yield f"UPDATE `File` SET `Version`='{numbers(version)}', `Language`='1033' WHERE `File`='setup.exe'"  # noqa: S608
+    for action, number in _SEQUENCE.items():
+        yield f"UPDATE `InstallExecuteSequence` SET `Sequence`={number} WHERE `Action`='{action}'"  # noqa: S608
 
 
 def numbers(version: str) -> str:

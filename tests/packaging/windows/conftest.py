@@ -47,6 +47,10 @@ def till(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ti
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    with machine.kept_alive():
-        yield Till(machine, port)
+    there = Till(machine, port)
+    there.power_on()
+    try:
+        yield there
+    finally:
+        there.power_off()
     shutil.rmtree(machine.prefix)

@@ -41,7 +41,7 @@ def test_wrong_answers_change_no_till_and_right_ones_beside_the_setup_make_one(
     assert till.setup(beside, "/POLICY") == 0, till.setup_log() + till.log()
     code, sale = till.sell("7", wait=10)
     assert (code, sale["status"]) == (200, "succeeded"), sale
-    assert flash.awards["lane-3-7"] == 1
+    assert list(flash.awards.values()) == [1]
     assert flash.violations == []
 
     kept = json.loads((till.data / "flash-write.key").read_text())

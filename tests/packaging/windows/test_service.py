@@ -19,6 +19,7 @@ def exe(till: Till, program: Path):
 
     yield run
     run("service", "uninstall")
+    (till.data / "agent.toml").unlink(missing_ok=True)
 
 
 def test_the_verbs_come_and_go_without_a_trace(till: Till, exe) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import signal
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -20,6 +21,7 @@ class Till:
     """One Wine prefix with the agent in it."""
 
     def __init__(self, wine: Wine, port: int) -> None:
+        self._on = contextlib.ExitStack()
         self.wine = wine
         self.port = port
         self.programs = wine.drive / "Program Files" / "Flash POS Agent"
@@ -82,11 +84,27 @@ class Till:
             and (each.info["environ"] or {}).get("WINEPREFIX") == str(self.wine.prefix)
         ]
 
-    def kill(self) -> None:
-        """As a power cut would, but for the disk."""
+    def power_on(self) -> None:
+        """Boot, which starts what starts with the machine; a program waits, so that services live on between two."""
+        self._on.enter_context(self.wine.kept_alive())
+
+    def power_off(self) -> None:
+        """End everything as a power cut would, but for the disk."""
         for process in self.processes():
             process.send_signal(signal.SIGKILL)
             process.wait(20)
+        self._on.close()
+
+    def wait_until_it_answers(self, within_s: float = 60) -> float:
+        """Seconds until the agent is ready."""
+        began = time.monotonic()
+        while time.monotonic() - began < within_s:
+            with contextlib.suppress(OSError):
+                code, _ = self.call("GET", "/readyz")
+                if code == 200:
+                    return time.monotonic() - began
+            time.sleep(0.05)
+        raise AssertionError(f"it does not get ready: {self.log()[-2000:]}")
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """One request of a register: status and document."""
