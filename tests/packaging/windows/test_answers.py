@@ -51,7 +51,7 @@ def test_wrong_answers_change_no_till_and_right_ones_beside_the_setup_make_one(
     policy = r"HKLM\Software\Policies\Microsoft\Edge\LoopbackNetworkAllowedForUrls"
     assert "https://pos.example.com" in till.wine.run("reg", "query", policy).stdout
 
-    assert till.wine.run(beside, "/S", "/UNINSTALL", "/PURGE", within_s=240).returncode == 0
+    assert till.uninstall(beside, "/PURGE") == 0
     assert not till.programs.exists()
     assert not till.data.exists()
     assert "https://pos.example.com" not in till.wine.run("reg", "query", policy, check=False).stdout

@@ -83,7 +83,7 @@ def test_a_till_is_installed_sells_is_killed_upgraded_rolled_back_and_removed(
 
     flash.stop()
     assert till.sell("still-here")[0] == 202
-    assert till.uninstall() == 0
+    assert till.uninstall(next_setup) == 0
     assert till.registration == {}
     assert not till.programs.exists()
     assert (till.data / "agent.db").exists()
@@ -91,6 +91,6 @@ def test_a_till_is_installed_sells_is_killed_upgraded_rolled_back_and_removed(
     assert till.setup(next_setup) == 0, till.setup_log() + till.log()
     flash.start()
     assert flash.wait_for(lambda flash: flash.awards["till-1-still-here"] == 1, 60)
-    assert till.uninstall("/PURGE") == 0
+    assert till.uninstall(next_setup, "/PURGE") == 0
     assert not till.data.exists()
     assert flash.violations == []

@@ -41,10 +41,9 @@ class Till:
         done = self.wine.run(installer, "/S", *switches, check=False, within_s=240)
         return done.returncode
 
-    def uninstall(self, *switches: str) -> int:
-        """Run the uninstaller silently, in place, so that its end is seen."""
-        folder = r"_?=C:\Program Files\Flash POS Agent"
-        return self.wine.run(self.programs / "uninstall.exe", "/S", *switches, folder, check=False).returncode
+    def uninstall(self, installer: Path, *switches: str) -> int:
+        """Have a setup run the uninstaller and wait for it; its exit code."""
+        return self.setup(installer, "/UNINSTALL", *switches)
 
     def agent(self, *words: str) -> str:
         """What `flash-agent …` of the version that the service runs prints; raises CalledProcessError."""
