@@ -5,9 +5,7 @@ may be mounted read-only, and must stay as it was found in any case. What is cop
 """
 
 import contextlib
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,38 +42,11 @@ def borrowed(data_dir: DataDir) -> Iterator[DataDir]:
 
 @contextlib.contextmanager
 def _held(data_dir: DataDir) -> Iterator[None]:
-    """As a running agent holds it, so that none starts meanwhile; without writing."""
-    try:
-        descriptor = os.open(data_dir.lock_path, os.O_RDONLY)
-    except FileNotFoundError:
-        yield
-        return
-    except OSError as error:
-        raise ConfigError(f"{data_dir.path} cannot be read: {error.strerror}. Run this as administrator.") from None
-    try:
-        if not _lock(descriptor):
+    with contextlib.ExitStack() as stack:
+        try:
+            still = stack.enter_context(data_dir.kept_still())
+        except OSError as error:
+            raise ConfigError(f"{data_dir.path} cannot be read: {error.strerror}. Run this as administrator.") from None
+        if not still:
             raise AlreadyRunningError(f"{data_dir.in_use()} A rescue needs it stopped.")
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Whether nobody has it; on a file system without locks nobody can have."""
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415 - there alone
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl  # noqa: PLC0415
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -23,6 +23,7 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -101,12 +102,23 @@ class DataDir:
 
         The lock is tried for a moment, and an agent that starts in that very moment would be refused.
         """
+        with self.kept_still() as still:
+            return not still
+
+    @contextlib.contextmanager
+    def kept_still(self) -> Iterator[bool]:
+        """Meanwhile no agent starts here; False where one has it. Makes and changes no file, nor is it to be writable.
+
+        Raises OSError where it may not look.
+        """
         try:
-            descriptor = os.open(self.path / "agent.lock", os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+            descriptor = os.open(self.lock_path, os.O_RDONLY)
         except FileNotFoundError:
-            return False
+            yield True
+            return
         try:
-            return not _lock_for_a_moment(descriptor)
+            with _locked(descriptor) as free:
+                yield free
         finally:
             os.close(descriptor)
 
@@ -133,18 +145,29 @@ class DataDir:
         return f"The data directory {self.path} is in use by {which}."
 
 
-def _lock_for_a_moment(descriptor: int) -> bool:
-    """Whether the lock was free; as filelock takes it on either system."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - there alone
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[bool]:
+    """As filelock takes it on either system; whether it was free. Where the file system has no locks it is."""
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - there alone
 
+        try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
             msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415 - there alone
+        return
+    import fcntl  # noqa: PLC0415 - there alone
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
     except OSError:
-        return False
-    return True  # closing the descriptor gives it back
+        yield True
+    else:
+        yield True  # closing the descriptor gives it back

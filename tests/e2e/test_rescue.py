@@ -306,7 +306,8 @@ def test_what_is_wrong_with_the_file_or_its_key_is_named_and_nothing_is_taken(tm
         assert stat.S_IMODE(good.stat().st_mode) == 0o600
     taken_name = export(disk, good)
     assert (taken_name.returncode, "is there already" in taken_name.stderr) == (2, True)
-    content = good.read_bytes()
+    assert export(disk, tmp_path / "to-a-key.rescue").returncode == 0
+    content = (tmp_path / "to-a-key.rescue").read_bytes()
     recipient, identity = agefile.new_pair()
     key = tmp_path / "a.key"
     key.write_text(identity)
@@ -318,7 +319,7 @@ def test_what_is_wrong_with_the_file_or_its_key_is_named_and_nothing_is_taken(tm
     with agent_process(tmp_path / "b", NOWHERE, **B) as agent:
 
         def refused(file, said, *options):
-            done = take_in(agent.data_dir, file, *(options or ("--passphrase-file", with_passphrase(tmp_path))))
+            done = take_in(agent.data_dir, file, *options)
             assert (done.returncode, said in done.stderr) == (1, True), done.stderr
             assert "Traceback" not in done.stderr
 
