@@ -21,7 +21,7 @@ _VALUE = "AllowedOrigins"
 def allow(origins: Sequence[str]) -> None:
     """List the origins in each policy, besides what is listed there already."""
     registry = _registry()
-    ours = [*_remembered(registry)]
+    ours = set(_remembered(registry))
     for path in LISTS:
         with _opened(registry, path) as key:
             listed = dict(_values(registry, key))
@@ -31,24 +31,25 @@ def allow(origins: Sequence[str]) -> None:
                 number = next(str(number) for number in range(1, len(listed) + 2) if str(number) not in listed)
                 listed[number] = origin
                 registry.SetValueEx(key, number, 0, registry.REG_SZ, origin)
-                ours.append(origin)
+                ours.add((path, origin))
     with _opened(registry, OURS) as key:
-        registry.SetValueEx(key, _VALUE, 0, registry.REG_MULTI_SZ, sorted(set(ours)))
+        lines = sorted(f"{path} {origin}" for path, origin in ours)
+        registry.SetValueEx(key, _VALUE, 0, registry.REG_MULTI_SZ, lines)
 
 
 def remove() -> list[str]:
     """Take away what `allow` wrote, and nothing else; returns the origins."""
     registry = _registry()
-    ours = _remembered(registry)
+    ours = set(_remembered(registry))
     for path in LISTS if ours else ():
         with _opened(registry, path) as key:
             for name, origin in list(_values(registry, key)):
-                if origin in ours:
+                if (path, origin) in ours:
                     registry.DeleteValue(key, name)
     if ours:
         with _opened(registry, OURS) as key:
             registry.DeleteValue(key, _VALUE)
-    return ours
+    return sorted({origin for _, origin in ours})
 
 
 def _registry() -> Any:
@@ -73,6 +74,9 @@ def _values(registry: Any, key: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _remembered(registry: Any) -> list[str]:
+def _remembered(registry: Any) -> Iterator[tuple[str, str]]:
+    """The list and the origin of each value that is ours; an origin holds no blank."""
     with _opened(registry, OURS) as key:
-        return list(dict(_values(registry, key)).get(_VALUE, []))
+        for line in dict(_values(registry, key)).get(_VALUE, []):
+            path, _, origin = line.rpartition(" ")
+            yield path, origin
