@@ -9,6 +9,7 @@
     findings.py    all of that for one set of answers
     configfile.py  agent.toml: changed with its comments kept, compared, replaced whole
     agents.py      the running agent: service, readiness, keys handed over
+    telling.py     what is said at the end
     flow.py        the steps in their order
 
 Nothing is stored before everything was checked; each step looks first whether it is done, so that running it again

@@ -6,19 +6,17 @@ a kill, is to run the same again.
 """
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from agent import config
 from agent.errors import AgentError, ConfigError
-from agent.fields import check_token_name
 from agent.flashkeys import Which
-from agent.setup import agents, answers, configfile, examine, findings
+from agent.setup import agents, answers, configfile, examine, findings, telling
 from agent.setup.answers import Given
 from agent.setup.configfile import Change, Existing
 from agent.setup.examine import NoWayError
@@ -28,7 +26,6 @@ from agent.setup.questions import Questions
 from agent.setup.terminal import Terminal
 
 STANDARD_INPUT = "standard input"
-_NOBODY = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,9 @@ class Setup:
         if self._wish.source is None and not self._terminal.yes("\nDo this now?", default=True):
             raise AgentError("Nothing was changed.")
         client = self._do(existing, given, found)
-        self._tell(client, given)
+        telling.tell(self._terminal, self._place, client, asked=self._wish.source is None)
+        if given.from_file not in {None, STANDARD_INPUT}:
+            self._say(f"\nThere is a Flash key in {given.from_file}: delete that file now, the till does not need it.")
         return 0
 
     # ---- know ----------------------------------------------------------------------------------------------------
@@ -208,67 +207,3 @@ class Setup:
                 self._say(f"note: {note}")
             journal.add("Flash keys handed to the agent")
         return client
-
-    # ---- tell ----------------------------------------------------------------------------------------------------
-
-    def _tell(self, client: agents.Client | None, given: Given) -> None:
-        place = self._place
-        self._say("")
-        if client is None:
-            self._say(f"Start it:      flash-agent run{place.config_option}{place.options}")
-        else:
-            self._tell_how_it_is(client)
-            if self._wish.source is None:
-                self._offer_token(client)
-        for line in _for_the_register(place, client):
-            self._say(line)
-        if given.from_file not in {None, STANDARD_INPUT}:
-            self._say(f"\nThere is a Flash key in {given.from_file}: delete that file now, the till does not need it.")
-
-    def _tell_how_it_is(self, client: agents.Client) -> None:
-        status: dict[str, Any] = client.call("GET", "/v1/status")
-        sources = ", ".join(f"{which}: {source or 'none'}" for which, source in status["flashKeys"].items())
-        self._say(f"The agent runs. Flash: {status['connectivity']}; keys: {sources}; waiting: {status['pending']}.")
-        for condition in status["conditions"]:
-            self._say(f"note: {condition['code']}: {condition['text']} {condition['mend']}")
-        if not self._place.service:
-            self._say("It reads its settings at the start: stop it and start it anew, where they changed.")
-
-    def _offer_token(self, client: agents.Client) -> None:
-        """The register's own, so that it can be revoked alone; shown once, here."""
-        name = self._terminal.ask("A token of the register's own: its name, such as lane-3", _NOBODY, _token_fault)
-        if name == _NOBODY:
-            return
-        try:
-            made = client.call("POST", "/v1/tokens", {"name": name})
-        except AgentError as error:
-            self._say(f"  {error}")
-        else:
-            self._say(f"  Give it to the register now; it is not shown again:\n  {made['token']}")
-
-
-def _token_fault(name: str) -> str | None:
-    try:
-        check_token_name(name)
-    except ValueError as fault:
-        return str(fault)
-    return None
-
-
-def _for_the_register(place: Place, client: agents.Client | None) -> list[str]:
-    """What a register's vendor needs."""
-    port = client.port if client else config.load(str(place.config)).api.port
-    token = place.data_dir / "register.token"
-    sample = f'curl -s -H "Authorization: Bearer $(cat {token})" http://127.0.0.1:{port}/v1/status'
-    if sys.platform == "win32":
-        sample = f'curl -s -H "Authorization: Bearer <the token>" http://127.0.0.1:{port}/v1/status'
-    return [
-        "",
-        "For the register's vendor:",
-        f"  address      http://127.0.0.1:{port}   (documented at /docs)",
-        f"  token        {token}{'' if client else '   (made at the first start)'}",
-        f"  or its own   flash-agent token create --name lane-3{place.options}",
-        f"  try it       {sample}",
-        "",
-        f"Next: flash-agent doctor{place.config_option}{place.options}",
-    ]
