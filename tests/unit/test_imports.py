@@ -7,7 +7,8 @@ RARELY_NEEDED = {
     "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "agent.api.views", "agent.api.openapi",
     "agent.api.day_documents", "agent.api.diagnostic_documents", "agent.api.flash_order_documents",
     "agent.api.member_documents", "agent.api.token_documents", "agent.diagnosis", "agent.doctor", "agent.flashorders",
-    "agent.outbox.salvage", "agent.reconcile", "agent.sandbox", "agent.spool", "agent.summary", "anyio", "babel",
+    "agent.outbox.left", "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile", "agent.rescue",
+    "agent.sandbox", "agent.spool", "agent.summary", "anyio", "babel",
     "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing", "prometheus_client", "psutil", "pyrage",
     "truststore", "watchfiles",
 }  # fmt: skip
