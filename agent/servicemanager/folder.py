@@ -3,6 +3,7 @@
 Called on Windows alone, where a mode says nothing; `icacls` does it, by numbers, for names are translated.
 """
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from agent.servicemanager.account import service_sid
 # Whoever owns a file, the system, administrators, the service.
 _ALLOWED = ("*S-1-3-4", "*S-1-5-18", "*S-1-5-32-544", f"*{service_sid()}")
 _ADMINISTRATORS = "*S-1-5-32-544"
+# Windows' own by its whole path: by its name alone, one that somebody laid into the current folder would go first.
+_ICACLS = str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "icacls.exe"))
 
 
 def make(place: Path) -> None:
@@ -24,14 +27,14 @@ def make(place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AgentError(f"{place} cannot be made: {error.strerror}. Run this as an administrator.") from None
-    if not (_done(["icacls", str(place), "/setowner", _ADMINISTRATORS, "/t", "/q"]) and restrict(place)):
+    if not (_done([_ICACLS, str(place), "/setowner", _ADMINISTRATORS, "/t", "/q"]) and restrict(place)):
         raise AgentError(f"{place} could not be closed to others. Run this as an administrator.")
 
 
 def restriction(path: Path) -> list[str]:
     """The command that leaves a directory, and what will be in it, to those who may."""
     granted = [part for who in _ALLOWED for part in ("/grant:r", f"{who}:(OI)(CI)F")]
-    return ["icacls", str(path), "/inheritance:r", *granted, "/q"]
+    return [_ICACLS, str(path), "/inheritance:r", *granted, "/q"]
 
 
 def restrict(path: Path) -> bool:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+from pathlib import Path
 
 import keyring
 import pytest
@@ -204,7 +205,8 @@ def test_dpapi_is_windows_own(tmp_path):
 
 def test_the_directory_is_left_to_its_owner_the_system_administrators_and_the_service(tmp_path):
     command = folder.restriction(tmp_path)
-    assert command[:3] == ["icacls", str(tmp_path), "/inheritance:r"]
+    assert command[1:3] == [str(tmp_path), "/inheritance:r"]
+    assert Path(command[0]).parts[-2:] == ("System32", "icacls.exe")
     granted = [command[at + 1] for at, part in enumerate(command) if part == "/grant:r"]
     assert granted == [f"*{who}:(OI)(CI)F" for who in ("S-1-3-4", "S-1-5-18", "S-1-5-32-544", service_sid())]
 
