@@ -97,14 +97,19 @@ def flash() -> Iterator[StrictFlash]:
 
 
 @pytest.fixture
-def till(machine: Machine, flash: StrictFlash, package: Path) -> Iterator[Till]:
-    """The package on a machine that runs, with its configuration, started."""
+def unset(machine: Machine, package: Path) -> Iterator[Till]:
+    """The package on a machine that runs, before anybody set it up."""
     machine.install(package)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     with machine.booted():
-        till = Till(machine, port)
-        till.configure(flash.base_url, WRITE_KEY)
-        machine.run("systemctl", "start", "flash-agent")
-        yield till
+        yield Till(machine, port)
+
+
+@pytest.fixture
+def till(unset: Till, flash: StrictFlash) -> Till:
+    """The same with its configuration, started."""
+    unset.configure(flash.base_url, WRITE_KEY)
+    unset.machine.run("systemctl", "start", "flash-agent")
+    return unset

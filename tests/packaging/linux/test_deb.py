@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.packaging.linux.conftest import PROGRAM, ROOT
 from tests.packaging.linux.machine import UNIT, Machine
 from tests.packaging.linux.till import DATA, Till
+from tests.support.agents import WRITE_KEY
 from tests.support.strict_flash import StrictFlash
 
 WORST_EXPOSURE = 1.6  # of systemd-analyze security, 0 to 10; measured 1.2
@@ -74,6 +75,23 @@ def test_a_till_sells_from_its_first_start_and_what_it_keeps_is_sealed(till: Til
     maps = machine.run("cat", f"/proc/{machine.show('MainPID')}/maps").stdout
     libraries = {line.split()[-1] for line in maps.splitlines() if "libsqlite3" in line}
     assert libraries == {f"/usr/lib/flash-agent/versions/{till.version}/_internal/libsqlite3.so.0"}
+
+
+def test_setup_makes_of_a_new_machine_a_till_that_sells_and_doctor_finds_it_sound(unset: Till, flash: StrictFlash):
+    machine = unset.machine
+    answers = machine.root / "root/answers.toml"
+    answers.write_text(
+        f'base_url = "{flash.base_url}"\nwrite_key = "{WRITE_KEY}"\nstore_id = "st_1"\ntill_id = "till-1"\n'
+        f'currency = "EUR"\nport = {unset.port}\norder_numbers = "unique"\n'
+    )
+    answers.chmod(0o600)
+    machine.run("flash-agent", "setup", "--from", "/root/answers.toml")
+    assert machine.show("ActiveState") == "active"
+    assert machine.run("stat", "-c", "%U:%G %a", "/etc/flash-agent/agent.toml").stdout == "root:flash-agent 640\n"
+    assert WRITE_KEY not in (machine.root / "etc/flash-agent/agent.toml").read_text()
+    unset.sell("90871")
+    until(lambda: flash.awards["90871"] == 1)
+    assert ": 0 errors" in machine.run("flash-agent", "doctor").stdout
 
 
 def test_the_frozen_sandbox_takes_a_sale(machine: Machine, package: Path):
