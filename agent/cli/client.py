@@ -48,7 +48,7 @@ class AgentClient:
                 f"No agent runs with the data directory {data_dir}. "
                 "Start it with flash-agent run, or name its --data-dir."
             ) from None
-        self._token = read_small_file(data_dir / f"{scope}.token", f"The {scope} token")
+        self._token = read_small_file(data_dir / f"{scope}.token", f"The {scope} token", follow=False)
 
     def call(
         self,

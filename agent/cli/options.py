@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+import os
 from datetime import date
 from pathlib import Path
 
@@ -48,9 +49,16 @@ def count(text: str) -> int:
     return int(text)
 
 
-def read_small_file(path: Path, what: str) -> str:
-    """The stripped text of a file; raises ConfigError naming it."""
+def read_small_file(path: Path, what: str, *, follow: bool = True) -> str:
+    """The stripped text of a file; raises ConfigError naming it.
+
+    Without `follow` a link is refused: where root reads what another user wrote, it may lead to what only root may see.
+    """
+    more = 0 if follow else getattr(os, "O_NOFOLLOW", 0)
     try:
-        return path.read_text("ascii").strip()
+        with open(path, encoding="utf-8-sig", opener=lambda name, usual: os.open(name, usual | more)) as file:
+            return file.read().strip()
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{what} {path} cannot be read: it is not UTF-8.") from None

@@ -60,10 +60,14 @@ class DataDir:
                 progress.unlink()
 
     def take(self) -> None:
-        """Create the directory where needed and lock it; raises AlreadyRunningError naming who has it."""
+        """Create the directory where needed and lock it; raises AlreadyRunningError naming who has it.
+
+        Raises ConfigError where it cannot be used, or is another user's and we are root.
+        """
         os.umask(0o077)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_as_root()
             if sys.platform == "win32":
                 from agent.servicemanager import folder  # noqa: PLC0415 - there alone
 
@@ -76,6 +80,19 @@ class DataDir:
             raise AlreadyRunningError(f"{self.in_use()} {mend}") from None
         except OSError as error:
             raise ConfigError(self.unusable(error)) from None
+
+    def _refuse_as_root(self) -> None:
+        """What root makes in the service's directory the service cannot open: it would not start any more.
+
+        And whoever owns a directory can put links there, which root would follow anywhere.
+        """
+        if sys.platform != "win32" and os.geteuid() == 0 and self.path.stat().st_uid != 0:
+            owner = _owner_of(self.path)
+            raise ConfigError(
+                f"The data directory {self.path} belongs to the user {owner}, who could not open what an agent makes "
+                "there as root. Use the service (systemctl start flash-agent), become that user (sudo -u "
+                f"{owner}), or choose another with --data-dir."
+            )
 
     def unusable(self, error: OSError) -> str:
         """What a person is told where it cannot be written or read, with the mend."""
@@ -143,6 +160,14 @@ class DataDir:
             f"process {about['pid']} on port {about['port']}" if {"pid", "port"} <= about.keys() else "another agent"
         )
         return f"The data directory {self.path} is in use by {which}."
+
+
+def _owner_of(path: Path) -> str:
+    """The name of its user, or the number of one that has none."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"#{path.stat().st_uid}"
 
 
 @contextlib.contextmanager

@@ -170,9 +170,13 @@ def remove_patiently(path: Path) -> None:
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a small file so that it is there, whole, after a power cut; its directory entry too."""
+    """Write a small file so that it is there, whole, after a power cut; its directory entry too.
+
+    The draft is always a new file: one that lies there may be a link to somebody else's, or open to others.
+    """
     draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), mode)
+    remove_patiently(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
