@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent import __version__, logs, members, outbox
+from agent import __version__, logs
 from agent.api import documents
 from agent.api.guard import Guard
 from agent.api.loopback import listen_on_loopback
@@ -44,6 +44,7 @@ from agent.outbox.store import Store
 from agent.outbox.till import Till, remember
 from agent.recovery import Recovery
 from agent.redeeming import Redeeming
+from agent.rooms import ROOMS
 from agent.rotation import Rotation
 from agent.service import Service
 from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer, Upgrade
@@ -53,8 +54,6 @@ from agent.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from agent.spool.spool import Spool
-
-ROOMS = {"outbox": outbox.MIGRATIONS, "members": members.MIGRATIONS}
 
 
 def upgrade_of(data_dir: Path, clock: Clock | None = None) -> Upgrade:

@@ -30,6 +30,7 @@ APP_NAME = "flash-agent"
 ENV_PREFIX = "FLASH_AGENT_"
 ADAPTERS = "adapters"  # sections of their own, whose names and settings the adapters know
 OUTSIDE_THE_FILE = {"CONFIG", "DATA_DIR"}
+_CONFIG = f"{ENV_PREFIX}CONFIG"
 ORDER_FIELDS = frozenset({"external_order_id", "store_id", "till_id", "business_date"})
 REFUND_FIELDS = ORDER_FIELDS | {"refund_id"}
 PACKAGED_CONFIG = Path("/etc") / APP_NAME / "agent.toml"
@@ -357,6 +358,12 @@ def wordings_of(settings: Settings) -> Wordings:
     return Wordings(store.language, store.currency, own, negotiate=receipt.negotiate)
 
 
+def config_path(named: str | None) -> Path:
+    """The configuration file: the one that is named, else the environment's, else the site's."""
+    found = named or os.environ.get(_CONFIG)
+    return Path(found) if found else default_config_path()
+
+
 def default_config_path() -> Path:
     """The site-wide configuration file, which the service and the command line share.
 
@@ -393,9 +400,8 @@ def load(config: str | None = None, flags: Mapping[str, Mapping[str, Any]] | Non
 
     `flags` are settings by section that override file and environment.
     """
-    named = config or os.environ.get(f"{ENV_PREFIX}CONFIG")
-    path = Path(named) if named else default_config_path()
-    table = _read_table(path, must_exist=named is not None)
+    path = config_path(config)
+    table = _read_table(path, must_exist=bool(config or os.environ.get(_CONFIG)))
     unknown, unreadable = list(_unknown(table, path)), [*_unknown_environment(), *_malformed_lists()]
     if unreadable:
         raise ConfigError("\n".join([*unknown, *unreadable]))

@@ -15,7 +15,9 @@ from agent import jsons
 from agent.clock import Clock, rfc3339, to_ms
 from agent.delivery import Contact, Kind, Outcome
 from agent.flash import outcome as table
+from agent.flash import wire
 from agent.flash.client import FlashClient
+from agent.flash.keycheck import NO_SALES
 from agent.scrub import scrubbed
 
 CACHED_S = 20.0
@@ -130,19 +132,20 @@ class Diagnosis:
 
     def _calls(self, which: Which) -> Iterator[Try]:
         nobody = f"doctor-{uuid.uuid4().hex}"
+        sales, members = wire.BATCH_PATHS[Kind.SALE], wire.BATCH_PATHS[Kind.ENROLLMENT]
         if which == "write":
-            yield Try(which, "GET", "/stores", "GET /stores")
-            yield Try(which, "POST", "/orders/batch", "POST /orders", b'{"orders":[]}')
+            yield Try(which, "GET", wire.STORES_PATH, "GET /stores")
+            yield Try(which, "POST", sales, "POST /orders", NO_SALES)
             refund = jsons.encode({"refundId": nobody, "reason": "doctor"})
-            yield Try(which, "POST", f"/orders/{nobody}/refund", "POST /orders/{id}/refund", refund)
-            yield Try(which, "POST", "/members/batch", "POST /members", b'{"members":[]}')
-            yield Try(which, "POST", f"/coupons/{nobody}/redeem", "POST /coupons/{id}/redeem")
+            yield Try(which, "POST", wire.refund_path(nobody), "POST /orders/{id}/refund", refund)
+            yield Try(which, "POST", members, "POST /members", wire.batch_body(Kind.ENROLLMENT, []))
+            yield Try(which, "POST", wire.redeem_path(nobody), "POST /coupons/{id}/redeem")
             return
         yield Try(which, "GET", f"/members?externalId={nobody}", "GET /members")
         since = rfc3339(to_ms(self._clock.now()))
         yield Try(which, "GET", f"/orders?updatedSince={since}&limit=1", "GET /orders")
         if not self._flash.reads_with_write_key:
-            yield Try(which, "POST", "/orders/batch", "POST /orders", b'{"orders":[]}')
+            yield Try(which, "POST", sales, "POST /orders", NO_SALES)
 
     def _judge(self, call: Try, answer: Any) -> Tried:
         """Any word of Flash's own but 401 and 403 means that the call is open to the key."""
@@ -156,7 +159,7 @@ class Diagnosis:
         }
         later = answer.status in _LATER or answer.status >= 500
         if not later and answer.status not in _REFUSED and parsed is not None:
-            if call.path == "/stores" and answer.status == 200:
+            if call.path == wire.STORES_PATH and answer.status == 200:
                 self._store_shown = self._shows_store(parsed)
             return Tried(call.which, call.shown, "allowed", answer.status)
         pause_s = self._flash.retry_after_s(answer)

@@ -140,8 +140,13 @@ class FlashKeys:
             return None
         return text
 
-    def _path(self, which: Which, kind: str = "") -> Path:
-        return self._data_dir / f"flash-{which}.{kind}key"
+    def _path(self, which: Which, kind: Literal["", "next."] = "") -> Path:
+        return kept_path(self._data_dir, which, kind)
+
+
+def kept_path(data_dir: Path, which: Which, kind: Literal["", "next."] = "") -> Path:
+    """Where the agent keeps a key that it was given; `next.`: the one that waits."""
+    return data_dir / f"flash-{which}.{kind}key"
 
 
 def _unwritten(error: OSError) -> StorageUnavailableError:

@@ -6,9 +6,7 @@ Exit code 2 with the setting's name and the mend when they cannot be used; a war
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import options
@@ -45,8 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         from agent.cli import receipts
 
         return receipts.show(settings, arguments.language)
-    named = arguments.config or os.environ.get(f"{config.ENV_PREFIX}CONFIG")
-    path = Path(named) if named else config.default_config_path()
+    path = config.config_path(arguments.config)
     print(f"configuration file  {path}{'' if path.exists() else ' (there is none; defaults and environment)'}")
     print(f"data directory      {config.data_dir(arguments.data_dir)}")
     for line in effective(settings):

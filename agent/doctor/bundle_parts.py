@@ -153,7 +153,7 @@ def database(case: Case) -> str:
 
 def upgrade(data_dir: Path) -> str:
     """The record, of its figures the numbers of rows."""
-    record = upgrade_record.read(data_dir / "upgrades" / "state.json")
+    record = upgrade_record.read(upgrade_record.path_in(DataDir(data_dir).upgrades))
     if record is None:
         return "There was none, or its record cannot be read.\n"
     versions_of = {"from": record.former, "to": record.to}

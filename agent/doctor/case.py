@@ -1,6 +1,5 @@
 """What the checks are given: the settings, the data directory, and the agent that runs there, if one does."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +49,6 @@ class Case:
         return "paused" if "flash-throttled" in codes else None
 
 
-def named_config(flag: str | None) -> Path:
-    """The configuration file: flag, then environment, then the default."""
-    named = flag or os.environ.get(f"{config.ENV_PREFIX}CONFIG")
-    return Path(named) if named else config.default_config_path()
-
-
 def gather_in_time(
     config_flag: str | None, data_dir: Path, connect: Callable[[Path], Ask], *, offline: bool = False
 ) -> Case:
@@ -78,7 +71,7 @@ def gather(config_flag: str | None, data_dir: Path, connect: Callable[[Path], As
     except ConfigError as error:
         fault = str(error)
     state, announced, ask, status = _find_agent(data_dir, connect)
-    return Case(named_config(config_flag), data_dir, settings, fault, offline, state, announced, status, ask)
+    return Case(config.config_path(config_flag), data_dir, settings, fault, offline, state, announced, status, ask)
 
 
 def _check_adapters(settings: config.Settings) -> None:

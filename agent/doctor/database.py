@@ -2,20 +2,14 @@
 
 from collections.abc import Iterator
 
-from agent import members, outbox
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, fine
 from agent.errors import DataKeyError
+from agent.rooms import ROOMS
 from agent.storage import DataDir
 from agent.storage.inspection import Inspected, inspect
-from agent.storage.migrations import scripts
-
-
-def known_schema() -> dict[str, int]:
-    """The newest schema of each room that this program knows."""
-    rooms = (("outbox", outbox.MIGRATIONS), ("members", members.MIGRATIONS))
-    return {room: max(scripts(folder)) for room, folder in rooms}
+from agent.storage.migrations import newest
 
 
 def look(case: Case) -> Iterator[Finding]:
@@ -67,7 +61,7 @@ def _judged(directory: DataDir, seen: Inspected) -> Iterator[Finding]:
     troubles = []
     if seen.damage:
         troubles.append(found("database-damaged", f"{seen.damage}.", **facts))
-    known = known_schema()
+    known = newest(ROOMS)
     newer = {room: number for room, number in seen.schema.items() if number > known.get(room, 0)}
     older = {room: number for room, number in seen.schema.items() if number < known.get(room, 0)}
     for code, rooms in (("database-newer", newer), ("database-older", older)):

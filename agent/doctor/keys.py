@@ -18,7 +18,7 @@ from agent.doctor.findings import Finding, fine
 from agent.errors import AgentError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
-from agent.flashkeys import FlashKeys, Found, Which
+from agent.flashkeys import FlashKeys, Found, Which, kept_path
 from agent.storage import DataDir, KeyFile
 
 ANSWER_S = 10.0
@@ -48,7 +48,7 @@ def _here(case: Case) -> Iterator[Finding]:
     keys = FlashKeys(case.settings, KeyFile(directory.data_key, case.settings.keys.store), case.data_dir)
     write, read = _find(keys, "write"), _find(keys, "read")
     if write.key is None:
-        yield found("key-unseen" if _is_there(case.data_dir / "flash-write.key") else "key-missing")
+        yield found("key-unseen" if _is_there(kept_path(case.data_dir, "write")) else "key-missing")
         return
     yield from judge(asyncio.run(_diagnose(case, write, read)), case)
 

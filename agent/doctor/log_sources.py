@@ -8,8 +8,8 @@ from pathlib import Path
 
 from agent.doctor.log_lines import kept
 from agent.scrub import scrubbed
+from agent.servicemanager.systemd import UNIT
 
-UNIT = "flash-agent"
 LINES = 3000
 FILE_BYTES = 1024 * 1024  # of the end of each
 FILES = 3

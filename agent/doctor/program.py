@@ -10,7 +10,7 @@ from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, Kind, Severity, fine
 from agent.errors import AgentError, PortTakenError
-from agent.storage import upgrade_record
+from agent.storage import DataDir, upgrade_record
 
 _SEVERITY = {"info": Severity.NOTE, "warning": Severity.WARNING, "critical": Severity.ERROR}
 
@@ -103,7 +103,7 @@ def _who_has(port: int | None) -> str:
 
 def look_at_upgrade(case: Case) -> Iterator[Finding]:
     """How the last one went."""
-    record = upgrade_record.read(case.data_dir / "upgrades" / "state.json")
+    record = upgrade_record.read(upgrade_record.path_in(DataDir(case.data_dir).upgrades))
     if record is None:
         return
     facts = {"phase": record.phase, "to": record.to.program, "at": record.at}

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from agent import __version__, members, outbox
+from agent import __version__
 from agent.clock import Clock, rfc3339, to_ms
 from agent.errors import AgentError, DataKeyError
 from agent.health import Health
@@ -16,12 +16,12 @@ from agent.outbox.till import Till, recall
 from agent.recovery import path_beside, reveal
 from agent.rescue import natural
 from agent.rescue.travelling import FORMAT, VERSION, Rescue
+from agent.rooms import ROOMS
 from agent.storage import Database, DataDir, DataKeys, Sealer, Upgrade
 from agent.storage.keyfile import CHECK_FACT, read_keys
 from agent.storage.migrations import is_newer, migrate, newest, stored
 
 MAX_NAMED = 20
-_ROOMS = {"outbox": outbox.MIGRATIONS, "members": members.MIGRATIONS}
 
 
 class Keys:
@@ -66,7 +66,7 @@ async def read(copy: DataDir, keys: Keys, named: Till | None) -> Rescue:
     database = Database(copy.database, copy.quarantine, Health(clock))
     try:
         Upgrade(  # a till may die in an upgrade; the database from before it then counts
-            copy.upgrades, copy.database, rooms=_ROOMS, kept=KEPT, program=__version__, clock=clock
+            copy.upgrades, copy.database, rooms=ROOMS, kept=KEPT, program=__version__, clock=clock
         ).before_opening()
         missing = await _open(database, copy)
         rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
@@ -82,9 +82,9 @@ async def read(copy: DataDir, keys: Keys, named: Till | None) -> Rescue:
 async def _open(database: Database, copy: DataDir) -> list[str]:
     """Open as a start does, damage and all; returns what a person must know."""
     await database.open(was_used=True, lacks=lacks)
-    if is_newer(await database.visit(stored), newest(_ROOMS)):
+    if is_newer(await database.visit(stored), newest(ROOMS)):
         raise AgentError("This disk was written by a newer version of the agent: rescue it with that version.")
-    for room, folder in _ROOMS.items():
+    for room, folder in ROOMS.items():
         await migrate(database, room, folder)
     missing = []
     for folder in reversed(copy.quarantined()):

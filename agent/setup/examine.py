@@ -22,11 +22,11 @@ from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
-from agent.flash.keycheck import MAX_STORE_PAGES
+from agent.flash.keycheck import MAX_STORE_PAGES, NO_SALES
 from agent.flash.transport import Answer
 from agent.setup import reach
 
-_NOTHING = (wire.BATCH_PATHS[Kind.SALE], wire.batch_body(Kind.SALE, []))  # an orders batch without an order
+_NOTHING = (wire.BATCH_PATHS[Kind.SALE], NO_SALES)
 _NOBODY = "/members?externalId=flash-agent-setup"
 Ask = Callable[[], Awaitable[Answer | Outcome]]
 PATIENCE_S = 10.0  # with a Flash that asks to slow down

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from agent import config
 from agent.errors import AgentError, ConfigError
-from agent.flashkeys import Which
+from agent.flashkeys import Which, kept_path
 from agent.setup import agents, answers, configfile, examine, findings, telling
 from agent.setup.answers import Given
 from agent.setup.configfile import Change, Existing
@@ -106,7 +106,7 @@ class Setup:
         if any(existing.get("flash", name) for name in ("write_key", "write_key_file")):
             key = config.load(str(self._place.config)).key("write")
             return key, key is not None
-        return None, (self._place.data_dir / "flash-write.key").exists()
+        return None, kept_path(self._place.data_dir, "write").exists()
 
     def _given(self, existing: Existing, known_key: SecretStr | None, *, has_key: bool) -> tuple[Given, bool]:
         """The answers, and whether they are to be taken unchecked."""

@@ -42,8 +42,7 @@ def find(named_config: str | None, named_data_dir: str | None, *, service: bool)
             who = "as an administrator" if sys.platform == "win32" else "as root (sudo)"
             raise ConfigError(f"A service is set up {who}. Do so, or add --no-service, --config and --data-dir.")
         return place
-    variable = os.environ.get(f"{config.ENV_PREFIX}CONFIG")
-    path = Path(named_config or variable or config.default_config_path()).absolute()
+    path = config.config_path(named_config).absolute()
     place = Place(path, config.data_dir(named_data_dir), service=False)
     _must_be_writable(place.config.parent, "--config")
     _must_be_writable(place.data_dir, "--data-dir")

@@ -53,7 +53,7 @@ class Upgrade:
         self._rooms = rooms
         self._kept = kept
         self._own = Version(program, migrations.newest(rooms))
-        self._file = folder / "state.json"
+        self._file = records.path_in(folder)
         self._record: Record | None = None
         self.made_room = False  # there is no database, and that is no damage
 

@@ -51,6 +51,11 @@ class Record:
         return self.to if self.phase == "ready" else self.former
 
 
+def path_in(upgrades: Path) -> Path:
+    """Where it lies in the folder of upgrades."""
+    return upgrades / "state.json"
+
+
 def read(path: Path) -> Record | None:
     """The record; None where there is none, or none that can be read."""
     try:

@@ -6,11 +6,11 @@ import sqlite3
 
 import pytest
 
-from agent.app import ROOMS
 from agent.clock import Clock
 from agent.errors import ConfigError
 from agent.health import Health
 from agent.outbox.completeness import KEPT
+from agent.rooms import ROOMS
 from agent.storage import Database, Upgrade
 from agent.storage import upgrade_record as records
 from agent.storage.figures import figures_of

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 import agent
-from agent.app import ROOMS
+from agent.rooms import ROOMS
 from agent.storage.migrations import newest
 from tests.support.agents import AgentProcess, launch_fresh, strict_flash
 from tests.support.damage import break_leaves
