@@ -95,7 +95,7 @@ async def test_a_new_key_is_diagnosed_anew(tmp_path):
     with strict_flash() as flash:
         flash.add_key("fl_live_another_0001", "t1")
         async with running(tmp_path, settings(flash.base_url, flash={"write_key": None})) as register:
-            order = {"which": "write", "key": READ_KEY}
+            order = {"which": "write", "key": READ_KEY, "force": True}
             assert (await register.call("POST", "/v1/key", order, scope="operator")).status == 200
             assert verdicts(await diagnose(register))["POST /orders"] == "scope-refused"
             order["key"] = "fl_live_another_0001"
