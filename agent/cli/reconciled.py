@@ -37,7 +37,7 @@ def sheet(report: dict[str, Any]) -> Iterator[str]:
     since = datetime.fromisoformat(report["since"]).astimezone().isoformat(" ", "minutes")
     yield text.printable(f"Since {since}: store {report['storeId']}, till {report['tillId']}")
     compared = (
-        f"This till: {counts['sales']:,} sales and {counts['refunds']:,} refunds. "
+        f"Of this till: sales {counts['sales']:,}, refunds {counts['refunds']:,}. "
         f"Flash's feed: {counts['flashRows']:,} rows, {counts['matched']:,} orders of this till's among them."
     )
     yield from textwrap.wrap(compared, WIDTH)
