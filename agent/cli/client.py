@@ -74,7 +74,8 @@ class AgentClient:
             connection.request(method, path, payload, headers)
             response = connection.getresponse()
             content = response.read() or b"{}"
-            parsed = content.decode() if response.headers.get_content_type() == "text/plain" else jsons.loads(content)
+            is_text = (response.headers["Content-Type"] or "").startswith("text/plain")
+            parsed = content.decode() if is_text else jsons.loads(content)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise AgentError(f"The agent on port {self.port} does not answer: {error}.") from None
         finally:

@@ -21,6 +21,7 @@ from agent.config import Settings
 from tests.support.strict_flash import StrictFlash
 
 WRITE_KEY = "fl_live_test_write_0001"
+PROGRAM = tuple(filter(None, [os.environ.get("FLASH_TEST_PROGRAM")]))  # a packed one, to be tested instead of the tree
 
 
 def settings(base_url: str = "http://127.0.0.1:9/api/v2", **sections: dict[str, Any]) -> Settings:
@@ -188,8 +189,8 @@ Launch = Callable[[Sequence[str], Mapping[str, str], IO[bytes]], Process]
 
 
 def launch_fresh(arguments: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> Process:
-    """`python -m agent` with these arguments; stderr goes to `log`."""
-    return subprocess.Popen([sys.executable, "-m", "agent", *arguments], env=environment, stderr=log)
+    """`python -m agent`, or the packed program under test, with these arguments; stderr goes to `log`."""
+    return subprocess.Popen([*(PROGRAM or (sys.executable, "-m", "agent")), *arguments], env=environment, stderr=log)
 
 
 class AgentProcess:

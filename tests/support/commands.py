@@ -1,4 +1,7 @@
-"""The command line under test: real processes, free of the developer's own settings; warnings are errors there too."""
+"""The command line under test: real processes, free of the developer's own settings; warnings are errors there too.
+
+FLASH_TEST_PROGRAM names a packed program to test instead of the tree.
+"""
 
 import contextlib
 import http.client
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.agents import AgentProcess
+from tests.support.agents import PROGRAM, AgentProcess
 
 PYTHON = (sys.executable, "-W", "error")
 LIMIT_S = 50.0
@@ -31,7 +34,7 @@ def flash_agent(
     *arguments: object, python: tuple[str, ...] = PYTHON, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """`flash-agent …`, run to its end."""
-    command = [*python, "-m", "agent", *map(str, arguments)]
+    command = [*(PROGRAM if PROGRAM and python is PYTHON else (*python, "-m", "agent")), *map(str, arguments)]
     return subprocess.run(
         command, check=False, env=environment(**settings), capture_output=True, text=True, timeout=LIMIT_S
     )
@@ -64,7 +67,7 @@ class Served:
 @contextlib.contextmanager
 def serving(*arguments: object, **settings: str) -> Iterator[Served]:
     """`flash-agent …` as a process that goes on; killed at the end if it has not ended before."""
-    command = [*PYTHON, "-m", "agent", *map(str, arguments)]
+    command = [*(PROGRAM or (*PYTHON, "-m", "agent")), *map(str, arguments)]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, env=environment(**settings), text=True, **output) as process:
         try:
