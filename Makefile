@@ -9,6 +9,7 @@ ARGS   ?=
 SEEDS  ?= 300
 SEED   ?=
 JOBS   ?= 1
+PROGRAM_TESTS := tests/e2e/test_demo.py tests/e2e/test_spool.py tests/e2e/test_doctor.py $(wildcard tests/e2e/test_cli_*.py)
 OUT    ?= dist
 WORK   ?= build/pyinstaller
 
@@ -87,6 +88,7 @@ windows: $(VENV)/.dev  ## the Windows program and its installers, under Wine, in
 	$(BIN)/python -m installer.windows.build $(ARGS)
 
 packages: deb $(VENV)/.dev  ## the packages, built, installed, upgraded and removed on machines of their own
+	FLASH_TEST_PROGRAM=$(CURDIR)/dist/flash-agent/flash-agent $(BIN)/python -m pytest -n 3 --dist worksteal $(PROGRAM_TESTS)
 	$(BIN)/python -m pytest -p no:randomly tests/packaging $(ARGS)
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
