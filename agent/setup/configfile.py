@@ -4,9 +4,11 @@ The new text is on the disk beside the old one, and was loaded as the agent will
 Flash keys do not stay in it once setup was given others; the copy of what was there before has none of them either.
 """
 
+import contextlib
 import difflib
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ _HEADER = """\
 # The Flash POS Agent's settings, written by flash-agent setup: run it again to change them, or edit them here and
 # restart the agent. What else can be set: flash-agent config check. The Flash keys are kept in the data directory.
 """
-_MODE = 0o640
+_SERVICES_MODE = 0o640
 _SECRETS = (
     (re.compile(r"\b((?:write|read)_key\s*=\s*).*"), r"\1…"),
     (re.compile(r"://[^/@\s\"']+@"), "://…@"),
@@ -150,11 +152,11 @@ def replace(place: Place, existing: Existing, change: Change) -> None:
     try:
         _make_folder(place)
         try:
-            _write(draft, merged(existing, change))
+            _write(draft, merged(existing, change), place)
             _must_load(draft, path)
             if existing.text:
                 spare = before.with_name(f"{before.name}.new")
-                _write(spare, merged(existing, moved))
+                _write(spare, merged(existing, moved), place)
                 replace_patiently(spare, before)
             replace_patiently(draft, path)
         finally:
@@ -173,29 +175,37 @@ def _make_folder(place: Place) -> None:
             folder.chmod(0o755)
 
 
-def _write(path: Path, text: str) -> None:
-    """A file for its owner and the service, on the disk."""
+def _write(path: Path, text: str, place: Place) -> None:
+    """A file for whoever may read the settings now, on the disk."""
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _MODE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        _give_to_the_service(descriptor)
+        _give(descriptor, place)
         file.write(text.encode())
         file.flush()
         os.fsync(descriptor)
 
 
-def _give_to_the_service(descriptor: int) -> None:
-    """root:flash-agent 0640 on Linux, where that group is; Windows' folder has its access list."""
+def _give(descriptor: int, place: Place) -> None:
+    """The service's are root:flash-agent 0640; others stay whose they were, and a new one is its owner's alone.
+
+    On Windows the folder has an access list.
+    """
     if sys.platform == "win32":
         return
     import grp  # noqa: PLC0415 - Linux alone
 
-    os.fchmod(descriptor, _MODE)
-    if os.geteuid() == 0:
-        try:
+    is_root = os.geteuid() == 0
+    if place.config.exists() and not place.service:
+        now = place.config.stat()
+        if is_root or now.st_uid == os.geteuid():
+            os.fchown(descriptor, now.st_uid, now.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(now.st_mode))
+        return
+    if is_root:
+        with contextlib.suppress(KeyError):  # no package was installed here
             os.fchown(descriptor, 0, grp.getgrnam(GROUP).gr_gid)
-        except KeyError:
-            return
+            os.fchmod(descriptor, _SERVICES_MODE)
 
 
 def _must_load(draft: Path, path: Path) -> None:

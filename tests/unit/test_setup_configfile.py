@@ -70,7 +70,23 @@ def test_a_new_file_holds_what_was_answered_and_no_key(place):
     assert KEY not in place.config.read_text("utf-8")
     assert [path.name for path in place.config.parent.iterdir()] == ["agent.toml"]
     if os.name == "posix":
-        assert place.config.stat().st_mode & 0o777 == 0o640
+        assert place.config.stat().st_mode & 0o777 == 0o600  # there may be a proxy's password in it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_who_may_read_it_stays_as_it_was(place, mode):
+    place.config.parent.mkdir()
+    place.config.write_text(OURS)
+    place.config.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(place.config, 1, 2)  # a service that somebody set up with another user
+    before = place.config.stat()
+    configfile.replace(place, configfile.read(place.config), {("store", "till_id"): "lane-9"})
+    assert OLD_KEY in place.config.read_text()
+    for path in place.config.parent.iterdir():
+        now = path.stat()
+        assert (now.st_uid, now.st_gid, now.st_mode) == (before.st_uid, before.st_gid, before.st_mode), path
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a file to a group")
