@@ -59,11 +59,13 @@ class FlashKeys:
     def load(self) -> None:
         """Look for both at the start; raises ConfigError where a file that the settings name cannot be read.
 
-        A key that waited beside a kept one that is gone, or that another source goes before, takes its place.
+        A key that waited beside a kept one that is gone, or that another source goes before, takes its place. A read
+        key waits on: nobody holds it until Flash has shown the store under it, as the guard does with a write key.
         """
         for which in WHICH:
             found = self.find(which)
-            if found.source != "kept" and (waiting := self.waiting(which)) is not None:
+            stands_in = found.source != "kept" and (which == "write" or found.key is not None)
+            if stands_in and (waiting := self.waiting(which)) is not None:
                 try:
                     self.keep(which, waiting)
                 except StorageUnavailableError as error:

@@ -182,6 +182,17 @@ async def test_a_wrong_key_that_is_forced_waits_and_is_never_used(tmp_path, flas
     assert not (tmp_path / "flash-write.next.key").exists()
 
 
+async def test_a_first_read_key_that_is_foreign_and_forced_is_not_used_after_a_restart_either(tmp_path, flash):
+    async with selling_with(tmp_path, flash) as register:
+        assert (await give(register, FOREIGN_KEY, "read", force=True)).json["state"] == "waiting"
+    for _ in range(2):
+        async with running(tmp_path, keyless(flash, members={"fresh_s": 0})) as register:
+            shown = (await keys(register))["read"]
+            assert (shown["source"], shown["waiting"]["source"]) == (None, "kept")
+            await register.call("GET", "/v1/members?externalId=POS-CUST-5512")
+            assert {seen.request.route for seen in seen_with(flash, FOREIGN_KEY)} == {"GET /stores"}
+
+
 async def test_a_read_key_is_swapped_and_look_ups_use_it(tmp_path, flash):
     async with selling_with(tmp_path, flash, members={"fresh_s": 0}) as register:
         flash.revoke(READ_KEY)
