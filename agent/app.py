@@ -141,7 +141,7 @@ class Agent:
             gate=gate,
             clock=clock,
             busy=lambda: relay.cashiers_are_about,
-            forget_copies=self._upgrade.forget,
+            forget_copies=self._forget_copies,
         )
         sightings = known_members.sightings
         redeeming, unconfirmed = self._counter(
@@ -295,9 +295,12 @@ class Agent:
         put_back = self._upgrade.put_back
         self._health.set("upgrade-rolled-back", active=bool(put_back), detail=put_back)
 
-    def _tidy_upgrade(self) -> None:
-        self._upgrade.tidy()
+    async def _tidy_upgrade(self) -> None:
+        await asyncio.to_thread(self._upgrade.tidy)  # registers do not wait for large files to be removed
         self._show_upgrade()
+
+    async def _forget_copies(self) -> None:
+        await asyncio.to_thread(self._upgrade.forget)
 
     def _database(self) -> Database:
         return Database(self._data_dir.database, self._data_dir.quarantine, self._health)

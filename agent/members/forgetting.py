@@ -7,7 +7,7 @@ before the answer; copies of the database from before an upgrade are removed. Da
 sealed copies; the answer says so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from agent import logs
@@ -37,7 +37,7 @@ class Forgetting:
         snapshots: Snapshots,
         vault: Vault,
         lookup: Lookup,
-        forget_copies: Callable[[], None],
+        forget_copies: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
         self._snapshots = snapshots
@@ -58,6 +58,6 @@ class Forgetting:
         erased = await outbox.forget(self._database, sorted(subjects))
         snapshots = await self._snapshots.forget(sorted(subjects))
         await self._database.checkpoint(truncate=True)
-        self._forget_copies()
+        await self._forget_copies()
         self._log.info("a member was forgotten", count=snapshots + erased.stripped)
         return Forgotten(snapshots, erased.stripped, erased.owed)

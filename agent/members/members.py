@@ -1,6 +1,6 @@
 """The members room as the rest of the agent sees it: look up, forget, keep in step. Built by `of`, in one place."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from agent.clock import Clock
 from agent.config import Settings
@@ -34,7 +34,7 @@ class Members:
         gate: Gate,
         clock: Clock,
         busy: Callable[[], bool],
-        forget_copies: Callable[[], None],
+        forget_copies: Callable[[], Awaitable[None]],
     ) -> None:
         vault = Vault(sealer)
         self.gate = gate

@@ -10,7 +10,7 @@ log of changes the newest entries are kept. Nothing is timed while nothing is wr
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from agent import logs
@@ -71,6 +71,10 @@ RETURNING n
 _FORGET_VOIDS = "DELETE FROM voided_basket WHERE voided_at < ?"
 
 
+async def _nothing() -> None:
+    """There is nothing beside the database."""
+
+
 class Housekeeping:
     """One task; `written()` tells it that there is something to do."""
 
@@ -83,7 +87,7 @@ class Housekeeping:
         skew_s: Callable[[], float | None],
         retention_days: int,
         tombstone_days: int,
-        tidy: Callable[[], None] = lambda: None,
+        tidy: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -145,7 +149,10 @@ class Housekeeping:
         self.check_disk()
         if self._clock.monotonic() - self._trimmed_at > PRUNE_EVERY_S:
             await self.trim()
-            self._tidy_elsewhere()
+            try:
+                await self._tidy_elsewhere()
+            except (Refusal, OSError):  # files that somebody holds keep nothing else from going
+                self._log.warning("housekeeping could not tidy beside the database")
             self._trimmed_at = self._clock.monotonic()
         skew_s = self._skew_s()
         clock_is_right = skew_s is not None and abs(skew_s) < MAX_SKEW_S

@@ -19,8 +19,9 @@ from agent.health import Health
 from agent.outbox.housekeeping import CHECKPOINT_WRITES, Housekeeping
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
+from agent.rooms import ROOMS
 from agent.storage import Database, KeyFile, Sealer
-from agent.storage.migrations import migrate
+from agent.storage.migrations import migrate, newest
 from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
 
 CANARIES = {
@@ -266,6 +267,19 @@ async def tidied(data_dir):
         return (data_dir / "agent.db-wal").stat().st_size == 0
 
     await until(is_empty)
+
+
+async def test_copies_that_cannot_be_removed_keep_nothing_else_from_going(tmp_path):
+    """Copies of before an upgrade, whose time is over; a virus scanner has one, say."""
+    copy = tmp_path / "upgrades" / "20260101T000000Z.db"
+    (copy / "held").mkdir(parents=True)
+    version = {"program": agent.__version__, "schema": newest(ROOMS)}
+    record = {"format": 1, "phase": "ready", "from": None, "to": version, "at": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "upgrades" / "state.json").write_text(json.dumps({**record, "snapshot": copy.name, "figures": {}}))
+    async with running(tmp_path) as register:
+        assert (await register.sell()).status == 202
+        await tidied(tmp_path)
+    assert copy.exists()
 
 
 async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
