@@ -64,7 +64,8 @@ def _passphrase(arguments: argparse.Namespace) -> str | None:
 
 def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
     till, counts = rescue.till, counted(rescue.operations)
-    print(f"Till {till.till_id} of {till.store_id or 'no store'}; its rows were opened with {opened_by}.")
+    opened = f"Till {till.till_id} of {till.store_id or 'no store'}; its rows were opened with {opened_by}."
+    print(text.printable(opened))
     if counts:
         rows = [(kind, state, count) for (kind, state), count in sorted(counts.items())]
         for line in text.table([("kind", "state", "operations"), *rows], right={2}):
@@ -72,7 +73,7 @@ def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
     else:
         print("Nothing was left to deliver.")
     for each in rescue.missing:
-        print(f"Missing: {each}", file=sys.stderr)
+        print(text.printable(f"Missing: {each}"), file=sys.stderr)
     print(f"{output} holds {len(rescue.operations)} operations, sealed. Take it in at another till of that store:")
     print(f"  flash-agent rescue import {output.name}")
     print("Do not start the dead till's agent again: should it happen, nothing counts twice at Flash.")

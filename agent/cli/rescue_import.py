@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import agefile, config, jsons
-from agent.cli import options, passphrases
+from agent.cli import options, passphrases, text
 from agent.cli.client import AgentClient
 from agent.errors import AgentError, ConfigError
 from agent.outbox.left import Left
@@ -31,9 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Import; raises AgentError where the file does not open or the agent does not take it."""
     client = AgentClient(config.data_dir(arguments.data_dir))  # before anybody is asked for a passphrase
     rescue = _opened(arguments)
-    print(f"From till {rescue.till.till_id} of {rescue.till.store_id or 'no store'}, read {rescue.made}:")
+    till = rescue.till
+    print(text.printable(f"From till {till.till_id} of {till.store_id or 'no store'}, read {rescue.made}:"))
     for each in rescue.missing:
-        print(f"Missing: {each}", file=sys.stderr)
+        print(text.printable(f"Missing: {each}"), file=sys.stderr)
     fates: Counter[str] = Counter()
     try:
         for part in _parts(rescue):

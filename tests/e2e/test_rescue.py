@@ -12,6 +12,8 @@ import time
 import pytest
 
 from agent import agefile
+from agent.outbox.till import Till
+from agent.rescue.travelling import Rescue, pack
 from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.commands import NOWHERE, call, environment, of, post, sell, until
 from tests.support.rescuing import buried, export, take_in, with_identity, with_passphrase
@@ -336,6 +338,21 @@ def test_what_is_wrong_with_the_file_or_its_key_is_named_and_nothing_is_taken(tm
         assert pending(agent) == 3
         status, answer = call("POST", url(agent, "/v1/rescue"), agent.token, {})
         assert (status, answer["code"]) == (403, "forbidden")
+
+
+def test_what_a_file_says_of_itself_moves_nothing_in_the_terminal(tmp_path):
+    """Whoever knows the recipient can make one."""
+    recipient, identity = agefile.new_pair()
+    key, made = tmp_path / "a.key", tmp_path / "a.rescue"
+    key.write_text(identity)
+    odd = "\x1b]0;title\x07\x1b[2J"
+    rescue = Rescue("flash-agent-rescue", 1, f"now{odd}", "0.1.0", Till("st_1", f"till{odd}"), "00", [], [f"all{odd}"])
+    made.write_bytes(agefile.seal(pack(rescue), recipient))
+    with agent_process(tmp_path / "b", NOWHERE, **B) as agent:
+        taken = take_in(agent.data_dir, made, "--identity", key)
+    assert "Missing: all?]0;title??[2J" in taken.stderr
+    assert "till?]0;title??[2J" in taken.stdout
+    assert not {"\x1b", "\x07"} & {*taken.stdout, *taken.stderr}
 
 
 def test_another_store_is_taken_only_where_it_is_meant_and_flash_shows_it(tmp_path):
