@@ -7,9 +7,11 @@ read otherwise, begins anew. A lost or torn file of progress costs nothing but t
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +119,11 @@ class Progress:
         draft = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
-            draft.write_text(json.dumps({**fields, "tally": self.tally.json()}), "utf-8")
+            _must_be_a_folder(self._path.parent)
+            draft.unlink(missing_ok=True)
+            with open(draft, "x", encoding="utf-8", opener=_closed) as file:
+                file.write(json.dumps({**fields, "tally": self.tally.json()}))
+            _give_to_the_agent(self._path.parent, draft)
             draft.replace(self._path)
         except PermissionError as error:
             if os.name != "nt":  # there a virus scanner may hold it for a moment: the next one will do
@@ -135,6 +141,24 @@ class Progress:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+
+def _closed(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _must_be_a_folder(folder: Path) -> None:
+    """Of our own making: root would follow a link anywhere. Raises OSError."""
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, f"{folder} is a link")
+
+
+def _give_to_the_agent(folder: Path, draft: Path) -> None:
+    """What root makes in the data directory belongs to its owner, who forgets it where it no longer holds."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        owner = folder.parent.stat()
+        os.chown(draft, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        os.chown(folder, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def progress_path(data_dir: Path, source: BinaryIO, read_as: Mapping[str, Any]) -> Path:

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from agent.cli.client import AgentClient
+from agent.cli.import_tally import Progress
 from agent.errors import ConfigError
 from agent.rescue.disk import borrowed
 from agent.storage import DataDir, write_durably
@@ -71,6 +72,32 @@ def test_a_rescue_leaves_out_links_in_folders(place, secret):
     with borrowed(DataDir(place)) as copy:
         found = sorted(str(path.relative_to(copy.path)) for path in copy.path.rglob("*") if path.is_file())
     assert found == ["agent.db", "quarantine/20260101T000000Z/agent.db"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a directory away")
+def test_the_progress_of_roots_import_is_the_agents_to_forget(place):
+    """Where its database was damaged all is to be brought again; else what was lost with it would be passed over."""
+    os.chown(place, NOBODY, NOBODY)
+    progress = Progress(place / "imports" / "a.json")
+    progress.items = 7
+    progress.save()
+    progress.save()
+    assert progress.trouble == ""
+    for path in (place / "imports", place / "imports" / "a.json"):
+        assert (path.stat().st_uid, path.stat().st_mode & 0o077) == (NOBODY, 0)
+
+
+def test_progress_is_kept_behind_no_link(place, secret):
+    (place / "imports").mkdir()
+    (place / "imports" / "a.new").symlink_to(secret)
+    progress = Progress(place / "imports" / "a.json")
+    progress.save()
+    assert (progress.trouble, secret.read_text()) == ("", "for root's eyes")
+    (place / "elsewhere").symlink_to(secret.parent)
+    behind = Progress(place / "elsewhere" / "a.json")
+    behind.save()
+    assert behind.trouble
+    assert not (secret.parent / "a.json").exists()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a directory away")
