@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent import config
 from agent.errors import ConfigError
+from agent.storage import DataDir
 
 GROUP = "flash-agent"  # the service's, on Linux
 
@@ -46,6 +47,7 @@ def find(named_config: str | None, named_data_dir: str | None, *, service: bool)
     place = Place(path, config.data_dir(named_data_dir), service=False)
     _must_be_writable(place.config.parent, "--config")
     _must_be_writable(place.data_dir, "--data-dir")
+    DataDir(place.data_dir).refuse_as_root()
     return place
 
 

@@ -67,7 +67,7 @@ class DataDir:
         os.umask(0o077)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._refuse_as_root()
+            self.refuse_as_root()
             if sys.platform == "win32":
                 from agent.servicemanager import folder  # noqa: PLC0415 - there alone
 
@@ -81,11 +81,14 @@ class DataDir:
         except OSError as error:
             raise ConfigError(self.unusable(error)) from None
 
-    def _refuse_as_root(self) -> None:
-        """What root makes in the service's directory the service cannot open: it would not start any more.
+    def refuse_as_root(self) -> None:
+        """Raise ConfigError where we are root, and the directory is there and another user's.
 
-        And whoever owns a directory can put links there, which root would follow anywhere.
+        What root makes in the service's directory the service cannot open: it would not start any more. And whoever
+        owns a directory can put links there, which root would follow anywhere.
         """
+        if not self.path.exists():
+            return
         if sys.platform != "win32" and os.geteuid() == 0 and self.path.stat().st_uid != 0:
             owner = _owner_of(self.path)
             raise ConfigError(

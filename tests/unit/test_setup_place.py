@@ -37,6 +37,14 @@ def test_a_service_takes_an_administrator(environ):
         place.find(None, None, service=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_root_is_told_before_all_questions_that_the_directory_is_the_services(tmp_path):
+    (tmp_path / "data").mkdir()
+    os.chown(tmp_path / "data", 65534, 65534)
+    with pytest.raises(ConfigError, match="belongs to the user nobody"):
+        place.find(str(tmp_path / "agent.toml"), str(tmp_path / "data"), service=False)
+
+
 def test_a_developers_place_is_the_one_that_was_named(environ, tmp_path):
     environ.setenv("FLASH_AGENT_CONFIG", str(tmp_path / "environment.toml"))
     found = place.find(None, str(tmp_path / "data"), service=False)
