@@ -76,11 +76,14 @@ def log_file(path: Path) -> Iterator[None]:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _Kept(path, maxBytes=MAX_LOG_BYTES, backupCount=OLD_LOGS, encoding="utf-8", errors="backslashreplace")
-    sys.stdout = sys.stderr = _Lines(handler)
+    ours = _Lines(handler), _Lines(handler)
+    sys.stdout, sys.stderr = ours
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+        for each in ours:
+            each.finish()
         if handler is not None:
             handler.close()
 
@@ -100,15 +103,27 @@ class _Kept(logging.handlers.RotatingFileHandler):
 
 
 class _Lines(io.TextIOBase):
-    """A text stream on the handler's file."""
+    """A text stream on the handler's file. `print` writes a line and its end apart: only whole lines are passed on."""
 
     def __init__(self, handler: logging.Handler | None) -> None:
         self._handler = handler
+        self._begun = ""
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        if self._handler is not None and text.strip():
-            self._handler.handle(logging.makeLogRecord({"msg": text.rstrip("\n")}))
+        whole, end, begun = (self._begun + text).rpartition("\n")
+        self._begun = begun
+        if end:
+            self._put(whole)
         return len(text)
+
+    def finish(self) -> None:
+        """The last line may have no end."""
+        self._put(self._begun)
+        self._begun = ""
+
+    def _put(self, text: str) -> None:
+        if self._handler is not None and text.strip():
+            self._handler.handle(logging.makeLogRecord({"msg": text}))

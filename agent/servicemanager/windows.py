@@ -17,7 +17,7 @@ import win32service  # type: ignore[import-not-found,import-untyped,unused-ignor
 
 from agent import config
 from agent.errors import AgentError
-from agent.servicemanager import State, folder
+from agent.servicemanager import State, folder, ownership
 from agent.servicemanager.account import ACCOUNT, NAME
 
 DISPLAY_NAME = "Flash POS Agent"
@@ -63,6 +63,8 @@ class ServiceControl:
             return "absent" if error.number == _ABSENT else "unknown"
 
     def install(self, executable: Path | None) -> None:
+        if self.state() == "absent":  # from then on the folder is closed
+            ownership.must_be_ours(config.default_config_path())
         folder.make(config.site_data_dir())
         command = command_line(executable)
         with _manager(win32service.SC_MANAGER_CREATE_SERVICE) as manager:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from agent import config
 from agent.errors import AgentError, ConfigError
 from agent.flashkeys import Which, kept_path
+from agent.servicemanager import ownership
 from agent.setup import agents, answers, configfile, examine, findings, telling
 from agent.setup.answers import Given
 from agent.setup.configfile import Change, Existing
@@ -80,6 +81,7 @@ class Setup:
         """All of it; returns the exit code. Raises ConfigError for answers that cannot be used, else AgentError."""
         if self._place.service:
             agents.must_have_service(self._outside.service)
+            ownership.must_be_ours(self._place.config)
         existing = configfile.read(self._place.config)
         known_key, has_key = self._present_key(existing)
         given, unchecked = self._given(existing, known_key, has_key=has_key)
@@ -133,7 +135,8 @@ class Setup:
 
     def _show(self, existing: Existing, change: Change, given: Given, found: Findings) -> None:
         place, new = self._place, configfile.merged(existing, change)
-        self._say(f"\nstore          {found.store}")
+        self._say(f"\nFlash          {given.answers.base_url}   (its keys go there)")
+        self._say(f"store          {found.store}")
         self._say(f"till           {given.answers.till_id}")
         self._say(f"address        http://127.0.0.1:{found.port}")
         self._say(f"data           {place.data_dir}")

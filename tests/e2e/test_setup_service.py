@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli.client import AgentClient
 from agent.cli.terminal import Terminal
-from agent.errors import AgentError
+from agent.errors import AgentError, ConfigError
 from agent.setup import agents
 from agent.setup.flow import Setup, Wish
 from agent.setup.place import Place
@@ -156,3 +156,17 @@ def test_without_the_package_nothing_is_begun(setup, manager, place, state):
     with pytest.raises(AgentError, match="Install the package flash-pos-agent"):
         setup()
     assert (manager.asked, place.config.exists()) == ([], False)
+
+
+def test_settings_that_others_may_write_get_no_key(setup, manager, place):
+    """Somebody laid them down before the keys come, with an address of his own."""
+    place.config.parent.mkdir()
+    place.config.write_text('[flash]\nbase_url = "https://elsewhere.example/api/v2"\n', "utf-8")
+    place.config.chmod(0o666)
+    with pytest.raises(ConfigError, match=r"agent\.toml may be written by others than root"):
+        setup()
+    assert manager.asked == []
+
+
+def test_where_the_keys_go_is_always_said(setup, flash):
+    assert f"Flash          {flash.base_url}" in setup()

@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from agent.cli import service_host, stderr
 
 
@@ -12,6 +14,16 @@ def test_lines_go_to_the_file_and_standard_error_comes_back(tmp_path):
         print("two\nlines", file=sys.stderr)
     assert sys.stderr is before
     assert path.read_text().splitlines() == ['{"event": "started"}', "two", "lines"]
+
+
+@pytest.mark.parametrize("cut", range(1, 17))
+def test_it_is_the_same_wherever_what_was_put_aside_is_cut(tmp_path, cut):
+    """The thread that carries lines out may come between a line and its end."""
+    written, path = "one\ntwo\nlines\nend", tmp_path / "agent.log"
+    with service_host.log_file(path):
+        sys.stderr.write(written[:cut])
+        sys.stderr.write(written[cut:])
+    assert path.read_text() == f"{written}\n"
 
 
 def test_it_is_renamed_when_full_and_three_old_ones_are_kept(tmp_path, monkeypatch):
