@@ -21,6 +21,7 @@ from agent.doctor.findings import Finding
 from agent.errors import AgentError
 from agent.fields import FLASH_KEY
 from agent.scrub import scrubbed
+from agent.storage.durable import write_new
 
 _LIMIT_S = 12.0
 
@@ -55,9 +56,7 @@ def write(case: Case, findings: Iterable[Finding], settings: str, output: Path |
     target = _target(output)
     content = _zipped([("README.txt", _readme(entries).encode()), *((part.name, text) for part, text in files)])
     try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        write_new(target, content)
     except FileExistsError:
         raise AgentError(f"There is a file {target} already. Name another with --output.") from None
     except OSError as error:

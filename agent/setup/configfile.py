@@ -23,7 +23,7 @@ from agent.errors import AgentError, ConfigError
 from agent.setup import numbers
 from agent.setup.answers import Given
 from agent.setup.place import GROUP, Place
-from agent.storage.sealing import replace_patiently, sync_folder
+from agent.storage.durable import replace_patiently, sync_folder
 
 _HEADER = """\
 # The Flash POS Agent's settings, written by flash-agent setup: run it again to change them, or edit them here and

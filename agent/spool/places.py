@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 
 import tenacity
 
-from agent.storage.sealing import sync_folder
+from agent.storage.durable import sync_folder
 
 WHY = ".why.json"
 _DRAFT = ".flash-agent-"

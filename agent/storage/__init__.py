@@ -6,8 +6,9 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 from agent.storage.connection import Row
 from agent.storage.database import Database, IntegrityError
 from agent.storage.datadir import DataDir
+from agent.storage.durable import write_durably
 from agent.storage.keyfile import KeyFile
-from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
+from agent.storage.sealing import DataKeys, NoSealer, Sealer
 from agent.storage.transactions import Transaction
 from agent.storage.upgrade import Upgrade
 

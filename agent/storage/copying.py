@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.errors import ConfigError
+from agent.storage.durable import sync_folder
 from agent.storage.figures import Figures, figures_of
 from agent.storage.migrations import Schema, stored
-from agent.storage.sealing import sync_folder
 
 _MARGIN_BYTES = 16 * 1024 * 1024
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -29,7 +29,7 @@ from pathlib import Path
 import filelock
 
 from agent.errors import AlreadyRunningError, ConfigError
-from agent.storage.sealing import write_durably
+from agent.storage.durable import write_durably
 
 
 class DataDir:

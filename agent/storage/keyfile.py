@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import DataKeyError
+from agent.storage.durable import write_durably
 from agent.storage.protection import CREDENTIAL, Protection, StoreName, by_credential, choose, protection
-from agent.storage.sealing import DataKeys, write_durably
+from agent.storage.sealing import DataKeys
 
 CHECK_FACT = "data-key-check"  # under this name the database remembers its keys' check value
 _PLAIN, _PROTECTED = 1, 2  # formats

@@ -13,7 +13,7 @@ import shutil
 import time
 from pathlib import Path
 
-from agent.storage.sealing import replace_patiently, sync_folder
+from agent.storage.durable import replace_patiently, sync_folder
 
 _MOVING = ".moving"
 

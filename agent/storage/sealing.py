@@ -12,10 +12,8 @@ import os
 import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import tenacity
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -147,53 +145,3 @@ class NoSealer(Sealer):
 
     def hash(self, text: str) -> bytes:  # noqa: ARG002
         raise DataKeyError(self._reason, retry_after_s=30)
-
-
-_patiently = tenacity.retry(
-    retry=tenacity.retry_if_exception_type(PermissionError),
-    stop=tenacity.stop_after_attempt(20),
-    wait=tenacity.wait_fixed(0.05),
-    reraise=True,
-)
-
-
-@_patiently
-def replace_patiently(source: Path, target: Path) -> None:
-    """Rename over what is there; on Windows a virus scanner may hold either file for a moment."""
-    source.replace(target)
-
-
-@_patiently
-def remove_patiently(path: Path) -> None:
-    """Delete a file, if it is there; as patient."""
-    path.unlink(missing_ok=True)
-
-
-def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a small file so that it is there, whole, after a power cut; its directory entry too.
-
-    The draft is always a new file: one that lies there may be a link to somebody else's, or open to others.
-    """
-    draft = path.with_name(path.name + ".new")
-    remove_patiently(draft)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        replace_patiently(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make its entries durable; Windows journals renames, and cannot open a directory."""
-    if os.name == "posix":
-        directory = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

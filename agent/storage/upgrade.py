@@ -26,10 +26,10 @@ from agent.storage import migrations
 from agent.storage import upgrade_record as records
 from agent.storage.copying import copy_of, figures_of_copy, look_at, needed_bytes
 from agent.storage.database import Database
+from agent.storage.durable import remove_patiently, replace_patiently, sync_folder
 from agent.storage.figures import Figures, differences, figures_of
 from agent.storage.mark import Mark
 from agent.storage.migrations import Rooms
-from agent.storage.sealing import remove_patiently, replace_patiently, sync_folder
 from agent.storage.upgrade_record import Record, Version
 
 KEPT_DAYS = 7

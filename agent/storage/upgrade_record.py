@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from agent.storage.durable import write_durably
 from agent.storage.figures import Figures
-from agent.storage.sealing import write_durably
 
 Phase = Literal["begun", "ready", "put-back"]
 _FORMAT = 1

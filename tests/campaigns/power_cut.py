@@ -141,9 +141,9 @@ CAMPAIGN = Campaign(
             "the data key is not synced",
             (
                 Change(
-                    "agent/storage/sealing.py",
+                    "agent/storage/durable.py",
                     "            os.fsync(file.fileno())\n",
-                    '            if path.name != "data.key":\n                os.fsync(file.fileno())\n',
+                    '            if draft.name != "data.key.new":\n                os.fsync(file.fileno())\n',
                 ),
             ),
         ),

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import stat
+import subprocess
 import zipfile
 
 import aiohttp
@@ -13,7 +14,7 @@ import pytest
 from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.canaries import Canaries
 from tests.support.canary_till import CanaryTill
-from tests.support.commands import NOWHERE, flash_agent
+from tests.support.commands import NOWHERE, PYTHON, environment, flash_agent
 from tests.support.damage import overwrite
 from tests.support.echoing_flash import echoing_flash
 
@@ -143,3 +144,17 @@ def test_it_is_its_owners_alone_named_by_the_time_and_writes_over_nothing(tmp_pa
     lost = flash_agent("support-bundle", "--offline", "--data-dir", tmp_path, "--output", tmp_path / "no" / "made.zip")
     assert lost.returncode == 1
     assert "Name another place with --output" in lost.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file's size is limited on POSIX alone")
+def test_one_that_cannot_be_written_whole_is_not_there(tmp_path):
+    """A full disk, as far as a file's greatest size can stand for one."""
+    limited = "import resource, sys; from agent.cli.main import main; "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); sys.exit(main(sys.argv[1:]))"
+    output = tmp_path / "bundle.zip"
+    done = subprocess.run(
+        [*PYTHON, "-c", limited, "support-bundle", "--offline", "--data-dir", tmp_path / "none", "--output", output],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "bundle.zip cannot be written: File too large" in done.stderr) == (1, True), done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import DataKeyError
+from agent.storage.durable import write_durably
 from agent.storage.keyfile import KeyFile
-from agent.storage.sealing import DataKeys, NoSealer, Sealer, write_durably
+from agent.storage.sealing import DataKeys, NoSealer, Sealer
 
 KEYS = DataKeys({1: b"\x01" * 32, 2: b"\x02" * 32}, 2, b"\x03" * 32)
 SEALER = Sealer(KEYS)
