@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from agent import jsons
+from agent import jsons, plainfile
+from agent.cli.listeners import is_strange
 from agent.cli.options import read_small_file
 from agent.errors import AgentError, ConfigError
 
@@ -36,9 +37,10 @@ class AgentClient:
 
     def __init__(self, data_dir: Path, scope: str = "operator", timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
+        self._data_dir = data_dir
         about = data_dir / "agent.json"
         try:
-            self.port = int(jsons.loads(about.read_text("ascii"))["port"])
+            self.port = int(jsons.loads(plainfile.read(about).decode("ascii"))["port"])
         except PermissionError:
             raise ConfigError(
                 f"You may not read the data directory {data_dir}. Run this as the agent's own user or as administrator."
@@ -71,6 +73,7 @@ class AgentClient:
             headers["Content-Type"] = media
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self._timeout_s)
         try:
+            self._connect(connection)
             connection.request(method, path, payload, headers)
             response = connection.getresponse()
             content = response.read() or b"{}"
@@ -93,6 +96,7 @@ class AgentClient:
         """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=silence_s)
         try:
+            self._connect(connection)
             connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}", **headers})
             response = connection.getresponse()
             if response.status >= 400:
@@ -100,6 +104,15 @@ class AgentClient:
             yield response
         finally:
             connection.close()
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        """To the agent: nothing is sent to a program of another user that has its port."""
+        connection.connect()
+        if is_strange(self._data_dir, connection.sock):
+            raise AgentError(
+                f"Another user's program listens on port {self.port}, not the agent of {self._data_dir}. Nothing was "
+                "sent to it. End that program (sudo flash-agent doctor names it) and start the agent."
+            )
 
     def operations(self, query: dict[str, str], page: int = PAGE) -> Iterator[dict[str, Any]]:
         """Every operation that matches, newest first, page by page for as long as the caller asks for more."""

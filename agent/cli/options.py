@@ -1,10 +1,10 @@
 """Options that several commands share."""
 
 import argparse
-import os
 from datetime import date
 from pathlib import Path
 
+from agent import plainfile
 from agent.errors import ConfigError
 
 
@@ -52,12 +52,12 @@ def count(text: str) -> int:
 def read_small_file(path: Path, what: str, *, follow: bool = True) -> str:
     """The stripped text of a file; raises ConfigError naming it.
 
-    Without `follow` a link is refused: where root reads what another user wrote, it may lead to what only root may see.
+    Without `follow` a link is refused, and whatever else is no small plain file: where root reads what another user
+    wrote, a link may lead to what only root may see.
     """
-    more = 0 if follow else getattr(os, "O_NOFOLLOW", 0)
     try:
-        with open(path, encoding="utf-8-sig", opener=lambda name, usual: os.open(name, usual | more)) as file:
-            return file.read().strip()
+        content = path.read_bytes() if follow else plainfile.read(path)
+        return content.decode("utf-8-sig").strip()
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from agent import __version__, tracebacks
+from agent import __version__, plainfile, tracebacks
 from agent.doctor import bundle_parts as parts
 from agent.doctor.bounded import within
 from agent.doctor.case import Case
@@ -103,9 +103,10 @@ def _secrets(case: Case) -> list[str]:
     if case.settings is not None:
         flash = case.settings.flash
         found += [key.get_secret_value() for key in (flash.write_key, flash.read_key, flash.proxy) if key]
-    for path in (*case.data_dir.glob("*.token"), *_named_files(case)):
+    ours = [(path, False) for path in case.data_dir.glob("*.token")]
+    for path, follow in (*ours, *((path, True) for path in _named_files(case))):
         try:
-            found.append(path.read_text("utf-8").strip())
+            found.append(plainfile.read(path, follow=follow).decode("utf-8").strip())
         except (OSError, UnicodeDecodeError):
             continue
     return [secret for secret in found if FLASH_KEY.fullmatch(secret)]

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import filelock
 
+from agent import plainfile
 from agent.errors import AlreadyRunningError, ConfigError
 from agent.storage.durable import write_durably
 
@@ -114,7 +115,7 @@ class DataDir:
     def announced(self) -> dict[str, int]:
         """What the running agent announced; empty when there is nothing to read."""
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            return {name: int(value) for name, value in json.loads(self._about.read_text("ascii")).items()}
+            return {name: int(value) for name, value in json.loads(plainfile.read(self._about)).items()}
         return {}  # a file that was cut or written by somebody else says nothing
 
     def is_held(self) -> bool:
@@ -132,7 +133,7 @@ class DataDir:
         Raises OSError where it may not look.
         """
         try:
-            descriptor = os.open(self.lock_path, os.O_RDONLY)
+            descriptor = os.open(self.lock_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait
         except FileNotFoundError:
             yield True
             return

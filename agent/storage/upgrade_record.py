@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from agent import plainfile
 from agent.storage.durable import write_durably
 from agent.storage.figures import Figures
 
@@ -59,7 +60,7 @@ def path_in(upgrades: Path) -> Path:
 def read(path: Path) -> Record | None:
     """The record; None where there is none, or none that can be read."""
     try:
-        said = json.loads(path.read_text("utf-8"))
+        said = json.loads(plainfile.read(path))
         to, former = _version(said["to"]), _version(said["from"])
         if to is None or said["phase"] not in {"begun", "ready", "put-back"}:
             return None
