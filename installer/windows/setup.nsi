@@ -273,6 +273,17 @@ Function Switch
   ${EndIf}
   StrCpy $R5 $1
   ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service stop'
+  ${Run} '"$Before" upgrade check'
+  ${If} $0 == 1 ; the new one was ready, and may have stored what the one before cannot read: there is no way back
+    Call PointCommand
+    ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service start'
+    ${If} $0 == 0
+      Return
+    ${EndIf}
+    StrCpy $R5 $1
+    Call Register
+    ${Fail} ${E_NOT_READY} "The new version ended after it was ready. There is no way back, and it stays: $R5"
+  ${EndIf}
   ${Run} '"$Before" service install'
   ${Run} '"$Before" service start'
   ${If} $0 != 0
