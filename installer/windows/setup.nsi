@@ -41,6 +41,7 @@ CRCCheck on
 !define E_NOT_READY 15   ; no version got ready, or there was none before
 !define E_SETUP 16       ; flash-agent setup did not take the answers; the program stays
 !define E_POLICY 17      ; all is well, but the browsers' policy could not be written
+!define E_STAYS 18       ; the new version ended after it was ready; it stays, and was started again
 
 !define E_SERVICE 20     ; (uninstall) the service could not be stopped or removed; nothing was deleted
 
@@ -273,16 +274,9 @@ Function Switch
   ${EndIf}
   StrCpy $R5 $1
   ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service stop'
-  ${Run} '"$Before" upgrade check'
-  ${If} $0 == 1 ; the new one was ready, and may have stored what the one before cannot read: there is no way back
-    Call PointCommand
-    ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service start'
-    ${If} $0 == 0
-      Return
-    ${EndIf}
-    StrCpy $R5 $1
-    Call Register
-    ${Fail} ${E_NOT_READY} "The new version ended after it was ready. There is no way back, and it stays: $R5"
+  ${Run} '"$Before" upgrade check' ; asked when it is stopped: Windows starts what failed again, and it may yet get ready
+  ${If} $0 == 1 ; it would refuse: the new one was ready, and may have stored what only it can read
+    Call Stay
   ${EndIf}
   ${Run} '"$Before" service install'
   ${Run} '"$Before" service start'
@@ -291,6 +285,18 @@ Function Switch
   ${EndIf}
   RMDir /r "$INSTDIR\$Folder"
   ${Fail} ${E_ROLLED_BACK} "The new version did not get ready, and the one before runs again: $R5"
+FunctionEnd
+
+; There is no way back behind a version that was ready: it is started again, and whether it runs now is said.
+Function Stay
+  Call PointCommand
+  Call Register
+  ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service start'
+  StrCpy $R6 "Started again, it runs."
+  ${If} $0 != 0
+    StrCpy $R6 "Started again, it does not get ready; install a newer version. $1"
+  ${EndIf}
+  ${Fail} ${E_STAYS} "The new version ended after it was ready. There is no way back, and it stays. $R6 ($R5)"
 FunctionEnd
 
 ; flash-agent.cmd, which people call, names this version; replaced in one step.

@@ -74,11 +74,11 @@ def test_one_that_does_not_is_switched_back(site: Site) -> None:
     assert not (site.programs / "0.2.0").exists()
 
 
-@pytest.mark.parametrize(("starts", "ends"), [(0, 0), (1, 15)])
-def test_one_that_ended_after_it_was_ready_stays(site: Site, starts: int, ends: int) -> None:
+@pytest.mark.parametrize("starts", [0, 1])
+def test_one_that_ended_after_it_was_ready_stays(site: Site, starts: int) -> None:
     """The one before would refuse the database, and nobody would sell."""
     codes = {"0.2.0 service restart": 1, "0.1.0 upgrade check": 1, "0.2.0 service start": starts}
-    assert site.run(**codes) == ends
+    assert site.run(**codes) == 18
     assert site.asked == [*BEGUN, "0.2.0 service stop", "0.1.0 upgrade check", "0.2.0 service start"]
     assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
     assert "0.2.0" in site.command
