@@ -13,6 +13,10 @@ from agent.cli.options import read_small_file
 from agent.errors import AgentError, ConfigError
 
 TIMEOUT_S = 35.0
+_START = (
+    "A till's service: flash-agent service start (a new till: flash-agent setup). Without a service: flash-agent run."
+)
+_AGAIN = "A service that ended is started again within seconds; if this stays: flash-agent doctor."
 PAGE = 200
 
 
@@ -48,7 +52,7 @@ class AgentClient:
         except (OSError, ValueError, KeyError, TypeError):
             raise AgentError(
                 f"No agent runs with the data directory {data_dir}. "
-                "Start it with flash-agent run, or name its --data-dir."
+                f"{_START} Another data directory: name it with --data-dir."
             ) from None
         self._token = read_small_file(data_dir / f"{scope}.token", f"The {scope} token", follow=False)
 
@@ -80,7 +84,7 @@ class AgentClient:
             is_text = (response.headers["Content-Type"] or "").startswith("text/plain")
             parsed = content.decode() if is_text else jsons.loads(content)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise AgentError(f"The agent on port {self.port} does not answer: {error}.") from None
+            raise AgentError(f"The agent on port {self.port} does not answer: {error}. {_AGAIN}") from None
         finally:
             connection.close()
         if response.status >= 400:

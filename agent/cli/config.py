@@ -6,12 +6,15 @@ Exit code 2 with the setting's name and the mend when they cannot be used; a war
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from agent.cli import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.config import Settings
 
 
@@ -48,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"data directory      {config.data_dir(arguments.data_dir)}")
     for line in effective(settings):
         print(line)
-    warnings = list(_warnings(settings))
+    warnings = list(_warnings(settings, config.data_dir(arguments.data_dir)))
     print()
     for warning in warnings:
         print(f"warning: {warning}")
@@ -108,12 +111,12 @@ def _without_user(url: str) -> str:
     return f"{scheme}{separator}{'***' if user else ''}{at}{place}"
 
 
-def _warnings(settings: "Settings") -> Iterator[str]:
+def _warnings(settings: "Settings", data_dir: "Path") -> Iterator[str]:
     from agent import advice
 
-    if settings.key("write") is None:
+    if settings.key("write") is None and not os.path.exists(data_dir / "flash-write.key"):  # noqa: PTH110 - of others
         yield (
-            "There is no write key here: sales are kept but not sent, unless the agent was given one (flash-agent key "
-            "set, or a credential). Set [flash] write_key or write_key_file."
+            "There is no write key here: sales are kept but not sent, unless the agent has one (a credential, or one "
+            "that it was given). flash-agent keys list shows it; flash-agent keys set write gives one."
         )
     yield from advice.unwise(settings)

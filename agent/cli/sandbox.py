@@ -55,7 +55,7 @@ def _welcome(sandbox: "Sandbox", seed: "Seed") -> Iterator[str]:
             ("write key", sandbox.write_key),
             ("read key", sandbox.read_key),
             ("store", sandbox.store_id),
-            ("control", f"{sandbox.origin}/_sandbox/ (audit, ledger, faults)"),
+            ("control", f"{sandbox.origin}/_sandbox/audit, …/ledger, …/faults"),
         ]
     )
     yield ""

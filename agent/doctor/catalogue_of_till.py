@@ -43,6 +43,14 @@ KINDS = (
         "Start the agent; or name the right directory with --data-dir.",
     ),
     Kind(
+        "config-unreadable",
+        "configuration",
+        _WARNING,
+        "You may not read the settings:",
+        "What they say, and so Flash and the network, could not be examined. The agent itself may be well.",
+        _WITH_WHOSE_RIGHTS,
+    ),
+    Kind(
         "data-dir-unreadable",
         "permissions",
         _WARNING,
@@ -90,7 +98,8 @@ KINDS = (
         _ERROR,
         "No agent runs with this data directory.",
         _NO_ANSWER,
-        "Start it: flash-agent service start; without a service: flash-agent run.",
+        "Start it: flash-agent service start. A till that was never set up: flash-agent setup. Without a service: "
+        "flash-agent run.",
     ),
     Kind(
         "agent-silent",

@@ -1,5 +1,6 @@
 """systemd's part, through `systemctl`: it speaks to whichever systemd there is, and asks for rights in its own way."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,9 @@ from agent.servicemanager import State
 
 UNIT = "flash-agent.service"
 _START_LIMIT_S = 600  # the unit's own time limits end it earlier; a migration may take minutes
+_JOURNAL_S = 10
+_MORE = "What else may be wrong: flash-agent doctor. The whole log: journalctl -u flash-agent -n 50"
+_OWN = "flash-agent: "  # begins what the program says of its end
 _STATES: dict[str, State] = {
     "active": "running",
     "reloading": "running",
@@ -26,13 +30,15 @@ class Systemd:
         try:
             shown = dict(
                 line.split("=", 1)
-                for line in _systemctl("show", "--property=LoadState,ActiveState").splitlines()
+                for line in _systemctl("show", "--property=LoadState,ActiveState,SubState").splitlines()
                 if "=" in line
             )
         except AgentError:
             return "unknown"
         if shown.get("LoadState") in {"not-found", "bad-setting", "error", "masked"}:
             return "absent"
+        if shown.get("SubState") == "auto-restart":  # it ended, and will be tried again
+            return "stopped"
         return _STATES.get(shown.get("ActiveState", ""), "unknown")
 
     def install(self, executable: Path | None) -> None:
@@ -47,7 +53,14 @@ class Systemd:
 
     def start(self) -> None:
         self._must_be_there()
-        _systemctl("start")
+        try:
+            _systemctl("start")
+        except AgentError as error:
+            if reason := _last_words():
+                raise AgentError(f"The service did not start. Its log says:\n  {reason}\n{_MORE}") from error
+            raise
+        if self.state() == "stopped":  # systemd skips a unit whose condition is not met, and calls that a success
+            raise AgentError(f"The service was not started. Was this till never set up: flash-agent setup. {_MORE}")
 
     def stop(self) -> None:
         self._must_be_there()
@@ -60,7 +73,7 @@ class Systemd:
 
 def _systemctl(*words: str) -> str:
     """What it printed; raises AgentError with what it said."""
-    mend = f"Run flash-agent run under the service manager that there is, or see systemctl status {UNIT}."
+    mend = f"Where another service manager is, let it run flash-agent run; else see systemctl status {UNIT}."
     program = shutil.which("systemctl")
     if program is None:
         raise AgentError(f"There is no systemd here. {mend}")
@@ -73,5 +86,22 @@ def _systemctl(*words: str) -> str:
         raise AgentError(f"systemctl {words[0]} did not end ({type(error).__name__}). {mend}") from None
     if done.returncode != 0:
         said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise AgentError(f"systemctl {words[0]} failed: {said} (It may need root: sudo.) {mend}")
+        rights = "" if os.geteuid() == 0 else " (It may need root: sudo.)"
+        raise AgentError(f"systemctl {words[0]} failed: {said}{rights} {mend}")
     return done.stdout
+
+
+def _last_words() -> str:
+    """What the program said when it ended the last time; empty where the journal cannot be read, or has nothing."""
+    program = shutil.which("journalctl")
+    if program is None:
+        return ""
+    command = [program, "--unit", UNIT, "--lines=20", "--output=cat", "--no-pager", "--since=-1min"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            command, capture_output=True, check=False, timeout=_JOURNAL_S, text=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    said = [line.removeprefix(_OWN) for line in done.stdout.splitlines() if line.startswith(_OWN)]
+    return said[-1] if said else ""

@@ -31,6 +31,10 @@ from agent.setup import numbers
 
 LOWEST_PORT = 1024  # below it the service may not listen
 _PLACEHOLDER = re.compile(r"\{(hostname|env:([A-Za-z_][A-Za-z0-9_]*))\}")
+_PATTERNS = {
+    "currency": "must be three capital letters, such as USD or EUR",
+    "till_id": "may hold letters, digits, '.', '_' and '-' alone",
+}
 KEY_VARIABLES = {"write": "FLASH_AGENT_FLASH__WRITE_KEY", "read": "FLASH_AGENT_FLASH__READ_KEY"}
 
 
@@ -258,6 +262,8 @@ def _spell(item: Any) -> str:
         close = difflib.get_close_matches(name, Answers.model_fields, n=1)
         hint = f"Did you mean {close[0]!r}" if close else "flash-agent setup --example shows all that there are"
         return f"{name} is no answer. {hint}{'?' if close else ''}"
+    if item["type"] == "string_pattern_mismatch" and name in _PATTERNS:
+        return f"{name} {_PATTERNS[name]}"
     return f"{name} {_lower(item['msg'].removeprefix('Value error, '))}"
 
 

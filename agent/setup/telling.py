@@ -58,9 +58,10 @@ def _token_fault(name: str) -> str | None:
 
 
 def _for_the_register(place: Place, client: Client | None) -> list[str]:
-    port = client.port if client else config.load(str(place.config)).api.port
+    settings = config.load(str(place.config))
+    port = client.port if client else settings.api.port
     token = place.data_dir / "register.token"
-    shown = "<the token>" if sys.platform == "win32" else f"$(cat {token})"
+    shown = "<the token>" if sys.platform == "win32" else f"$({'sudo ' if place.service else ''}cat {token})"
     return [
         "",
         "For the register's vendor:",
@@ -68,6 +69,14 @@ def _for_the_register(place: Place, client: Client | None) -> list[str]:
         f"  token        {token}{'' if client else '   (made at the first start)'}",
         f"  or its own   flash-agent token create --name lane-3{place.options}",
         f'  try it       curl -s -H "Authorization: Bearer {shown}" http://127.0.0.1:{port}/v1/status',
+        *_each_sale(settings),
         "",
         f"Next: flash-agent doctor{place.config_option}{place.options}",
     ]
+
+
+def _each_sale(settings: config.Settings) -> list[str]:
+    """What the template of order numbers asks of the register, beyond the least."""
+    if "{business_date}" not in settings.orders.id_template:
+        return []
+    return ['  each sale    says its "businessDate" ("2026-11-22"), or is refused: order numbers repeat by day']

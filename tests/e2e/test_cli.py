@@ -120,10 +120,12 @@ def test_no_agent_is_exit_code_1(offline: AgentProcess, tmp_path: Path) -> None:
         result = flash_agent(*arguments, "--data-dir", tmp_path / "nobody")
         assert (result.returncode, result.stdout) == (1, "")
         assert "No agent runs with the data directory" in result.stderr
+        assert "flash-agent service start" in result.stderr
     offline.kill()  # what it announced is still there
     result = of(offline, "status")
     assert (result.returncode, result.stdout) == (1, "")
     assert f"The agent on port {offline.port} does not answer" in result.stderr
+    assert "flash-agent doctor" in result.stderr
 
 
 # ---- config, key, sandbox

@@ -536,3 +536,21 @@ def test_an_account_that_may_not_look_is_told_so(flash):
     assert seen.codes("ok") >= {"configuration-ok", "flash-ok", "key-ok"}
     assert not {"agent-absent", "agent-ok", "database-ok"} & seen.codes("error", "ok")
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+def test_an_account_that_may_not_read_the_settings_is_told_so():
+    """As on a till, whose folder of settings is closed: no fault of the settings, and none of the doctor's own."""
+    folder = Path(tempfile.mkdtemp(prefix="till-"))
+    folder.chmod(0o755)
+    settings = folder / "closed" / "agent.toml"
+    settings.parent.mkdir(mode=0o700)
+    settings.write_text("")
+    try:
+        command = [sys.executable, "-c", AS_NOBODY, "doctor", "--json", "--config", settings, "--data-dir", folder]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    finally:
+        shutil.rmtree(folder)
+    seen = Seen(done.returncode, json.loads(done.stdout), 0)
+    assert "config-unreadable" in seen.trouble
+    assert not {"config-unusable", "check-crashed"} & seen.trouble

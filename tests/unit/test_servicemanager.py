@@ -1,5 +1,6 @@
 """The service of the operating system: what systemd's part asks and says, and the number of Windows' account."""
 
+import os
 import stat
 
 import pytest
@@ -34,6 +35,7 @@ def systemctl(tmp_path, monkeypatch):
     [
         ("loaded", "active", "running"),
         ("loaded", "activating", "starting"),
+        ("loaded", "activating\\nSubState=auto-restart", "stopped"),
         ("loaded", "inactive", "stopped"),
         ("loaded", "failed", "stopped"),
         ("loaded", "maintenance", "unknown"),
@@ -71,10 +73,32 @@ def test_a_missing_unit_is_named_with_its_package(systemctl):
     assert all(line.startswith("show") for line in asked())
 
 
-def test_what_systemctl_says_is_passed_on(systemctl, capsys):
+@pytest.mark.parametrize(("who", "rights"), [(1000, " (It may need root: sudo.)"), (0, "")])
+def test_what_systemctl_says_is_passed_on(systemctl, capsys, monkeypatch, who, rights):
     systemctl(code=4, said="Access denied")
+    monkeypatch.setattr(os, "geteuid", lambda: who)
     assert main(["service", "start"]) == 1
-    assert "systemctl start failed: Access denied (It may need root: sudo.)" in capsys.readouterr().err
+    assert f"systemctl start failed: Access denied{rights} Where another" in capsys.readouterr().err
+
+
+def test_a_start_that_systemd_skips_is_no_start(systemctl, capsys):
+    systemctl("LoadState=loaded\\nActiveState=inactive")
+    assert main(["service", "start"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "The service was not started. Was this till never set up: flash-agent setup." in said.err
+
+
+def test_a_start_that_fails_says_why_in_the_program_s_own_last_words(systemctl, tmp_path, capsys):
+    systemctl(code=1, said="Job for flash-agent.service failed.")
+    journal = tmp_path / "journalctl"
+    lines = ["flash-agent: an older fault.", "flash-agent: Port 8455 is taken. Free it.", "flash-agent.service: Failed"]
+    journal.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    journal.chmod(0o755)
+    assert main(["service", "start"]) == 1
+    said = capsys.readouterr().err
+    assert "The service did not start. Its log says:\n  Port 8455 is taken. Free it.\n" in said
+    assert "flash-agent doctor" in said
 
 
 def test_another_program_is_not_taken_where_the_unit_names_it(systemctl, tmp_path):

@@ -56,7 +56,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_repeats_no_key():
         "stor_id is no answer. Did you mean 'store_id'?",
         "foo is no answer. flash-agent setup --example shows all that there are.",
         'port must be a number from 1024 to 65535, or "auto".',
-        "currency ",
+        "currency must be three capital letters, such as USD or EUR.",
         "store_id is missing: name the store",
         "till_id is missing: say which till this is",
         "order_numbers is missing: say whether order numbers repeat: unique, repeat-by-day",
