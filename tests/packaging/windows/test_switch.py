@@ -70,7 +70,7 @@ def test_a_version_that_gets_ready_stays(site: Site) -> None:
 def test_one_that_does_not_is_switched_back(site: Site) -> None:
     assert site.run(**{"0.2.0 service restart": 1}) == 14
     back = ["0.2.0 service stop", "0.1.0 upgrade check", "0.1.0 service install", "0.1.0 service start"]
-    assert site.asked == [*BEGUN, *back]
+    assert (site.asked[:3], site.asked[-4:]) == (BEGUN, back)  # asked when it is stopped, or it may yet get ready
     assert not (site.programs / "0.2.0").exists()
 
 
@@ -79,6 +79,7 @@ def test_one_that_ended_after_it_was_ready_stays(site: Site, starts: int) -> Non
     """The one before would refuse the database, and nobody would sell."""
     codes = {"0.2.0 service restart": 1, "0.1.0 upgrade check": 1, "0.2.0 service start": starts}
     assert site.run(**codes) == 18
-    assert site.asked == [*BEGUN, "0.2.0 service stop", "0.1.0 upgrade check", "0.2.0 service start"]
+    assert (site.asked[:3], site.asked[-1]) == (BEGUN, "0.2.0 service start")
+    assert not [each for each in site.asked if each.startswith("0.1.0 service")]
     assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
     assert "0.2.0" in site.command
