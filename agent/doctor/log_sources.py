@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from agent.scrub import scrubbed
 from agent.servicemanager.systemd import UNIT
 
 LINES = 3000
+_LAST_LINES = 60
+_OWN = "flash-agent: "
 FILE_BYTES = 1024 * 1024  # of the end of each
 FILES = 3
 _LIMIT_S = 6.0
@@ -27,6 +30,23 @@ def recent(data_dir: Path) -> list[str]:
     return found or ["There is no log of a service here. An agent that was started by hand writes to standard error."]
 
 
+def last_words(data_dir: Path) -> str:
+    """Why the service ended, in its own words; empty where it did not say, or listened after it."""
+    if sys.platform == "win32":
+        return ending(recent(data_dir)[-_LAST_LINES:])
+    return ending(list(_journal(_LAST_LINES)))
+
+
+def ending(lines: list[str]) -> str:
+    """The last line that says why a start ended, of lines as they may leave the till."""
+    for line in reversed(lines):
+        if line.startswith("flash-agent listens"):
+            return ""
+        if line.startswith(_OWN) and not line.startswith(f"{_OWN}systemd: "):
+            return line.removeprefix(_OWN)
+    return ""
+
+
 def _files(data_dir: Path) -> list[Path]:
     """The newest last."""
     files = sorted((data_dir / "logs").glob("agent.log*"), key=lambda path: path.stat().st_mtime)
@@ -41,12 +61,12 @@ def _end_of(path: Path) -> list[str]:
     return lines[1:] if size > FILE_BYTES else lines
 
 
-def _journal() -> Iterator[str]:
+def _journal(lines: int = LINES) -> Iterator[str]:
     """Each message with its time; the service manager's own words about the unit, too."""
     program = shutil.which("journalctl")
     if program is None:
         return
-    command = [program, "-u", UNIT, "-n", str(LINES), "--no-pager", "-q", "-o", "json"]
+    command = [program, "-u", UNIT, "-n", str(lines), "--no-pager", "-q", "-o", "json"]
     try:
         said = subprocess.run(command, capture_output=True, check=False, timeout=_LIMIT_S)  # noqa: S603 - our own
     except (OSError, subprocess.SubprocessError):

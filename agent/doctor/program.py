@@ -6,6 +6,7 @@ import psutil
 
 from agent import __version__, servicemanager
 from agent.api.loopback import listen_on_loopback
+from agent.doctor import log_sources
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, Kind, Severity, fine
@@ -56,9 +57,20 @@ def look_at_service(case: Case) -> Iterator[Finding]:
     if state == "running":
         yield fine("service", "It runs.")
     elif state == "stopped":
-        yield found("service-aside" if case.agent == "running" else "service-stopped")
+        yield found("service-aside") if case.agent == "running" else found("service-stopped", _last_words(case))
+    elif state == "starting":
+        yield found("service-starting", _last_words(case))
     else:
         yield found(f"service-{state}")
+
+
+def _last_words(case: Case) -> str:
+    """A start that fails again and again looks like one that is under way: what it says tells them apart.
+
+    It may know better than the checks: its account may not read what whoever runs this may.
+    """
+    words = "" if case.agent == "running" else log_sources.last_words(case.data_dir)
+    return words and f"It said last: {words}"
 
 
 def _service_state() -> str:

@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
+
 from agent.doctor import bundle_parts
 from agent.doctor.log_lines import kept
-from agent.doctor.log_sources import in_journal, recent
+from agent.doctor.log_sources import ending, in_journal, recent
 
 OURS = '{"port": 8455, "till": "till-1", "event": "started", "level": "info", "timestamp": "2026-11-26T05:00:00Z"}'
 
@@ -73,3 +75,16 @@ def test_of_the_data_directory_only_names_that_the_agent_gives_are_told(tmp_path
         (tmp_path / name).write_text("x")
     names = [each["name"] for each in json.loads(bundle_parts.files(tmp_path))]
     assert sorted(names) == sorted([*own, *["(another name)"] * len(others)])
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], ""),
+        (["flash-agent: The key cannot be read.", "flash-agent: systemd: Failed to start."], "The key cannot be read."),
+        (["flash-agent: The key cannot be read.", "flash-agent listens on http://127.0.0.1:8455"], ""),
+        (["flash-agent: The first.", "flash-agent: systemd: Starting.", "flash-agent: The second."], "The second."),
+    ],
+)
+def test_why_a_start_ended_is_its_last_word(lines, said):
+    assert ending(lines) == said
