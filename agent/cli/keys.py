@@ -180,5 +180,5 @@ def _asked_for(which: str) -> str:
     if sys.stdin.isatty():
         from getpass import getpass
 
-        return getpass(f"The {which} key (not shown): ").strip()
-    return sys.stdin.read(_LONGEST).strip()
+        return options.typed(lambda: getpass(f"The {which} key (not shown): "), f"The {which} key")
+    return options.typed(lambda: sys.stdin.read(_LONGEST), f"The {which} key")

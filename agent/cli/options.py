@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def read_small_file(path: Path, what: str, *, follow: bool = True) -> str:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{what} {path} cannot be read: it is not UTF-8.") from None
+
+
+def typed(reading: Callable[[], str], what: str) -> str:
+    """The stripped text of what somebody types or pipes; raises ConfigError where its bytes are no UTF-8.
+
+    Python reads such bytes as half characters, which nothing can send, seal or compare.
+    """
+    try:
+        said = reading().strip()
+        said.encode()
+    except UnicodeError:
+        raise ConfigError(f"{what} is not UTF-8. Type it at a terminal set to UTF-8, or save it so.") from None
+    return said

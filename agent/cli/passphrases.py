@@ -3,18 +3,19 @@
 import sys
 from pathlib import Path
 
-from agent.cli.options import read_small_file
+from agent.cli.options import read_small_file, typed
 from agent.errors import ConfigError
 
 MIN_CHARS = 10
 _LONGEST = 4096
+_WHAT = "The passphrase"
 
 
 def read(file: str) -> str:
     """From a file, `-` is standard input; raises ConfigError where there is none."""
     if file == "-":
-        return _sound(sys.stdin.readline(_LONGEST).strip())
-    return _sound(read_small_file(Path(file), "The passphrase"))
+        return _sound(typed(lambda: sys.stdin.readline(_LONGEST), _WHAT))
+    return _sound(read_small_file(Path(file), _WHAT))
 
 
 def chosen() -> str:
@@ -23,8 +24,8 @@ def chosen() -> str:
         return read("-")
     from getpass import getpass
 
-    first = _sound(getpass("A passphrase for the file (not shown): ").strip())
-    if first != getpass("The same again: ").strip():
+    first = _sound(typed(lambda: getpass("A passphrase for the file (not shown): "), _WHAT))
+    if first != typed(lambda: getpass("The same again: "), _WHAT):
         raise ConfigError("The two differ; nothing was sealed.")
     return first
 
@@ -35,7 +36,7 @@ def asked() -> str:
         return read("-")
     from getpass import getpass
 
-    return getpass("The file's passphrase (not shown): ").strip()
+    return typed(lambda: getpass("The file's passphrase (not shown): "), _WHAT)
 
 
 def _sound(passphrase: str) -> str:
