@@ -39,6 +39,12 @@ def setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installers.setup(program, tmp_path_factory.mktemp("setup") / "agent-setup.exe", "0.1.0", quick=True)
 
 
+@pytest.fixture(scope="session")
+def next_setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same program as the version that follows."""
+    return installers.setup(program, tmp_path_factory.mktemp("next") / "agent-setup.exe", "0.1.1", quick=True)
+
+
 @pytest.fixture(scope="module")
 def till(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
     """A Windows with nothing of ours in it, and a program that waits, so that services live on."""

@@ -11,11 +11,9 @@ from tests.packaging.windows.till import Till
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
-def test_an_msi_installs_upgrades_and_removes(till: Till, setup: Path, program: Path, tmp_path: Path) -> None:
+def test_an_msi_installs_upgrades_and_removes(till: Till, setup: Path, next_setup: Path, tmp_path: Path) -> None:
     first = installers.msi(setup, tmp_path / "first.msi", "0.1.0")
-    second = installers.msi(
-        installers.setup(program, tmp_path / "next.exe", "0.1.1", quick=True), tmp_path / "second.msi", "0.1.1"
-    )
+    second = installers.msi(next_setup, tmp_path / "second.msi", "0.1.1")
     till.configure("http://127.0.0.1:9/api/v2", "fl_live_write_0123456789")
 
     till.wine.run("msiexec", "/i", windows_path(first), "/qn", within_s=240)

@@ -7,6 +7,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ class Till:
 
     def setup(self, installer: Path, *switches: str) -> int:
         """Run a setup silently; its exit code."""
-        done = self.wine.run(installer, "/S", *switches, check=False, within_s=240)
-        return done.returncode
+        with timed(" ".join((installer.parent.name, *switches))):
+            return self.wine.run(installer, "/S", *switches, check=False, within_s=240).returncode
 
     def uninstall(self, installer: Path, *switches: str) -> int:
         """Have a setup run the uninstaller and wait for it; its exit code."""
@@ -47,7 +48,9 @@ class Till:
 
     def agent(self, *words: str) -> str:
         """What `flash-agent …` of the version that the service runs prints; raises CalledProcessError."""
-        return self.wine.run(self.image_path, *words).stdout
+        program = self.image_path
+        with timed(" ".join(words)):
+            return self.wine.run(program, *words).stdout
 
     @property
     def registration(self) -> dict[str, str]:
@@ -120,6 +123,15 @@ class Till:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
+    def metrics(self) -> str:
+        """What `GET /metrics` shows the operator; raises HTTPError where it is not 200."""
+        token = (self.data / "operator.token").read_text()
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            assert answer.status == 200
+            return str(answer.read().decode())
+
     def sell(self, order: str, *, wait: int = 0) -> tuple[int, Any]:
         """One sale of the member that everybody knows."""
         body = {"externalOrderId": order, "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 120}
@@ -130,6 +142,14 @@ class Till:
         code, document = self.call("GET", "/v1/status")
         assert code == 200, document
         return dict(document)
+
+
+@contextlib.contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print how long it took; pytest -rA shows it."""
+    began = time.monotonic()
+    yield
+    print(f"{time.monotonic() - began:5.1f} s  {what}")
 
 
 def rss(process: psutil.Process) -> int:
