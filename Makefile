@@ -89,7 +89,8 @@ windows: $(VENV)/.dev  ## the Windows program and its installers, under Wine, in
 
 packages: deb $(VENV)/.dev  ## the packages, built, installed, upgraded and removed on machines of their own
 	FLASH_TEST_PROGRAM=$(CURDIR)/dist/flash-agent/flash-agent $(BIN)/python -m pytest -n 3 --dist worksteal $(PROGRAM_TESTS)
-	$(BIN)/python -m pytest -p no:randomly tests/packaging $(ARGS)
+	$(BIN)/python -m pytest -p no:randomly tests/packaging/linux $(ARGS)
+	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile tests/packaging/windows $(ARGS)
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)

@@ -1,16 +1,18 @@
 """What the Windows part is tested with: the program, built from this tree, and a Windows of its own for each module."""
 
+import contextlib
+import fcntl
+import hashlib
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from installer.windows import build, installers, wine
-from tests.packaging.windows.till import Till
+from tests.packaging.windows.till import Till, timed
 
 TOOLS = {"makensis": "nsis", "wixl": "wixl", "msibuild": "msitools", "osslsigncode": "osslsigncode", "npm": "npm"}
 
@@ -26,23 +28,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """The folder of the program, made from nothing but what was fetched before."""
-    began = time.monotonic()
-    build.build(print, installers_too=False)
-    print(f"built in {time.monotonic() - began:.0f} s")
+    """The folder of the program, made from nothing but what was fetched before; once for all of pytest's processes."""
+    with timed("the program"), one_at_a_time():
+        build.build(print, installers_too=False)
     return build.PROGRAM
 
 
 @pytest.fixture(scope="session")
-def setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def setup(program: Path) -> Path:
     """A setup of this tree's version."""
-    return installers.setup(program, tmp_path_factory.mktemp("setup") / "agent-setup.exe", "0.1.0", quick=True)
+    return made(program, "0.1.0")
 
 
 @pytest.fixture(scope="session")
-def next_setup(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def next_setup(program: Path) -> Path:
     """The same program as the version that follows."""
-    return installers.setup(program, tmp_path_factory.mktemp("next") / "agent-setup.exe", "0.1.1", quick=True)
+    return made(program, "0.1.1")
+
+
+def made(program: Path, version: str) -> Path:
+    """A setup of a version, made by whichever process is the first to want it."""
+    of = (build.CACHE / "program-made-of").read_bytes() + (build.HERE / "setup.nsi").read_bytes()
+    out = build.CACHE / "setups" / f"{version}-{hashlib.sha256(of).hexdigest()[:16]}" / "agent-setup.exe"
+    with timed(f"setup of {version}"), one_at_a_time():
+        if not out.exists():
+            for old in out.parent.parent.glob(f"{version}-*"):
+                shutil.rmtree(old)
+            out.parent.mkdir(parents=True)
+            installers.setup(program, out.with_suffix(".new"), version, quick=True).rename(out)
+    return out
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Pytest's processes build into the same place."""
+    build.CACHE.mkdir(parents=True, exist_ok=True)
+    with (build.CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.windows.till import Till
+from tests.packaging.windows.till import Till, timed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -47,6 +47,12 @@ def test_a_start_that_fails_is_said_with_the_place_of_the_reason(till: Till, exe
     assert r"logs\agent.log" in failed.stdout
     assert exe("service", "state").stdout.strip() == "stopped"
     assert "unknown setting [api] prot" in till.log()
+
+
+def test_the_demo_comes_out_as_told_in_the_packed_program(exe) -> None:
+    with timed("demo --once"):
+        told = exe("demo", "--once", check=False)
+    assert told.returncode == 0, told.stdout
 
 
 def test_only_windows_starts_the_host(exe) -> None:
