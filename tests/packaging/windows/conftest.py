@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if missing and item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.skip(reason=f"sudo apt-get install {' '.join(missing)}"))
+    items.sort(key=lambda item: item.path.stem != "test_life")  # the longest first, or one process ends long after all
 
 
 @pytest.fixture(scope="session")

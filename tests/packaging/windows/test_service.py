@@ -42,10 +42,10 @@ def test_the_verbs_come_and_go_without_a_trace(till: Till, exe) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
 def test_a_configuration_that_another_user_laid_down_gets_no_service(till: Till, exe) -> None:
     till.configure("https://elsewhere.example/api/v2", "fl_live_write_0123456789")
-    os.chown(till.data / "agent.toml", 65534, 65534)  # Wine: not this user's, so everybody's
+    os.chown(till.data / "agent.toml", 65534, 65534)  # Wine: not this user's, so nobody's
     refused = exe("service", "install", check=False)
     assert refused.returncode in {1, 2}
-    assert "agent.toml belongs to S-1-1-0, not to administrators" in refused.stdout
+    assert "agent.toml belongs to S-1-5-7, not to administrators" in refused.stdout
     assert "/setowner" in refused.stdout
     assert till.registration == {}
 
