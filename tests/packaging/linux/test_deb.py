@@ -11,13 +11,21 @@ from pathlib import Path
 
 from tests.packaging.linux.conftest import PROGRAM, ROOT
 from tests.packaging.linux.machine import UNIT, Machine
-from tests.packaging.linux.till import DATA, Till
+from tests.packaging.linux.till import CONFIG, DATA, Till
 from tests.support.agents import WRITE_KEY
 from tests.support.strict_flash import StrictFlash
 
 WORST_EXPOSURE = 1.6  # of systemd-analyze security, 0 to 10; measured 1.2
 QUEUED = 1000
 PENDING = [f"order-{number}" for number in range(QUEUED)]
+
+THIEF = """
+import os, socket, sys
+os.setuid(65534)
+own = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listens", flush=True)
+print(own.accept()[0].recv(65536), flush=True)
+"""
 
 
 def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -113,6 +121,34 @@ def test_a_loop_that_stands_still_is_killed_and_starts_again(till: Till):
     until(lambda: machine.show("MainPID") not in {"0", before} and machine.show("ActiveState") == "active")
     assert "watchdog" in machine.log().lower()
     assert till.sell("90871")["status"]
+
+
+def test_doctor_says_why_the_service_does_not_start_where_root_could(till: Till):
+    machine = till.machine
+    key = machine.root / "root/flash.key"
+    key.write_text(WRITE_KEY)
+    key.chmod(0o600)
+    config = machine.root / CONFIG
+    config.write_text(config.read_text().replace(f'write_key = "{WRITE_KEY}"', 'write_key_file = "/root/flash.key"'))
+    machine.run("systemctl", "restart", UNIT, check=False)
+    said = " ".join(machine.run("flash-agent", "doctor", "--offline", check=False).stdout.split())
+    assert "It said last: [flash] write_key_file /root/flash.key cannot be read: Permission denied." in said
+
+
+def test_a_killed_agents_port_gets_no_key(till: Till):
+    machine = till.machine
+    (machine.root / "etc/systemd/system/flash-agent.service.d").mkdir(parents=True)
+    (machine.root / "etc/systemd/system/flash-agent.service.d/never.conf").write_text("[Service]\nRestart=no\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", UNIT)
+    until(lambda: machine.show("ActiveState") == "failed")
+    thief = subprocess.Popen(["python3", "-c", THIEF, str(till.port)], stdout=subprocess.PIPE, text=True)
+    with thief:
+        assert thief.stdout is not None
+        assert thief.stdout.readline() == "listens\n"
+        refused = machine.run("sh", "-c", f"echo {WRITE_KEY}9 | flash-agent keys set write", check=False)
+        assert "Another user's program listens" in refused.stdout
+        assert thief.stdout.readline() == "b''\n"
 
 
 def test_kills_and_upgrades_with_a_thousand_queued(till: Till, flash: StrictFlash, newer: Path, broken: Path):
