@@ -222,7 +222,9 @@ def test_removal_keeps_the_queue_and_purging_says_what_it_deletes(till: Till, fl
     machine.install(package)
     assert till.status["pending"] == 1
 
+    (machine.root / DATA / "odd\x1b[31m\nname").touch()  # whoever owns a directory names what is in it
     said = machine.run("dpkg", "--purge", "flash-pos-agent").stdout
+    assert r"odd\033[31m\nname" in said
     assert re.search(rf"deletes /{DATA} \(\S+\): .*agent\.db", said)
     assert "deletes /etc/flash-agent" in said
     assert not (machine.root / DATA).exists()
