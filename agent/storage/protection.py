@@ -156,7 +156,10 @@ def _from_keyring(data_dir: Path) -> bytes:
         import keyring  # noqa: PLC0415 - an optional package, and rarely chosen
         from keyring.errors import KeyringError  # noqa: PLC0415
     except ImportError:
-        raise DataKeyError("[keys] store keyring needs the package keyring: flash-pos-agent[keyring].") from None
+        raise DataKeyError(
+            "[keys] store keyring needs the Python package keyring, which an installed package of the agent has "
+            "not. Choose another [keys] store; from a Python of your own: pip install flash-pos-agent[keyring]."
+        ) from None
     account = str(data_dir.absolute())
     try:
         secret = keyring.get_password(_SERVICE, account)

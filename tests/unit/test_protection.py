@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import keyring
@@ -16,7 +17,7 @@ from agent.errors import DataKeyError
 from agent.servicemanager import folder
 from agent.servicemanager.account import service_sid
 from agent.storage.keyfile import KeyFile
-from agent.storage.protection import CREDENTIAL, choose, credential, protection
+from agent.storage.protection import CREDENTIAL, _from_keyring, choose, credential, protection
 from agent.storage.sealing import DataKeys
 
 SECRET = "the secret that systemd hands over, 32 bytes at least"
@@ -261,3 +262,9 @@ def test_a_damaged_file_is_said_to_be(path, credentials, content):
 
 def test_keys_are_not_in_the_repr():
     assert "\\x" not in repr(DataKeys.fresh())
+
+
+def test_a_program_without_the_keyring_says_what_else_there_is(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(DataKeyError, match="Choose another"):
+        _from_keyring(tmp_path)
