@@ -73,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _give(client: Any, arguments: argparse.Namespace) -> Any:
     which = arguments.which
-    order = {"which": which, "key": _asked_for(which), "force": arguments.force}
+    key = _asked_for(which)
+    _check(key)
+    order = {"which": which, "key": key, "force": arguments.force}
     return client.call("POST", "/v1/key", order)
 
 
@@ -173,6 +175,18 @@ def _besides(key: Any) -> list[str]:
         end = "still in use." if used else f"{calls} calls under way." if calls else "it can be revoked at Flash."
         lines.append(f"{key['which']}: {previous['fingerprint']} was replaced at {previous['replacedAt']}; {end}")
     return lines
+
+
+def _check(key: str) -> None:
+    """What can be no key is not sent; a line that was cut or doubled by copying is the usual fault."""
+    from agent.errors import AgentError
+    from agent.fields import FLASH_KEY
+
+    if not FLASH_KEY.fullmatch(key):
+        raise AgentError(
+            "That is no Flash key: it must be 8 to 512 printable characters without blanks, such as fl_live_…. Copy it "
+            "whole, and nothing else. Nothing was changed."
+        )
 
 
 def _asked_for(which: str) -> str:

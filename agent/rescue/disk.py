@@ -66,5 +66,5 @@ def _held(data_dir: DataDir) -> Iterator[None]:
         except OSError as error:
             raise ConfigError(f"{data_dir.path} cannot be read: {error.strerror}. Run this as administrator.") from None
         if not still:
-            raise AlreadyRunningError(f"{data_dir.in_use()} A rescue needs it stopped.")
+            raise AlreadyRunningError(f"{data_dir.in_use()} A rescue needs it stopped: flash-agent service stop.")
         yield

@@ -243,7 +243,9 @@ def _key(table: Mapping[str, Any], which: str) -> SecretStr | None:
             text = Path(path).read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
-            raise ValueError(f"{name} cannot be read: {reason}") from None
+            variable = KEY_VARIABLES[which]
+            besides = f"; leave it out, and {variable} of the environment is taken" if variable in os.environ else ""
+            raise ValueError(f"{name} cannot be read: {reason}{besides}") from None
     elif text := os.environ.get(KEY_VARIABLES[which], ""):
         name = KEY_VARIABLES[which]
     else:

@@ -240,6 +240,25 @@ def test_key_confirm_without_a_key_fails(tmp_path: Path) -> None:
     assert "There is no key to confirm" in result.stderr
 
 
+def test_what_can_be_no_key_is_not_sent_and_not_repeated(offline: AgentProcess) -> None:
+    command = [*PYTHON, "-m", "agent", "keys", "rotate", "write", "--data-dir", str(offline.data_dir)]
+    before = of(offline, "keys", "list").stdout
+    done = subprocess.run(
+        command, input="fl_live_a fl_live_b\n", env=environment(), text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "That is no Flash key: it must be 8 to 512 printable characters" in done.stderr
+    assert "Nothing was changed." in done.stderr
+    assert "fl_live_a" not in done.stderr
+    assert of(offline, "keys", "list").stdout == before
+
+
+def test_config_check_misses_no_key_that_the_agent_keeps(tmp_path: Path) -> None:
+    assert "no write key" in flash_agent("config", "check", "--data-dir", tmp_path).stdout
+    (tmp_path / "flash-write.key").write_bytes(b"{}")
+    assert "no write key" not in flash_agent("config", "check", "--data-dir", tmp_path).stdout
+
+
 def test_a_taken_port_is_named(flash: Flash) -> None:
     port = flash.base_url.split(":")[2].split("/")[0]
     result = flash_agent("sandbox", "--port", port)

@@ -46,6 +46,13 @@ def test_the_least_that_is_needed():
     assert KEY not in repr(given)
 
 
+def test_a_key_s_file_that_hides_the_environment_s_key_is_said(environ):
+    environ.setenv(answers.KEY_VARIABLES["write"], KEY)
+    said = refusal(SOUND.replace(f'write_key = "{KEY}"', 'write_key_file = "/nowhere/write.key"'))
+    assert "leave it out, and FLASH_AGENT_FLASH__WRITE_KEY of the environment is taken" in said
+    assert KEY not in said
+
+
 def test_everything_that_is_wrong_is_said_at_once_and_repeats_no_key():
     said = refusal(f'write_key = "{KEY} {KEY}"\nread_key = 7\nstor_id = "st_1"\nport = 80\ncurrency = "usd"\nfoo = 1')
     lines = said.splitlines()
