@@ -7,6 +7,7 @@ import platform
 import shutil
 import sqlite3
 import subprocess
+import timeit
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,6 +58,14 @@ def _installed(name: str) -> str:
         return f"{name} absent"
 
 
+def _interpreter() -> str:
+    """How quick it is by itself: the same version may be built with and without optimisation."""
+    turns = 100_000
+    loop = f"for i in range({turns}): made[i % 1000] = str(i)"
+    least_s = min(timeit.repeat(loop, "made = {}", number=1, repeat=20))
+    return f"{least_s / turns * 1e9:.0f} ns a turn of a plain loop"
+
+
 def facts(directory: Path) -> dict[str, str]:
     """What the report says about the machine."""
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
@@ -67,7 +76,7 @@ def facts(directory: Path) -> dict[str, str]:
         "memory": f"{memory_gb:.0f} GB",
         "kernel": f"{platform.system()} {platform.release()}",
         "disk": filesystem(directory),
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}; {_interpreter()}",
         "SQLite": sqlite3.sqlite_version,
         "libraries": ", ".join(_installed(name) for name in _LIBRARIES),
     }
