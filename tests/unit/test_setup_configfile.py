@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from agent import config
+from agent.config import places
 from agent.errors import AgentError, ConfigError
 from agent.setup import answers, configfile
 from agent.setup.place import Place
@@ -192,7 +193,7 @@ def test_settings_answer_the_questions_of_the_next_run(place):
 
 @pytest.mark.skipif(os.name != "posix", reason="Linux has the package's folder")
 def test_the_packages_folder_goes_before_the_xdg_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(config, "PACKAGED_CONFIG", tmp_path / "flash-agent" / "agent.toml")
+    monkeypatch.setattr(places, "PACKAGED_CONFIG", tmp_path / "flash-agent" / "agent.toml")
     assert config.default_config_path().name == "agent.toml"
     assert config.default_config_path().parent != tmp_path / "flash-agent"
     (tmp_path / "flash-agent").mkdir()

@@ -1,0 +1,51 @@
+"""The settings: TOML file, then environment, then flags; loaded once, and refused whole when anything is off.
+
+Called by the commands; everything else is handed the frozen `Settings`.
+"""
+
+from agent.config.loading import load
+from agent.config.places import PACKAGED_CONFIG, config_path, data_dir, default_config_path, site_data_dir
+from agent.config.sections import Coupons, Members, Spool
+from agent.config.settings import Settings, wordings_of
+from agent.config.values import (
+    LOOPBACK_HOSTS,
+    BaseUrl,
+    CaFile,
+    Currency,
+    IdTemplate,
+    Language,
+    OfflineCoupons,
+    Origins,
+    Proxy,
+    Recipient,
+    RefundIdTemplate,
+    StoreId,
+    TillId,
+)
+
+__all__ = [
+    "LOOPBACK_HOSTS",
+    "PACKAGED_CONFIG",
+    "BaseUrl",
+    "CaFile",
+    "Coupons",
+    "Currency",
+    "IdTemplate",
+    "Language",
+    "Members",
+    "OfflineCoupons",
+    "Origins",
+    "Proxy",
+    "Recipient",
+    "RefundIdTemplate",
+    "Settings",
+    "Spool",
+    "StoreId",
+    "TillId",
+    "config_path",
+    "data_dir",
+    "default_config_path",
+    "load",
+    "site_data_dir",
+    "wordings_of",
+]
