@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import SecretStr
 
-from agent import logs
+from agent import logs, plainfile
 from agent.config import Settings
 from agent.errors import DataKeyError, StorageUnavailableError
 from agent.fields import FLASH_KEY
@@ -134,7 +134,7 @@ class FlashKeys:
     def _text(self, path: Path) -> str | None:
         """The credential, where it looks like a key."""
         try:
-            text = path.read_text("utf-8-sig").strip()
+            text = plainfile.read(path, follow=True).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):
             text = ""
         if not FLASH_KEY.fullmatch(text):

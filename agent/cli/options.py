@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+import errno
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -57,12 +58,21 @@ def read_small_file(path: Path, what: str, *, follow: bool = True) -> str:
     wrote, a link may lead to what only root may see.
     """
     try:
-        content = path.read_bytes() if follow else plainfile.read(path)
+        content = _bounded(path) if follow else plainfile.read(path)
         return content.decode("utf-8-sig").strip()
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{what} {path} cannot be read: it is not UTF-8.") from None
+
+
+def _bounded(path: Path) -> bytes:
+    """What somebody names here may be a pipe, and may not be without an end."""
+    with path.open("rb") as file:
+        content = file.read(plainfile.LIMIT + 1)
+    if len(content) > plainfile.LIMIT:
+        raise OSError(errno.EFBIG, "It is longer than such a file ever is", str(path))
+    return content
 
 
 def typed(reading: Callable[[], str], what: str) -> str:

@@ -4,7 +4,14 @@ Called by the commands; everything else is handed the frozen `Settings`.
 """
 
 from agent.config.loading import load
-from agent.config.places import PACKAGED_CONFIG, config_path, data_dir, default_config_path, site_data_dir
+from agent.config.places import (
+    MAX_FILE_BYTES,
+    PACKAGED_CONFIG,
+    config_path,
+    data_dir,
+    default_config_path,
+    site_data_dir,
+)
 from agent.config.sections import Coupons, Members, Spool
 from agent.config.settings import Settings, wordings_of
 from agent.config.values import (
@@ -25,6 +32,7 @@ from agent.config.values import (
 
 __all__ = [
     "LOOPBACK_HOSTS",
+    "MAX_FILE_BYTES",
     "PACKAGED_CONFIG",
     "BaseUrl",
     "CaFile",

@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from agent import plainfile
 from agent.config import faults
-from agent.config.places import CONFIG_VARIABLE, config_path
+from agent.config.places import CONFIG_VARIABLE, MAX_FILE_BYTES, config_path
 from agent.config.settings import Settings
 from agent.errors import ConfigError
 
@@ -56,7 +57,7 @@ def _with_flags(settings: Settings, flags: Mapping[str, Mapping[str, Any]]) -> S
 
 def _read_table(path: Path, *, must_exist: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(plainfile.read(path, follow=True, limit=MAX_FILE_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         if must_exist:
             raise ConfigError(f"There is no configuration file {path}. Name another with --config.") from None

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agent import plainfile
 from agent.config.places import ENV_PREFIX
 from agent.config.sections import (
     Api,
@@ -82,10 +83,13 @@ class Settings(BaseSettings):
         path: Path | None = getattr(self.flash, f"{which}_key_file")
         if key is None and path is not None:
             try:
-                key = SecretStr(path.read_text("utf-8-sig").strip())
+                key = SecretStr(plainfile.read(path, follow=True).decode("utf-8-sig").strip())
             except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or type(error).__name__
-                raise ConfigError(f"[flash] {which}_key_file {path} cannot be read: {reason}.") from None
+                reason = getattr(error, "strerror", None) or "it is not UTF-8"
+                raise ConfigError(
+                    f"[flash] {which}_key_file {path} cannot be read: {reason}. Name a plain file that holds the key "
+                    "and nothing else, which the agent's own account may read."
+                ) from None
         if key is not None and not FLASH_KEY.fullmatch(key.get_secret_value()):
             raise ConfigError(
                 f"[flash] {which}_key does not look like a key: 8 or more printable characters without blanks "

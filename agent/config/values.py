@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from agent import plainfile
 from agent.fields import check_currency, check_id, check_origin
 from agent.receipt import LANGUAGES
 from agent.receipt.negotiation import supported
@@ -20,6 +21,7 @@ from agent.receipt.templates import read_own
 ORDER_FIELDS = frozenset({"external_order_id", "store_id", "till_id", "business_date"})
 REFUND_FIELDS = ORDER_FIELDS | {"refund_id"}
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_MAX_CA_BYTES = 16 * 1024 * 1024
 _PROXY = re.compile(r"https?://([^/?#@\s]+@)?(\[[0-9a-fA-F:]+\]|[^/?#@:\s\[\]]+)(:\d{1,5})?/?")
 
 
@@ -41,9 +43,10 @@ def _check_proxy(value: SecretStr) -> SecretStr:
 
 def _check_ca_file(value: Path) -> Path:
     try:
+        plainfile.must_be_plain(value, value.stat(), limit=_MAX_CA_BYTES)  # else the library reads for ever
         ssl.create_default_context(cafile=value)
     except (OSError, ssl.SSLError):
-        raise ValueError("must be a readable file of certificates (PEM)") from None
+        raise ValueError("must be a readable plain file of certificates (PEM)") from None
     return value
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent import plainfile
 from agent.advice import unwise
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
@@ -29,7 +30,7 @@ def look(case: Case) -> Iterator[Finding]:
 def _is_closed(path: Path) -> bool:
     """Whether it is kept from whoever runs this, by itself or by a folder above it."""
     try:
-        path.open("rb").close()
+        plainfile.read(path, follow=True)
     except PermissionError:
         return True
     except OSError:

@@ -1,5 +1,6 @@
 """Where the service's log is: the journal on Linux, files in the data directory on Windows."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent import plainfile
 from agent.doctor.log_lines import kept
 from agent.scrub import scrubbed
 from agent.servicemanager.systemd import UNIT
@@ -23,7 +25,7 @@ def recent(data_dir: Path) -> list[str]:
     """The end of the log, as it may leave the till, under a heading for each place; says where there is none."""
     found: list[str] = []
     for path in _files(data_dir):
-        found += [f"# {path.name}", *kept(_end_of(path))]
+        found += [f"# {path.name}", *_kept_of(path)]
     journal = list(_journal())
     if journal:
         found += [f"# journal of {UNIT}", *journal]
@@ -49,16 +51,22 @@ def ending(lines: list[str]) -> str:
 
 def _files(data_dir: Path) -> list[Path]:
     """The newest last."""
-    files = sorted((data_dir / "logs").glob("agent.log*"), key=lambda path: path.stat().st_mtime)
-    return files[-FILES:]
+    changed = {}
+    for path in (data_dir / "logs").glob("agent.log*"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            changed[path] = path.lstat().st_mtime
+    return sorted(changed, key=changed.__getitem__)[-FILES:]
 
 
-def _end_of(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - FILE_BYTES))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    return lines[1:] if size > FILE_BYTES else lines
+def _kept_of(path: Path) -> Iterator[str]:
+    """Of a file and no link: root looks here, and the service's user may have laid one to what root alone may see."""
+    try:
+        content, is_cut = plainfile.end(path.parent, path.name, FILE_BYTES)
+    except OSError as error:
+        yield f"(left out: {error.strerror})"
+        return
+    lines = content.decode("utf-8", "replace").splitlines()
+    yield from kept(lines[1:] if is_cut else lines)
 
 
 def _journal(lines: int = LINES) -> Iterator[str]:

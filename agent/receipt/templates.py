@@ -5,6 +5,7 @@ category (`one`, `many`, `other`; a single text serves them all). An empty text 
 when a language is first asked for; faults are a ValueError that names each of them, and the mend.
 """
 
+import errno
 import functools
 import string
 import tomllib
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent import plainfile
 from agent.receipt import LANGUAGES, TEMPLATES
 
 MAX_FILE_BYTES = 64 * 1024
@@ -79,17 +81,16 @@ def built_in(language: str) -> Lines:
 def read_own(path: Path) -> Mapping[str, Lines]:
     """A store's own lines, by language, from its file; raises ValueError naming every fault."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES + 1)
+        text = plainfile.read(path, follow=True, limit=MAX_FILE_BYTES)
         table = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ValueError(f"has more than {MAX_FILE_BYTES} bytes") from None
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"is not valid TOML: {error}") from None
-    if len(text) > MAX_FILE_BYTES:
-        raise ValueError(f"has more than {MAX_FILE_BYTES} bytes")
     faults = list(_faults(table))
     if faults:
         raise ValueError("; ".join(faults))

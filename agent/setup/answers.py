@@ -24,7 +24,7 @@ from pydantic import (
     ValidationError,
 )
 
-from agent import config
+from agent import config, plainfile
 from agent.errors import ConfigError
 from agent.fields import FLASH_KEY, Id, Text
 from agent.setup import numbers
@@ -240,7 +240,7 @@ def _key(table: Mapping[str, Any], which: str) -> SecretStr | None:
     elif isinstance(path, str):
         name = f"{which}_key_file"
         try:
-            text = Path(path).read_text("utf-8-sig")
+            text = plainfile.read(Path(path), follow=True).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             variable = KEY_VARIABLES[which]

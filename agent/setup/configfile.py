@@ -18,7 +18,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from agent import config
+from agent import config, plainfile
 from agent.errors import AgentError, ConfigError
 from agent.setup import numbers
 from agent.setup.answers import Given
@@ -80,7 +80,7 @@ _PLACES = {
 def read(path: Path) -> Existing:
     """What is there now; raises ConfigError where it cannot be read, for it would be lost."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = plainfile.read(path, follow=True, limit=config.MAX_FILE_BYTES).decode("utf-8-sig")
         return Existing(text, tomlkit.parse(text).unwrap())
     except FileNotFoundError:
         return Existing("", {})

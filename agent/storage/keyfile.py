@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agent import plainfile
 from agent.errors import DataKeyError
 from agent.storage.durable import write_durably
 from agent.storage.protection import CREDENTIAL, Protection, StoreName, by_credential, choose, protection
@@ -119,7 +120,7 @@ class KeyFile:
     def _reveal(self, path: Path) -> tuple[StoreName, dict[str, Any]]:
         """What protects a file, and the document in it."""
         try:
-            document = json.loads(path.read_text("ascii"))
+            document = json.loads(plainfile.read(path, follow=True).decode("ascii"))
             if document["format"] == _PLAIN:
                 return "file", document
             if document["format"] != _PROTECTED or document["store"] not in {"credentials", "keyring", "dpapi"}:

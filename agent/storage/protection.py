@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from agent import plainfile
 from agent.errors import DataKeyError
 
 StoreName = Literal["file", "credentials", "keyring", "dpapi"]
@@ -142,7 +143,7 @@ def _credential(environ: Mapping[str, str]) -> Path | None:
 
 def _read(path: Path) -> bytes:
     try:
-        secret = path.read_bytes().strip()
+        secret = plainfile.read(path, follow=True).strip()
     except OSError as error:
         raise DataKeyError(f"The credential {path.name} cannot be read: {error.strerror}.") from None
     if len(secret) < _SECRET_BYTES:

@@ -4,16 +4,21 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from agent import plainfile
+from agent import config, plainfile
+from agent.cli import options
 from agent.cli.client import AgentClient
 from agent.cli.listeners import is_strange
-from agent.doctor import bundle
+from agent.doctor import bundle, configuration
 from agent.doctor.case import Case
-from agent.errors import AgentError, ConfigError
-from agent.storage import DataDir, upgrade_record
+from agent.errors import AgentError, ConfigError, DataKeyError
+from agent.flashkeys import FlashKeys
+from agent.receipt.templates import read_own
+from agent.storage import DataDir, KeyFile, upgrade_record
+from agent.storage.protection import by_credential
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="takes a second user: root alone can")
@@ -97,6 +102,74 @@ def test_a_small_file_is_read_whole_and_a_longer_one_not_at_all(tmp_path):
     path.write_bytes(b"x" * (plainfile.LIMIT + 1))
     with pytest.raises(OSError, match="longer"):
         plainfile.read(path)
+
+
+# ---- what the settings name, which may be mistyped -----------------------------------------------------------------
+
+
+@pytest.fixture(params=["pipe", "huge", "device", "folder", "link to a pipe"])
+def endless(request, tmp_path):
+    """What can be read for ever, or is no file."""
+    path = tmp_path / "named"
+    if request.param == "device":
+        return Path("/dev/zero")
+    if request.param == "folder":
+        path.mkdir()
+    elif request.param == "huge":
+        with path.open("wb") as file:
+            file.truncate(3 << 30)
+    else:
+        os.mkfifo(path)
+    if request.param.startswith("link"):
+        (tmp_path / "link").symlink_to(path)
+        return tmp_path / "link"
+    return path
+
+
+@posix
+@pytest.mark.parametrize("name", ["write_key_file", "read_key_file", "ca_file"])
+def test_a_file_of_the_settings_that_never_ends_is_said(tmp_path, endless, name):
+    path = tmp_path / "agent.toml"
+    path.write_text(f"[flash]\n{name} = '{endless}'")
+    with pytest.raises(ConfigError, match=rf"\[flash\] {name}") as caught:
+        config.load(str(path))
+    assert "plain file" in str(caught.value)
+
+
+@posix
+def test_settings_and_receipts_that_never_end_are_said(endless):
+    with pytest.raises(ConfigError, match=r"configuration file .* cannot be read: It is "):
+        config.load(str(endless))
+    with pytest.raises(ValueError, match=r"cannot be read: It is |has more than 65536 bytes"):
+        read_own(endless)
+    assert not configuration._is_closed(endless)
+
+
+@posix
+def test_keys_that_never_end_are_none(tmp_path, endless, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "data.key").symlink_to(endless)
+    with pytest.raises(DataKeyError, match=r"data\.key cannot be read: It is "):
+        KeyFile(data / "data.key").read()
+    (tmp_path / "flash-write-key").symlink_to(endless)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert FlashKeys(config.Settings.isolated(), KeyFile(data / "data.key"), data).find("write").key is None
+    with pytest.raises(DataKeyError, match=r"cannot be read: It is "):
+        by_credential(endless)
+
+
+@posix
+def test_what_somebody_names_at_a_command_may_be_a_pipe_and_has_an_end(tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, b"a passphrase\n")
+    os.close(writing)
+    try:
+        assert options.read_small_file(Path(f"/dev/fd/{reading}"), "It") == "a passphrase"
+    finally:
+        os.close(reading)
+    with pytest.raises(ConfigError, match="It /dev/zero cannot be read: It is longer"):
+        options.read_small_file(Path("/dev/zero"), "It")
 
 
 def _listener(user):

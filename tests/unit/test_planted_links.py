@@ -4,8 +4,10 @@ import os
 
 import pytest
 
+from agent import plainfile
 from agent.cli.client import AgentClient
 from agent.cli.import_tally import Progress
+from agent.doctor import bundle_parts
 from agent.errors import ConfigError
 from agent.rescue.disk import borrowed
 from agent.storage import DataDir, write_durably
@@ -72,6 +74,38 @@ def test_a_rescue_leaves_out_links_in_folders(place, secret):
     with borrowed(DataDir(place)) as copy:
         found = sorted(str(path.relative_to(copy.path)) for path in copy.path.rglob("*") if path.is_file())
     assert found == ["agent.db", "quarantine/20260101T000000Z/agent.db"]
+
+
+LINE = '{"event": "rooted", "level": "info", "timestamp": "2026-11-26T05:00:00Z"}'
+
+
+def test_a_bundle_copies_no_log_behind_a_link(place, tmp_path):
+    """Neither the file nor the folder may be one, and what is no file is passed over; the real log is still told."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "agent.log").write_text(f"{LINE}\n")
+    (place / "logs").mkdir()
+    (place / "logs" / "agent.log").write_text(LINE.replace("rooted", "ours") + "\n")
+    assert "ours" in bundle_parts.log(place)
+    (place / "logs" / "agent.log.1").symlink_to(root / "agent.log")
+    os.mkfifo(place / "logs" / "agent.log.2")
+    said = bundle_parts.log(place)
+    assert ("rooted" in said, "ours" in said) == (False, True)
+    assert said.count("(left out: It is ") == 2
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    (behind / "logs").symlink_to(root)
+    assert "(left out: It is a link)" in bundle_parts.log(behind)
+    assert "rooted" not in bundle_parts.log(behind)
+
+
+def test_a_folder_that_becomes_a_link_leads_nowhere(place, tmp_path, monkeypatch):
+    """In the moment between the look and the opening."""
+    (place / "agent.log").write_text(LINE)
+    (tmp_path / "logs").symlink_to(place)
+    monkeypatch.setattr(plainfile, "_is_link", lambda _: False)
+    with pytest.raises(OSError, match=r"logs|Not a directory|symbolic"):
+        plainfile.end(tmp_path / "logs", "agent.log", 99)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give a directory away")
