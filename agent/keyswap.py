@@ -32,6 +32,7 @@ from agent.members.gate import Gate
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Connectivity, Line
 from agent.outbox.store import Store
+from agent.tasks import Lookout
 
 State = Literal["in-force", "waiting", "outranked"]
 T = TypeVar("T")
@@ -82,8 +83,7 @@ class KeySwap:
         self._slots: dict[Which, Slot] = {which: Slot() for which in WHICH}
         self._lock = asyncio.Lock()
         self._changing: set[asyncio.Task[Any]] = set()
-        self._task: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
+        self._lookout = Lookout(self._look_safely, clock, name="flash-keys")
         self._refused: set[Which] = set()
         self._was = line.connectivity
         self._log = logs.get()
@@ -99,8 +99,7 @@ class KeySwap:
             if waiting is not None and waiting != key:
                 slot.waiting = Waiting(waiting, "kept", to_ms(self._clock.now()))
         self._show()
-        self._woken.set()
-        self._task = asyncio.create_task(self._run(), name="flash-keys")
+        self._lookout.start()
 
     async def stop(self) -> None:
         """Let a change end; what waits goes on waiting at the next start."""
@@ -109,10 +108,7 @@ class KeySwap:
             for task in slow:  # Flash does not answer; as after a kill, one of the two keys is there at the next start
                 task.cancel()
             await asyncio.gather(*slow, return_exceptions=True)
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._lookout.stop()
 
     def line_changed(self) -> None:
         """The line may have become another; costs nothing where it has not."""
@@ -120,12 +116,12 @@ class KeySwap:
         if self._was is Connectivity.UNAUTHORIZED:
             self._look_again("write")
         elif self._was is Connectivity.ONLINE and was is not Connectivity.ONLINE:
-            self._woken.set()
+            self._lookout.wake()
 
     def _look_again(self, which: Which) -> None:
         """Flash refused a key: perhaps the file that it came from holds another one by now."""
         self._refused.add(which)
-        self._woken.set()
+        self._lookout.wake()
 
     # ---- for operators ---------------------------------------------------------------------------------------------
 
@@ -219,7 +215,7 @@ class KeySwap:
         if new.source == "kept":
             await asyncio.to_thread(self._keys.keep_waiting, which, new.key)
         self._slots[which].waiting = new
-        self._woken.set()
+        self._lookout.wake()
         return "waiting"
 
     async def _come_into_force(self, which: Which, new: Waiting, *, verified: bool) -> None:
@@ -265,22 +261,15 @@ class KeySwap:
 
     # ---- while something waits -------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            delay_s: float | None = self._pause_s
-            try:
-                delay_s = await self._alone(self._look())
-            except Refusal as error:
-                self._log.warning("a Flash key waits for the store", code=error.code)
-            except Exception:  # noqa: BLE001 - the task never stops
-                self._log.exception("a Flash key cannot be looked at")
-            timer = None if delay_s is None else self._clock.call_later(max(0.05, delay_s), self._woken.set)
-            try:
-                await self._woken.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
+    async def _look_safely(self) -> float | None:
+        delay_s: float | None = self._pause_s
+        try:
+            delay_s = await self._alone(self._look())
+        except Refusal as error:
+            self._log.warning("a Flash key waits for the store", code=error.code)
+        except Exception:  # noqa: BLE001 - the task never stops
+            self._log.exception("a Flash key cannot be looked at")
+        return None if delay_s is None else max(0.05, delay_s)
 
     async def _look(self) -> float | None:
         """Look at sources whose key was refused, and ask Flash of those that wait; when to look again (None: woken)."""

@@ -9,12 +9,11 @@ The keyed hashes have a key of their own that stays. Idle, nothing is timed.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent import logs
+from agent import logs, tasks
 from agent.clock import Clock
 from agent.errors import ConflictError, DataKeyError, Refusal, StorageUnavailableError
 from agent.storage import Database, DataKeys, Sealer
@@ -114,10 +113,7 @@ class Rotation:
         """Leave the rest to the next start."""
         if self._changing is not None:
             await asyncio.wait([self._changing])
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     async def rotate(self, by: str) -> KeyState:
         """Make a new key and seal with it from now on; returns once it is on the disk, the rest follows behind."""

@@ -9,9 +9,6 @@ Nothing is timed while nothing is open. Started and stopped by the composition r
 (`redeeming.py`) and by the line.
 """
 
-import asyncio
-import contextlib
-
 from agent import logs
 from agent.cases import Case
 from agent.clock import Clock, to_ms
@@ -29,6 +26,7 @@ from agent.outbox.redemptions import NOT_BURNED
 from agent.outbox.retry import operation_wait_s
 from agent.outbox.state import Status
 from agent.redeeming import Redeeming, subjects_of
+from agent.tasks import Lookout
 
 _CLOCK_STEP_MS = 5 * 60_000  # a clock may have been set back so far between two starts without meaning anything
 _LATER = {Contact.UNREACHABLE, Contact.TROUBLED, Contact.THROTTLED, Contact.KEY_REFUSED}
@@ -61,8 +59,7 @@ class Unconfirmed:
         self._sightings = sightings
         self._gate = gate
         self._key_age_ms = key_age_h * 3_600_000
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._lookout = Lookout(self._look_safely, clock, name="unconfirmed")
         self._anything_left = True
         self._of_a_former_run: set[int] = set()
         self._tries: dict[int, int] = {}
@@ -73,44 +70,33 @@ class Unconfirmed:
     async def start(self) -> None:
         """Begin with what a former run left."""
         self._of_a_former_run = set(await self._redemptions.unsettled())
-        self._woken.set()
-        self._task = asyncio.create_task(self._run(), name="unconfirmed")
+        self._lookout.start()
 
     async def stop(self) -> None:
         """Stop; what is cut off is taken up at the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._lookout.stop()
 
     def wake(self, *, now: bool = False) -> None:
         """Something may be open, or changed; `now`: whatever pauses."""
         if now:
             self._not_before.clear()
         self._anything_left = True
-        self._woken.set()
+        self._lookout.wake()
 
     def line_changed(self) -> None:
         """The line may be open; costs nothing where nothing is left."""
         if self._anything_left:
-            self._woken.set()
+            self._lookout.wake()
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            delay_s: float | None = _STORE_PAUSE_S
-            try:
-                delay_s = await self._look()
-            except Refusal as error:
-                self._log.warning("redemptions wait for the store", code=error.code)
-            except Exception:  # noqa: BLE001 - the task never stops
-                self._log.exception("a redemption cannot be cleared up")
-            timer = None if delay_s is None else self._clock.call_later(max(0.01, delay_s), self._woken.set)
-            try:
-                await self._woken.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
+    async def _look_safely(self) -> float | None:
+        delay_s: float | None = _STORE_PAUSE_S
+        try:
+            delay_s = await self._look()
+        except Refusal as error:
+            self._log.warning("redemptions wait for the store", code=error.code)
+        except Exception:  # noqa: BLE001 - the task never stops
+            self._log.exception("a redemption cannot be cleared up")
+        return None if delay_s is None else max(0.01, delay_s)
 
     async def _look(self) -> float | None:
         """Take up each that is open; returns in how many seconds to look again (None: when woken)."""

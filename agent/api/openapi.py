@@ -19,9 +19,18 @@ from agent.api import (
 )
 from agent.api.problems import CONTENT_TYPE
 from agent.api.routes import ROUTES, Parameter, Route
-from agent.api.views import ProblemView
 from agent.tokens import Scope
 
+_DOCUMENTS = (  # where the models of answers stand
+    views,
+    day_documents,
+    diagnostic_documents,
+    document_views,
+    flash_order_documents,
+    member_documents,
+    rescue_documents,
+    token_documents,
+)
 _REF = "#/components/schemas/{model}"
 _GUARD_PROBLEMS = (403, 405, 421)
 _TITLES = {
@@ -48,7 +57,7 @@ _TITLES = {
 
 def document() -> dict[str, Any]:
     """The whole document, OpenAPI 3.1."""
-    models: list[tuple[type[BaseModel], Any]] = [(ProblemView, "serialization")]
+    models: list[tuple[type[BaseModel], Any]] = [(views.ProblemView, "serialization")]
     for route in ROUTES:
         models += [(_model(name), "serialization") for name in route.answers.values() if name is not None]
         models += [(route.body, "validation")] if route.body is not None else []
@@ -79,17 +88,7 @@ def document() -> dict[str, Any]:
 
 def _model(name: str) -> type[BaseModel]:
     """The model of an answer, by its name in the route table."""
-    modules = (
-        views,
-        day_documents,
-        diagnostic_documents,
-        document_views,
-        flash_order_documents,
-        member_documents,
-        rescue_documents,
-        token_documents,
-    )
-    model: type[BaseModel] = next(vars(module)[name] for module in modules if name in vars(module))
+    model: type[BaseModel] = next(vars(module)[name] for module in _DOCUMENTS if name in vars(module))
     return model
 
 
@@ -105,7 +104,7 @@ def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]
         responses[str(status)] = {"description": _TITLES[status], "content": content}
     problems = {*route.problems, *_GUARD_PROBLEMS, *(() if route.scope is Scope.PUBLIC else (401,))}
     for status in sorted(problems):
-        schema = names[ProblemView, "serialization"]
+        schema = names[views.ProblemView, "serialization"]
         responses[str(status)] = {"description": _TITLES[status], "content": {CONTENT_TYPE: {"schema": schema}}}
     described: dict[str, Any] = {
         "operationId": route.handler.__name__,

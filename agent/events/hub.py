@@ -6,11 +6,10 @@ line and conditions, and operations when it can be read again.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from agent import logs
+from agent import logs, tasks
 from agent.clock import Clock
 from agent.errors import Refusal, StorageUnavailableError, TooManyStreamsError
 from agent.events.ring import Ring
@@ -119,10 +118,7 @@ class Events:
         self._stopped = True
         for stream in list(self._streams.values()):
             stream.end()
-        if self._feeder is not None:
-            self._feeder.cancel()  # it may be waiting for a slow disk
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._feeder
+        await tasks.end(self._feeder)  # it may be waiting for a slow disk
 
     def _forget(self, connection: object) -> None:
         self._streams.pop(connection, None)

@@ -5,11 +5,10 @@ member is remembered. What a killed agent did not get to write is asked for at t
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent import logs
+from agent import logs, tasks
 from agent.delivery import Kind
 from agent.errors import Refusal
 from agent.flash import readings
@@ -46,10 +45,7 @@ class Follower:
         self._store.changes.listen(self._changed, accepts=False)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     async def catch_up(self, limit_s: float) -> None:
         """Wait for what is on its way to the snapshots."""

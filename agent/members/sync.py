@@ -9,13 +9,12 @@ when told to, and every `sync_minutes` while there are snapshots; nothing is tim
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from agent import logs
+from agent import logs, tasks
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Members as Options
 from agent.delivery import Contact, Outcome
@@ -108,10 +107,7 @@ class Sync:
         """End a run; the next one goes on."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     def schedule(self) -> None:
         """See to it that the next run is timed, where there is something to follow."""

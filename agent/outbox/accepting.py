@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from agent import tasks
 from agent.clock import Clock, to_ms
 from agent.delivery import ORDER_UNKNOWN, Kind
 from agent.errors import ConflictError, OverloadedError, Refusal, StorageFullError, StorageUnavailableError
@@ -130,9 +131,7 @@ class Acceptor:
         if writer is not None:
             while self._queue:
                 await asyncio.wait([waiting.answer for waiting in self._queue])
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
+            await tasks.end(writer)
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""

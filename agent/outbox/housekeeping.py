@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from agent import logs
+from agent import logs, tasks
 from agent.clock import Clock, to_ms
 from agent.errors import Refusal
 from agent.health import Health
@@ -111,10 +111,7 @@ class Housekeeping:
         self._task = asyncio.create_task(self._run(), name="housekeeping")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     def written(self, rows: int) -> None:
         """So many rows were written: look after them."""

@@ -10,7 +10,6 @@ A row that a failed commit left behind and nobody resent is counted after the ne
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from agent import logs
+from agent import logs, tasks
 from agent.clock import Clock
 from agent.delivery import Kind
 from agent.errors import Refusal
@@ -101,10 +100,7 @@ class Projected:
             self._task = asyncio.create_task(self._build(), name="projected")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     async def of(self, members: Iterable[bytes]) -> Pending:
         """What is pending for whoever any of the hashes names."""

@@ -31,6 +31,7 @@ from agent.outbox.settling import Settling
 from agent.outbox.state import PREDECESSORS, Status
 from agent.outbox.store import Store
 from agent.outbox.waiting import Waiters
+from agent.tasks import Lookout
 
 FOLLOWERS = {kind: [later for later in Kind if kind in PREDECESSORS[later]] for kind in Kind}
 BACKLOG_KINDS = (Kind.ENROLLMENT, Kind.SALE, Kind.REFUND, Kind.STORE, Kind.CATALOG)
@@ -43,6 +44,7 @@ NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
 BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
 FIND_LINE_LOOK_S = 0.02
+STORE_PAUSE_S = 1.0
 _UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
 _OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
 _TOO_LATE = Outcome(
@@ -88,8 +90,7 @@ class Relay:
         self._options = options
         self._probe_once = probe or sender.probe
         self._log = logs.get()
-        self._woken = asyncio.Event()
-        self._pump: asyncio.Task[None] | None = None
+        self._lookout = Lookout(self._dispatch_safely, clock, name="relay", timed=self.wake)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters = Waiters(line, clock)
         self._patience = Patience(store, line, clock)
@@ -108,15 +109,12 @@ class Relay:
         with contextlib.suppress(StorageFullError):
             await self._store.clamp_pauses(int(OPERATION_CEILING_S * 1000))
         await self._patience.recall()
-        self._pump = asyncio.create_task(self._run(), name="relay")
+        self._lookout.start()
 
     async def stop(self) -> None:
         """Let what is in flight finish for a moment, then stop; what is cut off is sent again at the next start."""
         self.release_waiters()
-        if self._pump is not None:
-            self._pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pump
+        await self._lookout.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
         for task in self._tasks:
@@ -144,13 +142,13 @@ class Relay:
     def wake(self, kind: Kind | None = None) -> None:
         """Something may be ready: a new operation of a kind, or anything."""
         self._maybe_ready |= {kind} if kind is not None and kind in BACKLOG_KINDS else set(BACKLOG_KINDS)
-        self._woken.set()
+        self._lookout.wake()
 
     async def settle_within(self, operation: Operation, wait_s: float) -> None:
         """Wait until an operation is settled, until waiting cannot help, or for `wait_s` seconds; the send goes on."""
         if not self._line.permits_waiting(operation.kind):
             return
-        self._woken.set()
+        self._lookout.wake()
         await self._waiters.wait(operation, wait_s, lambda: self._is_in_vain(operation))
 
     async def _is_in_vain(self, operation: Operation) -> bool:
@@ -197,7 +195,7 @@ class Relay:
             outcome = _OWN_FAULT
         finally:
             self._in_flight -= 1
-            self._woken.set()
+            self._lookout.wake()
         if outcome not in _SAYS_NOTHING_OF_THE_LINE:
             self._line.report(operation.kind, outcome, source=operation.id)
         await self._patience.note(outcome)
@@ -211,27 +209,15 @@ class Relay:
 
     # ---- deciding what goes next -----------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        while True:
-            self._woken.clear()
-            delay_s: float | None = 1.0
-            try:
-                delay_s = await self._dispatch()
-            except Refusal as error:  # the store is unavailable; it mends itself or its condition says how
-                self._log.warning("relay waits for the store", code=error.code)
-                self._maybe_ready = set(BACKLOG_KINDS)  # what it was about to look at was not seen
-            except Exception:  # noqa: BLE001 - the relay never stops
-                self._log.exception("relay failed")
-                self._maybe_ready = set(BACKLOG_KINDS)
-            await self._wait_until_woken(delay_s)
-
-    async def _wait_until_woken(self, delay_s: float | None) -> None:
-        timer = None if delay_s is None else self._clock.call_later(delay_s, self.wake)
+    async def _dispatch_safely(self) -> float | None:
         try:
-            await self._woken.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
+            return await self._dispatch()
+        except Refusal as error:  # the store is unavailable; it mends itself or its condition says how
+            self._log.warning("relay waits for the store", code=error.code)
+        except Exception:  # noqa: BLE001 - the relay never stops
+            self._log.exception("relay failed")
+        self._maybe_ready = set(BACKLOG_KINDS)  # what it was about to look at was not seen
+        return STORE_PAUSE_S
 
     async def _dispatch(self) -> float | None:
         """Send what may go; returns in how many seconds to look again (None: when woken)."""
@@ -388,7 +374,7 @@ class Relay:
         finally:
             self._in_flight -= 1
             self._backlog_in_flight -= int(backlog)
-            self._woken.set()
+            self._lookout.wake()
 
     def _send_alone(self, operation: Operation, *, waiting: bool, probe: bool = False) -> None:
         self._waiters.sent(operation)

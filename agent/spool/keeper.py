@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent import logs
+from agent import logs, tasks
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Spool as Options
 from agent.errors import Refusal
@@ -108,9 +108,7 @@ class Keeper:
     async def stop(self) -> None:
         """Stop; a file that was being taken stays and is taken again."""
         self.end()
-        if self._task is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
         await self._watch.stop()
 
     async def _run(self) -> None:
