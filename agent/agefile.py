@@ -9,6 +9,10 @@ from typing import Any
 
 from agent.errors import AgentError
 
+_INTRO, _ARMOR = b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----"
+_HEAD_BYTES = 256
+_FOR_AN_IDENTITY = "it was sealed for an identity, not with a passphrase"
+
 
 class AgeError(AgentError):
     """It does not open, or cannot be sealed; the text says why."""
@@ -67,13 +71,24 @@ def seal_with_passphrase(plain: bytes, passphrase: str) -> bytes:
     return sealed
 
 
+def must_want_passphrase(sealed: bytes) -> None:
+    """Raise AgeError where no passphrase would open it, as its first lines say; what is armored is not looked into."""
+    first, second, *_ = [*sealed[:_HEAD_BYTES].split(b"\n"), b""]
+    if first.startswith(_ARMOR):
+        return
+    if first != _INTRO:
+        raise AgeError("The sealed file does not open: it was cut, changed or is none.")
+    if not second.startswith(b"-> scrypt "):
+        raise AgeError(f"The sealed file does not open: {_FOR_AN_IDENTITY}. Name that one: --identity FILE.")
+
+
 def unseal_with_passphrase(sealed: bytes, passphrase: str) -> bytes:
     """Open with the passphrase; raises AgeError."""
     age = _age()
     try:
         opened: bytes = age.passphrase.decrypt(sealed, passphrase)
     except age.DecryptError as error:
-        raise AgeError(_why(error, "it was sealed for an identity, not with a passphrase")) from None
+        raise AgeError(_why(error, _FOR_AN_IDENTITY)) from None
     return opened
 
 

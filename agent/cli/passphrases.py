@@ -8,6 +8,7 @@ from agent.errors import ConfigError
 
 MIN_CHARS = 10
 _LONGEST = 4096
+_TRIES = 3
 _WHAT = "The passphrase"
 
 
@@ -19,15 +20,22 @@ def read(file: str) -> str:
 
 
 def chosen() -> str:
-    """A new one, asked for twice."""
+    """A new one, asked for twice, and again where that went wrong: what comes before it may have taken minutes."""
     if not sys.stdin.isatty():
         return read("-")
     from getpass import getpass
 
-    first = _sound(typed(lambda: getpass("A passphrase for the file (not shown): "), _WHAT))
-    if first != typed(lambda: getpass("The same again: "), _WHAT):
-        raise ConfigError("The two differ; nothing was sealed.")
-    return first
+    for left in reversed(range(_TRIES)):
+        try:
+            first = _sound(typed(lambda: getpass("A passphrase for the file (not shown): "), _WHAT))
+            if first == typed(lambda: getpass("The same again: "), _WHAT):
+                return first
+            raise ConfigError("The two differ; nothing was sealed.")
+        except ConfigError as error:
+            if not left:
+                raise
+            print(error, file=sys.stderr)
+    raise AssertionError
 
 
 def asked() -> str:

@@ -1,4 +1,7 @@
-"""`rescue export`: what is left on a till that does not run, into one sealed file."""
+"""`rescue export`: what is left on a till that does not run, into one sealed file.
+
+Nobody is asked for a passphrase before all else is known to go well: the disk is read first.
+"""
 
 import argparse
 import asyncio
@@ -13,7 +16,7 @@ from agent.outbox.till import Till
 from agent.rescue import natural
 from agent.rescue.disk import borrowed
 from agent.rescue.exporting import Keys, read
-from agent.rescue.travelling import OWED, counted, pack
+from agent.rescue.travelling import counted, owed_in, pack
 from agent.storage import DataDir
 
 if TYPE_CHECKING:
@@ -25,9 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     data_dir = DataDir(Path(arguments.data_dir).absolute())
     if arguments.output.absolute().is_relative_to(data_dir.path):
         raise ConfigError(f"{arguments.output} lies on the dead till's own disk. Name a file elsewhere.")
+    private_file.must_be_free(arguments.output)
     named = _named(arguments)
     identity = options.read_small_file(arguments.identity, "The identity") if arguments.identity else None
-    passphrase = _passphrase(arguments)
+    given = passphrases.read(arguments.passphrase_file) if arguments.passphrase_file is not None else None
     if arguments.to is not None:
         try:
             agefile.check_recipient(arguments.to)
@@ -37,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     with borrowed(data_dir) as copy:
         rescue = asyncio.run(read(copy, keys, named))
     plain = pack(rescue)
+    passphrase = passphrases.chosen() if arguments.passphrase else given
     sealed = agefile.seal_with_passphrase(plain, passphrase) if passphrase else agefile.seal(plain, arguments.to)
     private_file.write_new(arguments.output, sealed)
     _tell(rescue, arguments.output, keys.opened_by)
@@ -56,12 +61,6 @@ def _named(arguments: argparse.Namespace) -> Till | None:
     return till
 
 
-def _passphrase(arguments: argparse.Namespace) -> str | None:
-    if arguments.passphrase_file is not None:
-        return passphrases.read(arguments.passphrase_file)
-    return passphrases.chosen() if arguments.passphrase else None
-
-
 def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
     till, counts = rescue.till, counted(rescue.operations)
     opened = f"Till {till.till_id} of {till.store_id or 'no store'}; its rows were opened with {opened_by}."
@@ -77,6 +76,5 @@ def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
     print(f"{output} holds {len(rescue.operations)} operations, sealed. Take it in at another till of that store:")
     print(f"  flash-agent rescue import {output.name}")
     print("Do not start the dead till's agent again: should it happen, nothing counts twice at Flash.")
-    owed = sum(count for (_, state), count in counts.items() if state == OWED)
-    if owed:
+    if owed := owed_in(rescue.operations):
         print(f"It owes customers the discount of {owed} coupons. Take it in at one till alone, or two may give it.")

@@ -15,7 +15,7 @@ from agent.cli import options, passphrases, text
 from agent.cli.client import AgentClient
 from agent.errors import AgentError, ConfigError
 from agent.outbox.left import Left
-from agent.rescue.travelling import VERSION, Load, Rescue, unpack
+from agent.rescue.travelling import VERSION, Load, Rescue, owed_in, unpack
 
 PART_OPERATIONS = 100
 PART_BYTES = 512 * 1024
@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(text.printable(f"From till {till.till_id} of {till.store_id or 'no store'}, read {rescue.made}:"))
     for each in rescue.missing:
         print(text.printable(f"Missing: {each}"), file=sys.stderr)
+    if owed := owed_in(rescue.operations):
+        print(f"It owes customers the discount of {owed} coupons. Was it taken in at another till, two may give it.")
     fates: Counter[str] = Counter()
     try:
         for part in _parts(rescue):
@@ -64,6 +66,7 @@ def _opened(arguments: argparse.Namespace) -> Rescue:
     elif arguments.passphrase_file is not None:
         plain = agefile.unseal_with_passphrase(sealed, passphrases.read(arguments.passphrase_file))
     else:
+        agefile.must_want_passphrase(sealed)
         plain = agefile.unseal_with_passphrase(sealed, passphrases.asked())
     return unpack(plain)
 

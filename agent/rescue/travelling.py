@@ -96,6 +96,11 @@ def counted(operations: Sequence[Left]) -> Counter[tuple[str, str]]:
     return Counter((each.kind.value, state_of(each)) for each in operations)
 
 
+def owed_in(operations: Sequence[Left]) -> int:
+    """How many discounts it owes: the one thing that does not go through Flash, and so could be given twice."""
+    return sum(state_of(each) == OWED for each in operations)
+
+
 def state_of(left: Left) -> str:
     """The status in words: of redemptions, what may be done with them."""
     was = left.redemption
