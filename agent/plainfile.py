@@ -20,7 +20,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 def read(path: Path, *, follow: bool = False, limit: int = LIMIT) -> bytes:
     """Its content, of at most so many bytes; raises OSError where it is longer, or no plain file, or a link."""
-    with _opened(path, os.open(path, _SAFE | (0 if follow else _NO_LINK))) as file:
+    with _opened(path, _open(path, _SAFE | (0 if follow else _NO_LINK))) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise _too_long(path)
@@ -45,6 +45,13 @@ def end(folder: Path, name: str, limit: int) -> tuple[bytes, bool]:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - limit))
         return file.read(limit), size > limit
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags)
+    except ValueError:  # a NUL in it
+        raise OSError(errno.EINVAL, "There can be no such path", str(path)) from None
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from agent.adapters.base import Adapter, Options
 from agent.errors import ConfigError, NotFoundError
+from agent.settingwords import words
 
 MODULES: Mapping[str, str] = {
     "amazon": "agent.adapters.amazon",
@@ -45,8 +46,9 @@ def options_of(name: str, settings: Mapping[str, Any]) -> Options:
         for item in error.errors(include_url=False, include_input=False):
             field = ".".join(str(step) for step in item["loc"])
             known = ", ".join(model.model_fields) or "none"
-            message = f"is unknown; there are: {known}" if item["type"] == "extra_forbidden" else item["msg"]
-            faults.append(f"[adapters.{name}] {field}: {message.removeprefix('Value error, ')}.".replace(" : ", ": "))
+            own = model.model_fields.get(str(item["loc"][0])) if len(item["loc"]) == 1 else None
+            said = words(item, own) if item["type"] != "extra_forbidden" else f"is unknown; there are: {known}"
+            faults.append(f"[adapters.{name}] {field}: {said}.".replace(" : ", ": "))
         raise ConfigError("\n".join(faults)) from None
 
 

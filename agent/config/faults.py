@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from agent import settingwords
 from agent.config.places import CONFIG_VARIABLE, DATA_DIR_VARIABLE, ENV_PREFIX
 from agent.config.settings import Settings
 
@@ -17,6 +19,23 @@ _IN_JSON: Mapping[str, tuple[type, str]] = {
     "DOCUMENTS__CURRENCIES": (list, '["USD", "CAD"]'),
     "DOCUMENTS__STORES": (dict, '{"0018": "st_18"}'),
     "SPOOL__FOLDERS": (dict, '{"poslog": "/srv/spool/poslog"}'),
+}
+
+
+_EXAMPLES = {
+    "flash.base_url": '"https://flash.socialhub.ai/api/v2"',
+    "flash.write_key_file": '"/etc/flash-agent/write.key"',
+    "flash.read_key_file": '"/etc/flash-agent/read.key"',
+    "flash.proxy": '"http://proxy.example.com:3128"',
+    "flash.ca_file": '"/etc/flash-agent/proxy.pem"',
+    "store.store_id": '"st_18"',
+    "store.till_id": '"till-1" (letters, digits and . _ - alone)',
+    "store.currency": '"USD" (three capital letters)',
+    "store.language": '"de-AT"',
+    "orders.id_template": '"{store_id}-{till_id}-{business_date}-{external_order_id}"',
+    "orders.refund_id_template": '"{refund_id}"',
+    "coupons.max_value": "10.00",
+    "receipt.templates_file": '"/etc/flash-agent/receipt.toml"',
 }
 
 
@@ -90,8 +109,40 @@ def malformed_lists() -> Iterator[str]:
 def spell(item: Any, path: Path) -> str:
     """One fault that pydantic found (an item of its `errors()`), by the place where the value came from."""
     section, *rest = (str(step) for step in item["loc"]) if item["loc"] else ("?",)
-    name = " ".join([f"[{section}]", *rest[:1]])
     variable = f"{ENV_PREFIX}{'__'.join([section, *rest[:1]]).upper()}"
-    message = item["msg"].removeprefix("Value error, ")
     source = variable if variable in {name.upper() for name in os.environ} else str(path)
-    return f"{source}: {name}: {message}."
+    return f"{source}: {of_section(section, item, item['loc'][1:])}."
+
+
+def of_section(section: str, item: Any, steps: Sequence[str | int]) -> str:
+    """The setting's name and what is wrong with it; `steps` lead to it within its section."""
+    setting, *inside = steps or ("?",)
+    field = _fields(section).get(str(setting))
+    name, entry = f"[{section}] {setting}", ""
+    if inside and isinstance(inside[0], int):
+        entry = f" (entry {inside[0] + 1})"
+    elif inside:
+        name = f"[{section}.{setting}] {inside[0]}"
+    said = settingwords.words(item, None if inside else field, _example(f"{section}.{setting}", within=bool(inside)))
+    return f"{name}{entry}: {said}"
+
+
+def _fields(section: str) -> dict[str, FieldInfo]:
+    found = Settings.model_fields.get(section)
+    kind = found.annotation if found else None
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+
+
+def _example(setting: str, *, within: bool) -> str:
+    """How it is written in the file; of one of several, how that one is."""
+    _, example = _IN_JSON.get(setting.replace(".", "__").upper(), (None, ""))
+    if not example:
+        return _EXAMPLES.get(setting, "")
+    whole = json.loads(example)
+    if within:
+        return json.dumps(next(iter(whole.values() if isinstance(whole, dict) else whole)))
+    if isinstance(whole, dict):
+        return (
+            f"a section [{setting}] with {' and '.join(f'{json.dumps(k)} = {json.dumps(v)}' for k, v in whole.items())}"
+        )
+    return example

@@ -50,7 +50,8 @@ def _with_flags(settings: Settings, flags: Mapping[str, Mapping[str, Any]]) -> S
         try:
             changed[name] = type(section).model_validate({**section.model_dump(), **values})
         except ValidationError as error:
-            said = (f"The command line: [{name}] {item['loc'][0]}: {item['msg']}." for item in error.errors())
+            items = error.errors(include_input=False)
+            said = (f"The command line: {faults.of_section(name, item, item['loc'])}." for item in items)
             raise ConfigError("\n".join(said)) from None
     return settings.model_copy(update=changed)
 

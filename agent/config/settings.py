@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         if key is None and path is not None:
             try:
                 key = SecretStr(plainfile.read(path, follow=True).decode("utf-8-sig").strip())
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is not UTF-8"
                 raise ConfigError(
                     f"[flash] {which}_key_file {path} cannot be read: {reason}. Name a plain file that holds the key "

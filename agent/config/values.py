@@ -45,7 +45,7 @@ def _check_ca_file(value: Path) -> Path:
     try:
         plainfile.must_be_plain(value, value.stat(), limit=_MAX_CA_BYTES)  # else the library reads for ever
         ssl.create_default_context(cafile=value)
-    except (OSError, ssl.SSLError):
+    except (OSError, ValueError, ssl.SSLError):
         raise ValueError("must be a readable plain file of certificates (PEM)") from None
     return value
 
@@ -86,7 +86,7 @@ def _template(fields: frozenset[str], needed: str) -> AfterValidator:
 def _check_folders(folders: dict[str, Path]) -> dict[str, Path]:
     """Each is one folder's alone: two adapters in one folder would read each other's files."""
     for name, folder in folders.items():
-        if not folder.is_absolute():
+        if not folder.is_absolute() or "\0" in str(folder):
             raise ValueError(f"{name} must be a whole path, such as {Path.home().anchor}srv{os.sep}spool{os.sep}{name}")
         for other, theirs in folders.items():
             if other != name and folder.is_relative_to(theirs):

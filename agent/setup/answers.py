@@ -24,7 +24,7 @@ from pydantic import (
     ValidationError,
 )
 
-from agent import config, plainfile
+from agent import config, plainfile, settingwords
 from agent.errors import ConfigError
 from agent.fields import FLASH_KEY, Id, Text
 from agent.setup import numbers
@@ -266,7 +266,7 @@ def _spell(item: Any) -> str:
         return f"{name} is no answer. {hint}{'?' if close else ''}"
     if item["type"] == "string_pattern_mismatch" and name in _PATTERNS:
         return f"{name} {_PATTERNS[name]}"
-    return f"{name} {_lower(item['msg'].removeprefix('Value error, '))}"
+    return f"{name} {_lower(settingwords.words(item, Answers.model_fields.get(name)))}"
 
 
 def _lower(text: str) -> str:
