@@ -71,7 +71,8 @@ class Importing:
         self._settings = settings
         self._wake = wake
         documents, currency = settings.documents, settings.store.currency
-        self.site = Site(currency, frozenset(documents.currencies), documents.stores)
+        others = documents.unknown_stores == "own"
+        self.site = Site(currency, frozenset(documents.currencies), documents.stores, others_are_own=others)
         self.push_members = documents.push_members
         self.max_bytes = documents.max_bytes
         self.large = asyncio.Semaphore(1)  # for a large document that was posted, while it is read

@@ -39,7 +39,8 @@ class Form:
 
     def settings(self) -> dict[str, str]:
         """The same, for an agent's environment."""
-        return {f"FLASH_AGENT_ADAPTERS__{self.adapter.upper()}": json.dumps(self.options)} if self.options else {}
+        own = {"FLASH_AGENT_ADAPTERS__" + self.adapter.upper(): json.dumps(self.options)} if self.options else {}
+        return {**own, "FLASH_AGENT_DOCUMENTS__STORES": json.dumps({"12": "st_1"})}
 
 
 def _poslog(number: int) -> str:

@@ -12,7 +12,7 @@ Every adapter is held to this by one suite, `tests/adapters/test_conformance.py`
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar
 
@@ -53,13 +53,14 @@ class Skipped:
     """What is not sent, and why. `code` is stable; `reason` is for people and repeats no personal data.
 
     `fault` tells what a person must mend (it cannot be read, a value is unsound) from what needs nobody (a training
-    transaction, a sale without a customer).
+    transaction, a sale without a customer). `store` is the code that no setting knows, of an `unknown-store`.
     """
 
     code: str
     reason: str
     place: str
     fault: bool = False
+    store: str = ""
 
 
 Item = Found | Skipped
@@ -97,16 +98,18 @@ class Site:
     """What every adapter must know of the site.
 
     `currency` is the till's; `currencies` are those whose amounts may be sent, the till's among them. `stores` maps the
-    other system's store code to Flash's store id.
+    other system's store code to Flash's store id. `others_are_own`: whether a code that is not among them stands for
+    the till's own store; else what was sold there is not sent.
     """
 
     currency: str
     currencies: frozenset[str] = frozenset()
     stores: Mapping[str, str] = field(default_factory=dict)
+    others_are_own: bool = False
 
-    def store_id(self, code: str | None) -> str | None:
-        """Flash's id of a store; None where the site has not said it, and the till's own store is meant."""
-        return self.stores.get(code) if code else None
+    def store_id(self, codes: Sequence[str | None]) -> str | None:
+        """Flash's id of a store by the first of its codes that `stores` has; None where it has none of them."""
+        return next((self.stores[code] for code in codes if code is not None and code in self.stores), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +187,21 @@ def present(fields: Mapping[str, V]) -> dict[str, V]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, key: str | None = None) -> Item:
+def make(
+    model: type[D],
+    fields: Mapping[str, Any],
+    place: str,
+    site: Site,
+    *,
+    key: str | None = None,
+    sold_at: Sequence[str | None] = (),
+) -> Item:
     """A canonical document from its fields, named as the local API names them; fields that are None are left out.
 
+    `sold_at`: the codes by which the other system names the store of a sale, the one that counts most first.
     A currency that says that there is none (XXX) is left out too: then the till's is meant.
-    `Skipped`, as a fault, where a register would have been refused, or the currency is not one that may be sent.
+    `Skipped`, as a fault, where a register would have been refused, the currency is not one that may be sent, or the
+    site knows none of the store's codes.
     """
     given = present(fields)
     if str(given.get("currency")) in values.NO_CURRENCIES:
@@ -200,11 +213,27 @@ def make(model: type[D], fields: Mapping[str, Any], place: str, site: Site, *, k
             f"stands, add it to [documents] currencies."
         )
         return Skipped("foreign-currency", reason, place, fault=True)
+    store_id = site.store_id(sold_at)
     try:
-        return Found(model.model_validate(given, context={"currency": site.currency}), place, key)
+        document = model.model_validate(given | present({"storeId": store_id}), context={"currency": site.currency})
     except ValidationError as error:
         faults = "; ".join(f"{fault.field} {fault.message}".strip() for fault in faults_of(error))
         return Skipped("unsound", f"It could not be sent: {faults}.", place, fault=True)
+    if store_id is None and any(sold_at) and not site.others_are_own:
+        return _of_unknown_store([code for code in sold_at if code], place)
+    return Found(document, place, key)
+
+
+def _of_unknown_store(codes: Sequence[str], place: str) -> Skipped:
+    """To take the till's own for it would credit one store with what another sold, and nobody would see it."""
+    shown = [code if values.store_may_be_shown(code) else "?" for code in dict.fromkeys(codes)]
+    others = f" (or {', '.join(shown[1:])})" if shown[1:] else ""
+    reason = (
+        f'It was sold in store {shown[0]}{others}, which is not in [documents.stores]: add "{shown[0]}" = "st_…", with '
+        f"Flash's id of it, the till's own too. Where every code that is not there is the till's own store, set "
+        f'[documents] unknown_stores = "own".'
+    )
+    return Skipped("unknown-store", reason, place, fault=True, store=shown[0])
 
 
 def named(field: str, read: Callable[[Any], T], value: Any) -> T:

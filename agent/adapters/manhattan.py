@@ -144,9 +144,9 @@ class _Order:
             "externalOrderId": self._whole("OrderId"),
             "customer": customer,
             "totalAmount": total,
-            "storeId": self._site.store_id(self._text("SellingLocationId")),
         }
-        return make(Sale, {**fields, **self._common()}, self._place, self._site)
+        sold_at = (self._text("SellingLocationId"),)
+        return make(Sale, {**fields, **self._common()}, self._place, self._site, sold_at=sold_at)
 
     def _refunds(self, new: Sequence[Record], back: Sequence[Record]) -> Iterator[Item]:
         if not self._statuses(self._record, "ReturnStatusId") <= self._options.return_statuses:

@@ -84,10 +84,11 @@ class Plan:
 
     def _judged(self, kind: str, fields: dict[str, Any], place: str) -> Item:
         nested = _nested(fields)
+        sold_at: tuple[str | None, ...] = ()
         if kind == "sale":
             if "customer" not in nested:
                 return Skipped("no-customer", "The sale names no customer.", place)
-            nested["storeId"] = self._site.store_id(fields.get("storeId"))
+            sold_at = (nested.pop("storeId", None),)
         if kind == "refund":
             if "externalOrderId" not in nested:
                 return Skipped("return-without-sale", "The return does not say which sale it is of.", place)
@@ -98,7 +99,7 @@ class Plan:
         if kind == "enrollment" and not nested.get("marketingConsent"):
             nested.pop("marketingConsent", None)  # only a yes is ever sent
             nested.pop("marketingConsentAt", None)
-        return make(_MODELS[kind], nested, place, self._site)
+        return make(_MODELS[kind], nested, place, self._site, sold_at=sold_at)
 
     def gathered(self, found: Iterable[Item | CatalogRow]) -> Iterator[Item]:
         """The items, with rows of a catalog gathered into documents of `ROWS_AT_ONCE` rows at most."""

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MAX_AMOUNT_CHARS = 60
+MAX_STORE_CHARS = 40
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?|[+-]?\.\d+", re.ASCII)
 _EPOCH = re.compile(r"\\?/Date\((-?\d{1,15})([+-]\d{4})?\)\\?/", re.ASCII)
 NO_CURRENCIES = frozenset({"XXX", "XTS"})  # ISO 4217: no currency, and a test's
@@ -28,6 +29,12 @@ def text(value: Any) -> str | None:
 def may_be_shown(number: str) -> bool:
     """Whether a document's number looks like one, so that it may stand in a place or a reason: no address, no name."""
     return _SHOWN.fullmatch(number) is not None
+
+
+def store_may_be_shown(code: str) -> bool:
+    """Whether a store's code looks like one: as `may_be_shown`, or a few words with a number in them."""
+    words = len(code) <= MAX_STORE_CHARS and code.isprintable() and "@" not in code and any(map(str.isdecimal, code))
+    return words or may_be_shown(code)
 
 
 def is_among(word: str | None, words: Iterable[str]) -> bool:

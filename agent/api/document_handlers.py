@@ -33,6 +33,7 @@ async def list_adapters(call: Call) -> web.Response:
         "currency": importing.site.currency,
         "currencies": sorted(importing.site.currencies),
         "stores": dict(importing.site.stores),
+        "unknownStores": "own" if importing.site.others_are_own else "refuse",
         "pushMembers": importing.push_members,
     }
     adapters = await asyncio.to_thread(

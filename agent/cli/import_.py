@@ -107,7 +107,8 @@ def _reading(client: "AgentClient", name: str) -> _Reading:
     if name not in there_are:
         raise ConfigError(f"There is no adapter {text.printable(name)}; there are: {', '.join(there_are)}.")
     given, options_given = listed["site"], settings[name]
-    site = Site(given["currency"], frozenset(given["currencies"]), given["stores"])
+    others_are_own = given["unknownStores"] == "own"
+    site = Site(given["currency"], frozenset(given["currencies"]), given["stores"], others_are_own=others_are_own)
     read_as = {"adapter": name, "options": options_given, "site": given, "version": __version__}
     try:
         options = registry.options_of(name, options_given)

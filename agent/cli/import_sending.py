@@ -44,7 +44,7 @@ def batches(items: Iterable[Item], done: int) -> Iterator[Batch]:
             continue
         if isinstance(item, Skipped):
             outcome = "faulty" if item.fault else "skipped"
-            batch.skipped.append(Outcome(outcome, item.place, item.code, item.reason))
+            batch.skipped.append(Outcome(outcome, item.place, item.code, item.reason, store=item.store))
         else:
             line = line_of(item)
             if not batch.has_room_for(line):

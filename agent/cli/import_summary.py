@@ -8,7 +8,7 @@ from agent.cli.import_tally import OUTCOMES, Tally
 
 
 def as_json(adapter: str, tallies: Mapping[str, Tally], *, dry_run: bool) -> str:
-    """`{"adapter", "dryRun", "files": [{"file", "totals", "codes", "first", "catalog"}]}`"""
+    """`{"adapter", "dryRun", "files": [{"file", "totals", "codes", "first", "catalog", "unknownStores"}]}`"""
     files = [{"file": name, **tally.json()} for name, tally in tallies.items()]
     return text.json_text({"adapter": adapter, "dryRun": dry_run, "files": files})
 
@@ -39,3 +39,6 @@ def _rows(tally: Tally) -> Iterator[tuple[str, str, str]]:
             yield f"  {outcome}", f"{tally.counts[outcome]:,}", by_code
     if tally.rows:
         yield "  catalog rows", f"{tally.rows:,}", f"{tally.unchanged:,} of them unchanged, and not sent"
+    if tally.unknown_stores:
+        by_store = ", ".join(f"{store} {count:,}" for store, count in tally.unknown_stores.most_common())
+        yield "  unknown stores", f"{len(tally.unknown_stores):,}", f"sales left out: {by_store}"

@@ -29,7 +29,7 @@ _BLOCK_BYTES = 1024 * 1024
 class Outcome:
     """What became of one item; `code` and `reason` are empty where it was accepted or replayed.
 
-    `rows` are a catalog's, `unchanged` those of them that Flash had already.
+    `rows` are a catalog's, `unchanged` those of them that Flash had already. `store` is a code that no setting knows.
     """
 
     outcome: str
@@ -38,6 +38,7 @@ class Outcome:
     reason: str = ""
     rows: int = 0
     unchanged: int = 0
+    store: str = ""
 
     def json(self) -> dict[str, str]:
         """As it stands in a report and in a summary."""
@@ -46,13 +47,17 @@ class Outcome:
 
 @dataclass
 class Tally:
-    """How many items came to what, by code where there is one, and the first that a person must look at."""
+    """How many items came to what, by code where there is one, and the first that a person must look at.
+
+    `unknown_stores`: how many sales were left out for each store that no setting knows.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     codes: dict[str, Counter[str]] = field(default_factory=dict)
     shown: list[Outcome] = field(default_factory=list)
     rows: int = 0
     unchanged: int = 0
+    unknown_stores: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Count more."""
@@ -60,6 +65,7 @@ class Tally:
             self.counts[each.outcome] += 1
             self.rows += each.rows
             self.unchanged += each.unchanged
+            self.unknown_stores.update(filter(None, [each.store]))
             alike = 0
             if each.code:
                 codes = self.codes.setdefault(each.outcome, Counter())
@@ -80,6 +86,7 @@ class Tally:
             "codes": {outcome: dict(codes) for outcome, codes in self.codes.items()},
             "first": [each.json() for each in self.shown],
             "catalog": {"rows": self.rows, "unchanged": self.unchanged},
+            "unknownStores": dict(self.unknown_stores),
         }
 
     @classmethod
@@ -88,7 +95,7 @@ class Tally:
         shown = [Outcome(*(each[name] for name in ("outcome", "place", "code", "reason"))) for each in kept["first"]]
         codes = {outcome: Counter(found) for outcome, found in kept["codes"].items()}
         rows, unchanged = int(kept["catalog"]["rows"]), int(kept["catalog"]["unchanged"])
-        return cls(Counter(kept["totals"]), codes, shown, rows, unchanged)
+        return cls(Counter(kept["totals"]), codes, shown, rows, unchanged, Counter(kept["unknownStores"]))
 
 
 class Progress:

@@ -136,6 +136,7 @@ class Documents(_Section):
     max_bytes: int = Field(default=16 * 1024 * 1024, ge=4096, le=256 * 1024 * 1024)  # of one that is posted
     currencies: tuple[ForeignCurrency, ...] = ()  # sent as they stand, besides the till's
     stores: dict[str, Id] = Field(default_factory=dict)  # their code → Flash's id
+    unknown_stores: Literal["refuse", "own"] = "refuse"  # own: a code that is not in stores is the till's own store
     push_members: bool = False  # else customers are only resolved when they buy
 
 

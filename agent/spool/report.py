@@ -30,6 +30,7 @@ _BY_CODE: Mapping[str, str] = {
     "refund-conflict": "The first document about this refund stands. If this one is right, correct it at Flash; "
     "then leave the record out or delete the file.",
     "validation": "Correct the fields that are named.",
+    "unknown-store": "Add the store's code to [documents.stores], and start the agent anew.",
     "internal": "Look into the agent's log, and send it with this report to support.",
 }
 _MEND = (
@@ -51,6 +52,7 @@ class Report:
         self.totals: Counter[str] = Counter(totals([]))
         self._faults: list[dict[str, Any]] = []
         self._skipped: list[dict[str, Any]] = []
+        self._stores: Counter[str] = Counter()  # that no setting knows
         self._last = ""
 
     def add(self, taken: Sequence[Taken]) -> None:
@@ -58,6 +60,8 @@ class Report:
         self.totals.update(totals(taken))
         for each in taken:
             self._last = _code(each)
+            if each.skipped is not None:
+                self._stores.update(filter(None, [each.skipped.store]))
             if each.outcome in FAULTS and len(self._faults) < MAX_FAULTS:
                 self._faults.append(_spell(each))
             elif each.outcome == "skipped" and len(self._skipped) < MAX_SKIPPED:
@@ -95,7 +99,11 @@ class Report:
         count = self.totals
         taken, faults = count["accepted"] + count["replayed"], sum(count[outcome] for outcome in FAULTS)
         again = f" ({count['replayed']} of them had been taken before)" if count["replayed"] else ""
-        return f"Taken: {taken}{again}. To be mended: {faults}. Left out, which needs nobody: {count['skipped']}."
+        stores = ", ".join(f"{store} ({sales})" for store, sales in self._stores.most_common())
+        unknown = f" Sales in stores that no setting knows: {stores}." if stores else ""
+        return (
+            f"Taken: {taken}{again}. To be mended: {faults}. Left out, which needs nobody: {count['skipped']}.{unknown}"
+        )
 
 
 def _code(taken: Taken) -> str:

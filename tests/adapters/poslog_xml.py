@@ -48,7 +48,11 @@ def transaction(*parts: str, head: str = HEAD, member: str = MEMBER, flags: str 
 
 def parse(*transactions: str, currency: str = "USD", stores: dict[str, str] | None = None, **options) -> list[Item]:
     document = f"<POSLog>{''.join(transactions)}</POSLog>".encode()
-    return ADAPTER.parse(document, registry.options_of("poslog", options), Site(currency, stores=stores or {}))
+    return ADAPTER.parse(
+        document,
+        registry.options_of("poslog", options),
+        Site(currency, stores=stores or {}, others_are_own=stores is None),
+    )
 
 
 def only(items: list[Item]) -> dict:

@@ -28,7 +28,9 @@ def test_it_does_not_start_beside_the_native_connector(name, settings):
 def test_an_answer_that_tells_of_an_error_is_no_empty_document(name):
     """It must not look as if there had been nothing to award."""
     for answer in ({"errors": [{"code": "Unauthorized"}]}, {"code": 105005, "message": "no", "data": None}):
-        (item,) = registry.adapter(name).parse(json.dumps(answer).encode(), registry.options_of(name, OFF), Site("USD"))
+        (item,) = registry.adapter(name).parse(
+            json.dumps(answer).encode(), registry.options_of(name, OFF), Site("USD", others_are_own=True)
+        )
         assert (item.code, item.fault) == ("error-answer", True)
 
 
@@ -36,7 +38,9 @@ def test_an_answer_that_tells_of_an_error_is_no_empty_document(name):
 def test_an_empty_page_holds_nothing(name):
     pages = ({"orders": []}, {"payload": {"Orders": []}}, {"code": 0, "data": {"orders": [], "total_count": 0}})
     for page in pages:
-        items = registry.adapter(name).parse(json.dumps(page).encode(), registry.options_of(name, OFF), Site("USD"))
+        items = registry.adapter(name).parse(
+            json.dumps(page).encode(), registry.options_of(name, OFF), Site("USD", others_are_own=True)
+        )
         assert [(item.code, item.fault) for item in items] in (
             [("nothing-in-it", False)],
             [("unknown-record", True)],  # another system's page
@@ -59,10 +63,10 @@ ORDERS = {
 def test_an_order_of_nobody_in_particular_earns_nothing(name):
     adapter, told = registry.adapter(name), OFF | ({"customer_field": "No"} if name == "amazon" else {})
     document = json.dumps(ORDERS[name]).encode()
-    (sale,) = adapter.parse(document, registry.options_of(name, told), Site("USD"))
+    (sale,) = adapter.parse(document, registry.options_of(name, told), Site("USD", others_are_own=True))
     assert isinstance(sale, Found)
     options = registry.options_of(name, told | {"anonymous_customers": ["till@example.com"]})
-    (skipped,) = adapter.parse(document, options, Site("USD"))
+    (skipped,) = adapter.parse(document, options, Site("USD", others_are_own=True))
     assert (skipped.code, skipped.fault) == ("no-customer", False)
 
 
@@ -79,7 +83,7 @@ def test_an_order_of_nobody_in_particular_earns_nothing(name):
 )
 def test_one_page_of_several_says_so(name, page):
     options = registry.options_of(name, OFF)
-    *_, last = registry.adapter(name).parse(json.dumps(page).encode(), options, Site("USD"))
+    *_, last = registry.adapter(name).parse(json.dumps(page).encode(), options, Site("USD", others_are_own=True))
     assert (last.code, last.place, last.fault) == ("more-pages", "document", False)
 
 
@@ -92,12 +96,14 @@ def test_one_page_of_several_says_so(name, page):
     ],
 )
 def test_the_last_page_does_not(name, page):
-    items = registry.adapter(name).parse(json.dumps(page).encode(), registry.options_of(name, OFF), Site("USD"))
+    items = registry.adapter(name).parse(
+        json.dumps(page).encode(), registry.options_of(name, OFF), Site("USD", others_are_own=True)
+    )
     assert "more-pages" not in [getattr(item, "code", "") for item in items]
 
 
 def test_a_currency_that_says_there_is_none_is_the_tills():
     order = ORDERS["tiktok"] | {"payment": {"total_amount": "9.00", "currency": "XXX"}}
     options = registry.options_of("tiktok", OFF)
-    (sale,) = registry.adapter("tiktok").parse(json.dumps(order).encode(), options, Site("USD"))
+    (sale,) = registry.adapter("tiktok").parse(json.dumps(order).encode(), options, Site("USD", others_are_own=True))
     assert sale.document.currency is None

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
 from agent.adapters import registry
-from agent.adapters.base import Found, Item, Skipped
-from tests.adapters.golden import cases, spelled
+from agent.adapters.base import Found, Item, Site, Skipped
+from tests.adapters.golden import Case, cases, spelled
 from tests.support import agents
 
 CASES = [case for case in cases() if case.path is not None]
 NAMES = {"ids": lambda case: f"{case.adapter}-{case.name}"}
+CHANNELS = frozenset({"shopify", "tiktok"})  # codes that no document has: of what was sold at no place of its own
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE lol [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><POSLog>&b;</POSLog>"""
 
 
@@ -97,6 +98,39 @@ def damaged(document: bytes, chance: random.Random) -> bytes:
                 other = chance.randrange(len(damage) + 1)
                 damage[other : other + length] = damage[at : at + length]
     return bytes(damage)
+
+
+def stores_lost(case: Case) -> tuple[dict[str, str], list[Item], list[Item], list[Item]]:
+    """A golden's stores that its document names, and what it comes to: as it is, with none of them mapped, as own."""
+    by_document = {code: store for code, store in case.stores.items() if code not in CHANNELS}
+    left = {code: store for code, store in case.stores.items() if code in CHANNELS}
+    options, document = registry.options_of(case.adapter, case.options), case.path.read_bytes()
+    sites = case.site, Site(case.currency, stores=left), Site(case.currency, stores=left, others_are_own=True)
+    return by_document, *(registry.adapter(case.adapter).parse(document, options, site) for site in sites)
+
+
+@pytest.mark.parametrize("case", CASES, **NAMES)
+def test_a_store_that_no_setting_knows_is_a_fault_and_never_the_tills_own(case):
+    stores, mapped, unmapped, own = stores_lost(case)
+    for known, unknown, as_own in zip(mapped, unmapped, own, strict=True):
+        sold_at = spelled(known).get("document", {}).get("storeId")
+        if sold_at is None or sold_at not in stores.values():
+            assert spelled(known) == spelled(unknown)
+            continue
+        assert (unknown.code, unknown.fault, unknown.place) == ("unknown-store", True, known.place)
+        assert f'"{unknown.store}" = "st_…"' in unknown.reason
+        assert spelled(as_own)["document"] == {
+            name: value for name, value in spelled(known)["document"].items() if name != "storeId"
+        }
+
+
+def test_every_adapter_whose_documents_name_stores_is_asked_for_one_that_is_unknown():
+    asked = {
+        case.adapter
+        for case in CASES
+        if any(isinstance(item, Skipped) and item.code == "unknown-store" for item in stores_lost(case)[2])
+    }
+    assert asked == set(registry.MODULES) - {"canonical", "tiktok"}  # Flash's own ids; one shop
 
 
 @pytest.mark.parametrize("name", registry.MODULES)

@@ -12,7 +12,7 @@ from agent.adapters.spelling import Spelling
 from agent.errors import ConfigError
 
 SALE = {"externalOrderId": "{Store}-{No}", "totalAmount": "Total", "customer.externalId": "Card"}
-SITE = Site("EUR", stores={})
+SITE = Site("EUR", others_are_own=True)
 
 
 def parse(name: str, document: bytes | str, **mappings: dict) -> list[Item]:

@@ -193,7 +193,7 @@ def test_names_count_without_their_namespaces():
     plain = transaction(sold("5.00"), total("5.00"))
     prefixed = plain.replace("</", "</p:").replace("<", "<p:").replace("<p:/p:", "</p:")
     document = f'<p:POSLog xmlns:p="urn:any">{prefixed}</p:POSLog>'.encode()
-    found = ADAPTER.parse(document, ADAPTER.options(), Site("USD"))
+    found = ADAPTER.parse(document, ADAPTER.options(), Site("USD", others_are_own=True))
     assert told(found) == told(parse(plain)) == ["sale 5.00"]
 
 
@@ -201,14 +201,14 @@ def test_names_count_without_their_namespaces():
 def test_a_log_is_read_in_its_own_encoding(encoding):
     head = HEAD.replace(">12<", ">Café 12<")
     text = f'<?xml version="1.0" encoding="{encoding}"?><POSLog>{transaction(total("5.00"), head=head)}</POSLog>'
-    assert only(ADAPTER.parse(text.encode(encoding), ADAPTER.options(), Site("USD")))["externalOrderId"] == (
-        "Café 12-2026-03-14-4-7"
-    )
+    assert only(ADAPTER.parse(text.encode(encoding), ADAPTER.options(), Site("USD", others_are_own=True)))[
+        "externalOrderId"
+    ] == ("Café 12-2026-03-14-4-7")
 
 
 def test_what_was_read_before_a_log_breaks_off_is_found():
     whole = f"<POSLog>{transaction(total('5.00'))}{transaction(total('6.00'))}"
-    assert told(ADAPTER.parse(whole.encode(), ADAPTER.options(), Site("USD"))) == [
+    assert told(ADAPTER.parse(whole.encode(), ADAPTER.options(), Site("USD", others_are_own=True))) == [
         "sale 5.00",
         "sale 6.00",
         "unreadable",
@@ -226,5 +226,5 @@ def test_what_was_read_before_a_log_breaks_off_is_found():
     ],
 )
 def test_a_document_of_another_kind_is_no_quiet_hour(document, code, fault):
-    (item,) = ADAPTER.parse(document, registry.options_of("poslog", {}), Site("USD"))
+    (item,) = ADAPTER.parse(document, registry.options_of("poslog", {}), Site("USD", others_are_own=True))
     assert (item.code, item.fault) == (code, fault)

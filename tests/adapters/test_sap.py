@@ -9,7 +9,8 @@ from agent.adapters import registry
 from agent.adapters.base import Found, Site, Skipped
 from agent.errors import ConfigError
 
-SITE = Site("EUR", stores={"1710": "st_1710", "1711": "st_1711", "UVE": "st_uve", "4010": "st_4010"})
+STORES = {"1710": "st_1710", "1711": "st_1711", "UVE": "st_uve", "4010": "st_4010", "101": "st_101"}
+SITE = Site("EUR", stores=STORES)
 ITEM = {"BillingDocument": "90000001", "BillingDocumentItem": "10", "SalesDocument": "0000000501"}
 INVOICE = {
     "BillingDocument": "90000001",
@@ -247,7 +248,9 @@ def test_the_store_is_the_plant_the_office_or_the_organization():
     assert store(["1710", "1710"], SalesOffice="UVE") == "st_1710"
     assert store(["1710", "1711"], SalesOffice="UVE") == "st_uve"
     assert store(["1720"], SalesOffice="", SalesOrganization="4010") == "st_4010"
-    assert store(["1720"]) is None
+    (unknown,) = read({**INVOICE, "to_Item": [{**ITEM, "Plant": "1720"}], "SalesOffice": "UVX"})
+    assert (unknown.code, unknown.store) == ("unknown-store", "1720")
+    assert "store 1720 (or UVX)" in unknown.reason
 
 
 def test_one_bad_record_leaves_the_others():

@@ -29,8 +29,21 @@ options, the content types that each takes (`media`), and in `lacking` the setti
 [integrating.md](../integrating.md) tells of the answer, [importing.md](../importing.md) of the command.
 
 Settings (`[documents]`, `[adapters.NAME]`, `[spool]`) are read when the agent starts: start it anew after a change,
-then try again. A store's code that is not in `[documents] stores` stands for the till's own store; an amount in another
-currency than the till's is `foreign-currency`, unless `[documents] currencies` has it.
+then try again. An amount in another currency than the till's is `foreign-currency`, unless `[documents] currencies`
+has it.
+
+**Stores.** A document that names the store of a sale, as most tills' do, is believed, and never read as the till's own:
+
+```toml
+[documents.stores]      # the other system's code = Flash's id of the store; each store that is in the files, yours too
+"12" = "st_12"
+"13" = "st_13"
+```
+
+A sale in a store that is not there is `unknown-store`, a fault: nothing is sent, the reason names the code, and an
+import's summary says how many sales of which stores were left out. Add the line, start the agent anew, import the file
+again. Where every code that is not there is the till's own store (a till that reads its own receipts alone), say so
+instead: `[documents] unknown_stores = "own"`. A sale that names no store is the till's own. A refund goes to its sale.
 
 """
 FOOT = """

@@ -13,7 +13,7 @@ async def test_a_day_lands_once_however_often_it_is_sent(tmp_path: Path):
     with strict_flash() as flash:
         for number in ("LOY-700001", "LOY-700002", "CARD-900001"):
             flash.add_member(externalId=number)
-        async with running(tmp_path, settings(flash.base_url)) as register:
+        async with running(tmp_path, settings(flash.base_url, documents={"stores": {"12": "st_1"}})) as register:
             for _ in range(2):
                 taken = await register.call("POST", "/v1/documents/poslog", raw=DAY, Content_Type="application/xml")
                 assert taken.status == 200

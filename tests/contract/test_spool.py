@@ -422,7 +422,8 @@ async def test_a_torn_xml_document_is_waited_for_and_two_systems_have_a_folder_e
     other = tmp_path / "shopify"
     other.mkdir()
     spool = {"folders": {"poslog": str(folder), "shopify": str(other)}, **QUICK, "patience_s": 60}
-    set_up = settings(spool=spool, adapters={"shopify": {"native_connector": "off"}})
+    known = {"stores": {"12": "st_1"}}
+    set_up = settings(spool=spool, documents=known, adapters={"shopify": {"native_connector": "off"}})
     async with running(tmp_path / "data", set_up) as register:
         (folder / "day.xml").write_bytes(day[: len(day) // 2])
 

@@ -28,10 +28,15 @@ RECEIPTS = {
             "totalAmount": "Total",
             "customer.externalId": "Card",
             "businessDate": "Day",
+            "storeId": "Store",
         },
     }
 }
-MAPPED = {"FLASH_AGENT_ADAPTERS__CSV": json.dumps({"mappings": RECEIPTS})}
+STORES = {"S18": "st_1"}
+MAPPED = {
+    "FLASH_AGENT_ADAPTERS__CSV": json.dumps({"mappings": RECEIPTS}),
+    "FLASH_AGENT_DOCUMENTS__STORES": json.dumps(STORES),
+}
 HEAD = "Store;No;Total;Card;Day\n"
 ROWS = [
     "S18;1;12,50;POS-CUST-5512;2026-03-14",
@@ -64,14 +69,16 @@ def operations(agent: AgentProcess) -> list[dict[str, Any]]:
 
 
 def test_what_is_in_a_file_is_taken_once_and_the_rest_is_told(offline: AgentProcess, tmp_path: Path) -> None:
-    file, report = written(tmp_path, ROWS), tmp_path / "report.jsonl"
+    rows = [*ROWS, "S19;5;3,00;POS-CUST-5512;2026-03-14"]
+    file, report = written(tmp_path, rows), tmp_path / "report.jsonl"
     first = imported(offline, file, "--report", report)
     assert (first.returncode, first.stderr) == (1, "")
-    assert [line.split() for line in first.stdout.splitlines()[1:5]] == [
+    assert [line.split() for line in first.stdout.splitlines()[1:6]] == [
         ["accepted", "2"],
         ["skipped", "1", "no-customer", "1"],
-        ["faulty", "1", "unsound", "1"],
+        ["faulty", "2", "unsound", "1,", "unknown-store", "1"],
         ["refused", "1", "order-conflict", "1"],
+        ["unknown", "stores", "1", "sales", "left", "out:", "S19", "1"],
     ]
     assert "line 4: faulty, unsound: It could not be sent: totalAmount (Total) must be a number" in first.stdout
     assert "line 5: refused, order-conflict: " in first.stdout
@@ -79,6 +86,7 @@ def test_what_is_in_a_file_is_taken_once_and_the_rest_is_told(offline: AgentProc
     assert [(each["place"], each["outcome"]) for each in told] == [
         ("line 3", "skipped"),
         ("line 4", "faulty"),
+        ("line 7", "faulty"),
         ("line 5", "refused"),
     ]
     kept = {operation["upstreamOrderId"]: operation["metadata"] for operation in operations(offline)}
@@ -88,9 +96,10 @@ def test_what_is_in_a_file_is_taken_once_and_the_rest_is_told(offline: AgentProc
         "accepted": 0,
         "replayed": 2,
         "skipped": 1,
-        "faulty": 1,
+        "faulty": 2,
         "refused": 1,
     }
+    assert json.loads(again.stdout)["files"][0]["unknownStores"] == {"S19": 1}
     assert list((offline.data_dir / "imports").iterdir()) == []
 
 

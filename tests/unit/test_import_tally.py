@@ -57,6 +57,7 @@ def some_outcomes() -> list[Outcome]:
     return [
         Outcome("accepted", "line 1", rows=20, unchanged=3),
         Outcome("skipped", "line 2", "no-customer", "None."),
+        Outcome("faulty", "line 3", "unknown-store", "Unknown.", store="S19"),
         *faulty,
     ]
 
@@ -70,10 +71,12 @@ def test_progress_is_what_it_was(tmp_path: Path):
     progress.save()
     again = Progress(path)
     assert (again.items, again.report_bytes, again.is_done) == (17, 99, False)
-    assert again.tally == progress.tally
     assert (again.tally.rows, again.tally.unchanged) == (20, 3)
-    assert len(again.tally.shown) == SHOWN_ALIKE
-    assert again.tally.for_a_person == SHOWN + 5
+    assert again.tally.unknown_stores == {"S19": 1}
+    assert [each.json() for each in again.tally.shown] == [each.json() for each in progress.tally.shown]
+    assert (again.tally.counts, again.tally.codes) == (progress.tally.counts, progress.tally.codes)
+    assert len(again.tally.shown) == SHOWN_ALIKE + 1
+    assert again.tally.for_a_person == SHOWN + 6
     again.remove()
     assert Progress(path).items == 0
     assert list(path.parent.iterdir()) == []

@@ -33,6 +33,18 @@ def test_a_thousand_faults_are_listed_and_all_are_counted() -> None:
     assert written["items"][-1]["mend"] == "Nothing needs to be done."
 
 
+def test_the_stores_that_no_setting_knows_are_counted_by_their_code() -> None:
+    report = Report("day.xml", "poslog")
+    for store in ("13", "12", "13"):
+        unknown = Skipped("unknown-store", f"It was sold in store {store}.", "line 1", fault=True, store=store)
+        report.add([Taken("line 1", "", skipped=unknown)])
+    written = said(report)
+    assert written["summary"].endswith(" Sales in stores that no setting knows: 13 (2), 12 (1).")
+    assert {item["mend"] for item in written["items"]} == {
+        "Add the store's code to [documents.stores], and start the agent anew."
+    }
+
+
 def test_a_refusal_names_its_fields() -> None:
     report = Report("a.csv", "canonical")
     refusal = InvalidError("The document has faults.", faults=[Fault("amount", "must be at most 5")])

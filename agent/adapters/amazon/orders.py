@@ -69,10 +69,9 @@ def order_item(record: Record, place: str, options: "AmazonOptions", site: Site)
         "customer": {"externalId": external_id},
         "totalAmount": order.total,
         "currency": order.currency,
-        "storeId": site.store_id(order.marketplace),
         "occurredAt": named("PurchaseDate", values.moment, order.placed_at),
     }
-    yield make(Sale, fields, place, site)
+    yield make(Sale, fields, place, site, sold_at=(order.marketplace,))
 
 
 def _v0(record: Record) -> Order:

@@ -78,11 +78,11 @@ class Transactions:
             "externalOrderId": f"{self._options.retail_id_prefix}{own}",
             "customer": customer,
             "totalAmount": amount,
-            "storeId": self._site.store_id(shapes.text(record, "OperatingUnitNumber")),
             "transactionId": shapes.text(record, "TransactionNumber"),
             "occurredAt": shapes.moment(record, "BeginDateTime"),
         }
-        return make(Sale, {**fields, **_common(record)}, place, self._site)
+        store = shapes.text(record, "OperatingUnitNumber")
+        return make(Sale, {**fields, **_common(record)}, place, self._site, sold_at=(store,))
 
     def _refund(self, record: Record, own: str, amount: Decimal, place: str) -> Item:
         sale = shapes.text(record, "RefundReceiptId")

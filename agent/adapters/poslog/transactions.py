@@ -156,12 +156,11 @@ def _sale(frame: Frame, naming: Naming, total: Total, settled: Settled) -> Item:
         "customer": customer,
         "currency": total.currency,
         "totalAmount": settled.sold,
-        "storeId": frame.site.store_id(frame.own.store),
         "businessDate": frame.own.business_date,
         "transactionId": frame.own.transaction_id or content(frame.transaction, "SequenceNumber"),
         "occurredAt": _occurred_at(frame.transaction),
     }
-    return make(Sale, fields, frame.place, frame.site)
+    return make(Sale, fields, frame.place, frame.site, sold_at=(frame.own.store,))
 
 
 def _refund(frame: Frame, naming: Naming, order_id: str, given: Mapping[str, object]) -> Item:

@@ -52,11 +52,10 @@ class Orders:
             "customer": customer,
             "currency": text(record, "CurrencyIsoCode"),
             "totalAmount": total(record, options.order_summary_totals if is_summary else options.order_totals),
-            "storeId": _store(record, options, self._site),
             "businessDate": named("EffectiveDate", values.day, record.get("EffectiveDate")),
             "occurredAt": _moment(record, "OrderedDate") or _moment(record, "CreatedDate"),
         }
-        return make(Sale, fields, entry.place, self._site)
+        return make(Sale, fields, entry.place, self._site, sold_at=(_store(record, options, self._site),))
 
     def _unnamed(self, entry: Entry) -> Skipped:
         if self._options.order_id == "id" and entry.kind == "OrderSummary":
@@ -138,10 +137,11 @@ def _amends(record: Record, options: SalesforceOptions) -> bool:
 
 
 def _store(record: Record, options: SalesforceOptions, site: Site) -> str | None:
+    """A store's code; a reference has a long and a short form, and a site may have written either."""
     code = reference(record, options.store_field)
     if code is None:
-        return site.store_id(text(record, options.store_field))
-    return site.store_id(code) or site.store_id(code[:15])
+        return text(record, options.store_field)
+    return code if code in site.stores else code[:15]
 
 
 def _moment(record: Record, field: str) -> str | None:

@@ -81,10 +81,9 @@ class _Receipt:
             "customer": {"externalId": member_key(customer, self._options)},
             "currency": self._currency(),
             "totalAmount": total,
-            "storeId": self._site.store_id(self._store),
             "businessDate": self._date(),
         }
-        return make(Sale, fields, self._place, self._site)
+        return make(Sale, fields, self._place, self._site, sold_at=(self._store,))
 
     def _refund(self, total: Decimal) -> Item:
         sold = self._returned_receipt()

@@ -26,10 +26,9 @@ def of_order(entry: Entry, dossier: Dossier) -> Iterator[Item]:
         "customer": {"externalId": terms.member_key(customer, options)},
         "currency": terms.currency_of(record),
         "totalAmount": terms.total_of(record, items, options),
-        "storeId": terms.store_of(record, items, "ProductionPlant", site),
         "businessDate": named("SalesOrderDate", values.day, record.get("SalesOrderDate")),
     }
-    yield make(Sale, fields, entry.place, site)
+    yield make(Sale, fields, entry.place, site, sold_at=terms.store_codes(record, items, "ProductionPlant"))
 
 
 def of_billing(entry: Entry, dossier: Dossier) -> Iterator[Item]:
@@ -50,10 +49,9 @@ def of_billing(entry: Entry, dossier: Dossier) -> Iterator[Item]:
             "customer": {"externalId": terms.member_key(customer, options)},
             "currency": terms.currency_of(record),
             "totalAmount": total,
-            "storeId": terms.store_of(record, items, "Plant", site),
             "businessDate": named("BillingDocumentDate", values.day, record.get("BillingDocumentDate")),
         }
-        yield make(Sale, fields, entry.place, site)
+        yield make(Sale, fields, entry.place, site, sold_at=terms.store_codes(record, items, "Plant"))
 
 
 def _check_invoice(record: Record, options: SapOptions) -> None:

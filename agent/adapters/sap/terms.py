@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from agent.adapters import values
-from agent.adapters.base import NotSentError, Site, named
+from agent.adapters.base import NotSentError, named
 from agent.adapters.json_documents import Record
 from agent.adapters.sap.dossier import amount, expanded, number, shown
 from agent.adapters.sap.options import SapOptions
@@ -95,12 +95,11 @@ def _status(record: Record, name: str, wanted: frozenset[str]) -> str:
     return status
 
 
-def store_of(record: Record, items: Sequence[Record], plant: str, site: Site) -> str | None:
-    """Flash's id of the store: by the plant of all items, the sales office or the sales organization, if mapped."""
+def store_codes(record: Record, items: Sequence[Record], plant: str) -> list[str | None]:
+    """What may name the store: the plant of all items, the sales office, the sales organization."""
     plants = {named(plant, values.text, item.get(plant)) for item in items}
     codes = [plants.pop()] if len(plants) == 1 else []
-    codes += [named(name, values.text, record.get(name)) for name in ("SalesOffice", "SalesOrganization")]
-    return next((found for code in codes if (found := site.store_id(code))), None)
+    return codes + [named(name, values.text, record.get(name)) for name in ("SalesOffice", "SalesOrganization")]
 
 
 def currency_of(record: Record) -> str | None:

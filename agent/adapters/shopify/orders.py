@@ -85,8 +85,9 @@ def _sale(order: Record, customer: dict[str, str], place: str, site: Site) -> It
         "customer": customer,
         "totalAmount": paid.amount,
         "currency": paid.currency,
-        "storeId": site.store_id(location or ONLINE),
+        "storeId": None if location else site.stores.get(ONLINE),
         "businessDate": local_day(order),
         "occurredAt": named("processed_at", values.moment, order.get("processed_at") or order.get("created_at")),
     }
-    return make(Sale, fields, place, site, key=f"{ORDER_PREFIX}gid://shopify/Order/{number}")
+    key = f"{ORDER_PREFIX}gid://shopify/Order/{number}"
+    return make(Sale, fields, place, site, key=key, sold_at=(location,))

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from agent.adapters import values
-from agent.adapters.base import NotSentError, Site, named
+from agent.adapters.base import NotSentError, named
 from agent.adapters.json_documents import Record, inner, listed
 from agent.adapters.sterling.options import SterlingOptions
 from agent.adapters.xml_documents import local_name
@@ -113,10 +113,7 @@ def currency_of(order: Record) -> str | None:
     return text(order, "PriceInfo", "Currency")
 
 
-def store_of(order: Record, site: Site) -> str | None:
-    """Flash's id of the store: by the node that ships all lines, or the selling organization, if mapped."""
+def store_codes(order: Record) -> list[str | None]:
+    """What may name the store: the node that ships all lines, the selling organization."""
     nodes = {text(line, "ShipNode") for line in lines_of(order)}
-    codes = [nodes.pop()] if len(nodes) == 1 else []
-    return next(
-        (found for code in [*codes, text(order, "SellerOrganizationCode")] if (found := site.store_id(code))), None
-    )
+    return [*(nodes if len(nodes) == 1 else ()), text(order, "SellerOrganizationCode")]

@@ -31,11 +31,10 @@ def of_sale(order: Record, place: str, options: SterlingOptions, site: Site) -> 
         "customer": customer,
         "currency": orders.currency_of(order),
         "totalAmount": _total(order),
-        "storeId": orders.store_of(order, site),
         "businessDate": named("OrderDate", values.day, order.get("OrderDate")),
         "occurredAt": named("OrderDate", values.moment, order.get("OrderDate")),
     }
-    yield make(Sale, fields, place, site)
+    yield make(Sale, fields, place, site, sold_at=orders.store_codes(order))
 
 
 def _total(order: Record) -> Decimal:

@@ -35,7 +35,7 @@ def order_item(record: Record, place: str, options: "TikTokOptions", site: Site)
         "customer": {"externalId": options.customer_prefix + buyer},
         "totalAmount": named("payment.total_amount", values.needed_amount, inner(payment, "total_amount")),
         "currency": named("payment.currency", values.text, inner(payment, "currency")),
-        "storeId": site.store_id(STORE),
+        "storeId": site.stores.get(STORE),
         "occurredAt": named("create_time", _moment, record.get("create_time")),
     }
     yield make(Sale, fields, place, site)
