@@ -7,6 +7,8 @@ Failure: a commit that failed is not a "no", its rows may be back after a reopen
 closed and the next caller opens a new one; `on_reopen` tells the owner to reconcile. A full disk rolls back cleanly and
 needs no reopen. Callers see StorageUnavailableError or StorageFullError, never sqlite3's own.
 
+What can be read is on the disk: whatever an opening finds in the log is synced before anybody is told of it.
+
 Cancelling a caller does not stop its statement, which runs in the connection's thread. A single statement then commits;
 a transaction is rolled back, unless its COMMIT was already on the way.
 """
@@ -101,6 +103,8 @@ class Database:
         try:
             self._connection = await self._connect()
             damage = await self._damage(lacks)
+            if not damage:
+                await self._sync(self._connection)
         except sqlite3.DatabaseError as error:
             if _code(error) not in _CORRUPT:
                 await self._disconnect()
@@ -318,6 +322,19 @@ class Database:
         self._identity, self._log_identity = (found.st_dev, found.st_ino), None
         return connection
 
+    async def _sync(self, connection: Connection) -> None:
+        """Put on the disk what was found in the log.
+
+        A commit may be there that nobody synced: its agent was killed between the two, or the sync failed. A register
+        that sends it again is told yes without another write. The log is synced and copied, for after a failed sync the
+        system takes its pages for written. A full disk ends the copying; the log has been synced by then.
+        """
+        try:
+            await connection.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.OperationalError as error:
+            if not self._is_full(error):
+                raise
+
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -339,6 +356,7 @@ class Database:
             raise StorageUnavailableError("The agent is shutting down.", retry_after_s=_RETRY_AFTER_S)
         try:
             self._connection = await self._connect()
+            await self._sync(self._connection)
             self.on_reopen()
         except sqlite3.Error as error:
             await self._disconnect()
@@ -350,17 +368,19 @@ class Database:
         code = _code(error)
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError):
             return error
-        full = code == sqlite3.SQLITE_FULL
-        if not full:
+        if code != sqlite3.SQLITE_FULL:
             await self._disconnect()
-            full = code == sqlite3.SQLITE_IOERR and self._no_space()
-        if full:
+        if self._is_full(error):
             self._health.set("storage-full", active=True)
             return StorageFullError(
                 "The disk is full: nothing can be stored until there is space.", stored=True, retry_after_s=30
             )
         self._health.set("storage-unavailable", active=True, detail=f"SQLite says: {error}.")
         return StorageUnavailableError("The database cannot be used now.", stored=True, retry_after_s=_RETRY_AFTER_S)
+
+    def _is_full(self, error: sqlite3.Error) -> bool:
+        code = _code(error)
+        return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._no_space())
 
     def _no_space(self) -> bool:
         try:
