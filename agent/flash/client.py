@@ -11,7 +11,7 @@ import dataclasses
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -233,19 +233,29 @@ class FlashClient:
         return Transport(self._address, _user_agent(self._address.till))
 
     def retry_after_s(self, answer: "Answer") -> float | None:
-        """How long an answer asks to be left alone."""
-        return table.retry_after_s(answer.headers.get("retry-after"), self._clock.now())
+        """How long an answer asks to be left alone; a date is counted from the answer's own, whatever the till's shows."""
+        return table.retry_after_s(answer.headers.get("retry-after"), _date_of(answer) or self._flash_time())
+
+    def _flash_time(self) -> datetime:
+        flash_ms, known = self.time_ms()
+        return datetime.fromtimestamp(flash_ms / 1000, UTC) if known else self._clock.now()
 
     def _learn_skew(self, answer: "Answer") -> None:
         """Flash's own answers tell the time; a portal's HTML does not."""
         if not answer.body.lstrip().startswith(b"{"):
             return
-        try:
-            moment = parsedate_to_datetime(answer.headers["date"])
-        except (KeyError, ValueError, OverflowError, TypeError):
-            return
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        self._ahead_ms = to_ms(moment) - self._clock.steady_ms()
+        moment = _date_of(answer)
+        if moment is not None:
+            self._ahead_ms = to_ms(moment) - self._clock.steady_ms()
+
+
+def _date_of(answer: "Answer") -> datetime | None:
+    """When an answer was given, by the clock of whoever gave it."""
+    try:
+        moment = parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError, OverflowError, TypeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _user_agent(till: str) -> str:

@@ -134,11 +134,11 @@ def _has_expected_types(kind: Kind, data: Mapping[str, Any]) -> bool:
 
 
 def _later(status: int, body: Mapping[str, Any] | None, retry_after: float | None) -> Outcome:
+    if body is None and retry_after is not None:
+        retry_after = min(retry_after, STRANGERS_RETRY_AFTER_S)
     if status == 429:
         detail = "Flash asked to slow down."
         return Outcome(Fate.RETRY, Contact.THROTTLED, "throttled", detail, 429, retry_after_s=retry_after, unsent=True)
-    if body is None and retry_after is not None:
-        retry_after = min(retry_after, STRANGERS_RETRY_AFTER_S)
     code = wire.error_code(body or _EMPTY).lower().replace("_", "-") or "server-error"
     detail = f"The server answered {status}."
     return Outcome(Fate.RETRY, Contact.TROUBLED, code, detail, status, retry_after_s=retry_after)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.delivery import Contact, Fate, Kind, Outcome
-from agent.flash.outcome import MAX_RETRY_AFTER_S, judge, retry_after_s
+from agent.flash.outcome import MAX_RETRY_AFTER_S, STRANGERS_RETRY_AFTER_S, judge, retry_after_s
 
 STATUSES = [
     200, 201, 202, 204, 207, 301, 302, 400, 401, 403, 404, 405,
@@ -193,6 +193,14 @@ def test_a_code_that_is_no_text_is_no_code(error):
 @pytest.mark.parametrize("status", [429, 503, 500])
 def test_retry_after_is_handed_on(status):
     assert judge(Kind.SALE, status, b"", retry_after=7.0).retry_after_s == 7.0
+    assert judge(Kind.SALE, status, b'{"error":{}}', retry_after=7200.0).retry_after_s == 7200.0
+
+
+@pytest.mark.parametrize("status", [429, 503, 500])
+def test_a_gateways_page_is_believed_for_a_minute_at_the_most(status):
+    page = b"<html>error 1015"
+    assert judge(Kind.SALE, status, page, retry_after=86_400.0).retry_after_s == STRANGERS_RETRY_AFTER_S
+    assert judge(Kind.SALE, status, page, retry_after=7.0).retry_after_s == 7.0
 
 
 @pytest.mark.parametrize(
