@@ -51,13 +51,16 @@ def fill_standard_descriptors() -> None:
 
 
 def _leave_no_core() -> None:
-    """A core file would hold keys and customers' data."""
+    """A core would hold keys and customers' data, and who collects them notes the environment, which may hold a key.
+
+    A limit of one byte: at 0 Linux writes no file, but still starts systemd-coredump or apport; at 1 neither.
+    """
     if sys.platform != "win32":
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+            resource.setrlimit(resource.RLIMIT_CORE, (1, most or 1))
 
 
 def _allow_many_files() -> None:

@@ -233,7 +233,7 @@ class FlashClient:
         return Transport(self._address, _user_agent(self._address.till))
 
     def retry_after_s(self, answer: "Answer") -> float | None:
-        """How long an answer asks to be left alone; a date is counted from the answer's own, whatever the till's shows."""
+        """How long an answer asks to be left alone; a date is counted from the answer's own, not the till's."""
         return table.retry_after_s(answer.headers.get("retry-after"), _date_of(answer) or self._flash_time())
 
     def _flash_time(self) -> datetime:

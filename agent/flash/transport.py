@@ -1,13 +1,15 @@
 """HTTPS to Flash: one request, one total time limit, and either a whole answer or why there is none.
 
 TLS is verified against the operating system's trust store; no proxies from the environment, no redirects, no retries:
-those belong to the outbox. Network faults are outcomes, not exceptions. Imported at the first call, for httpx takes as
-long to load as the rest of the Flash client together.
+those belong to the outbox. Network faults are outcomes, not exceptions. An answer is unpacked here, no further than it
+may be long: httpx would unpack a few packets to gigabytes. Imported at the first call, for httpx takes as long to load
+as the rest of the Flash client together.
 """
 
 import asyncio
 import ssl
 import uuid
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ from agent.flash.address import FlashAddress
 
 CONNECT_SHARE = 0.6  # of the total: so that a connection that was never made is known as such
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say it
 READ_CONNECTIONS = 6  # beside those of the relay, so that a rush of look-ups never holds up a sale
 
 
@@ -47,7 +50,7 @@ class Transport:
                 max_connections=address.connections + READ_CONNECTIONS + 2,
                 max_keepalive_connections=address.connections + READ_CONNECTIONS,
             ),
-            headers={"User-Agent": user_agent, "Accept": "application/json"},
+            headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
         )
 
     async def close(self) -> None:
@@ -77,12 +80,26 @@ class Transport:
 
 
 async def _read(response: httpx.Response) -> bytes:
+    """The whole body, unpacked; raises ValueError for one that is too long, cut, or packed in another way."""
+    packing = response.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in {"identity", "gzip", "x-gzip"}:
+        raise ValueError("the answer is packed in a way that was not asked for")
+    unpacking = None if packing == "identity" else zlib.decompressobj(_GZIP)
     content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
+    async for chunk in response.aiter_raw():
+        content += chunk if unpacking is None else _unpacked(unpacking, chunk, MAX_ANSWER_BYTES + 1 - len(content))
         if len(content) > MAX_ANSWER_BYTES:
             raise ValueError("the answer is too long")
+    if unpacking is not None and response.num_bytes_downloaded and not unpacking.eof:
+        raise ValueError("the answer was cut")
     return bytes(content)
+
+
+def _unpacked(unpacking: "zlib._Decompress", chunk: bytes, most: int) -> bytes:
+    try:
+        return unpacking.decompress(chunk, most)
+    except zlib.error:
+        raise ValueError("the answer is not packed as it says") from None
 
 
 def _trust(address: FlashAddress) -> ssl.SSLContext | bool:

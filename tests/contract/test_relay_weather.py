@@ -123,7 +123,7 @@ async def test_a_probe_asks_only_what_is_documented(online, flash):
 
 @pytest.mark.parametrize(("http_date", "ahead_s"), [(False, 0), (True, 0), (True, 5 * 3600), (True, -5 * 3600)])
 async def test_no_call_goes_inside_a_retry_after_and_one_goes_after_it(online, flash, http_date, ahead_s):
-    flash.clock_skew = float(ahead_s)  # the till's clock is so far off: a date is no reason to wait for hours, or not at all
+    flash.clock_skew = float(ahead_s)  # so far is the till's off: a date must not mean hours then, or nothing at all
     flash.fault("status", status=429, retry_after=2, http_date=http_date, times=1)
     first = await online.sell("o1", 20, wait=1)
     assert first.json["status"] == "pending"
