@@ -4,22 +4,29 @@ Three readings, because a till's wall clock can be days off and can jump:
 
 * `now()` is the wall clock, for what people read;
 * `monotonic()` measures durations;
-* `steady_ms()` is what deadlines in the database are compared with: the wall clock at start plus the time elapsed
-  since, so that a clock set back by a year while the agent runs delays nothing.
+* `steady_ms()` is what deadlines in the database are compared with, and what Flash's time is counted on by: the wall
+  clock at start plus the time elapsed since, so that a clock set back by a year while the agent runs delays nothing.
+  The time that the machine slept has elapsed too, or a till would take yesterday's snapshot and key for today's.
 """
 
 import asyncio
 import functools
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+
+
+def _elapsed_s() -> float:
+    """Seconds from an arbitrary start, asleep or awake: Linux's monotonic clock stands still in a sleep."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class Clock:
     """The real clock. Tests and simulations hand in one of their own with the same methods."""
 
     def __init__(self) -> None:
-        self._offset_s = time.time() - time.monotonic()
+        self._offset_s = time.time() - _elapsed_s()
 
     def now(self) -> datetime:
         """The wall clock, UTC-aware."""
@@ -30,12 +37,12 @@ class Clock:
         return self.now().astimezone().date().isoformat()
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
+        """Seconds from an arbitrary start, as timers count them; never goes back."""
         return time.monotonic()
 
     def steady_ms(self) -> int:
         """Milliseconds since the epoch as the wall clock showed them at start, advancing steadily."""
-        return int((self._offset_s + time.monotonic()) * 1000)
+        return int((self._offset_s + _elapsed_s()) * 1000)
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back in `delay_s` seconds; the handle cancels."""

@@ -1,6 +1,8 @@
 """Redemptions under `limited`: what may be honored without Flash's word, what becomes of it, and the ledger of it."""
 
 import asyncio
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -230,6 +232,19 @@ async def test_an_old_snapshot_does_not_count(tmp_path, flash, hours, expected):
         await look_up(till)
         flash.stop()
         clock.passed_ms = hours * 3_600_000
+        assert told(await redeem(till)) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its monotonic clock stands still while the machine sleeps")
+@pytest.mark.parametrize(("hours", "expected"), [(23, OFFLINE), (25, NOT_SENT)])
+async def test_a_snapshot_grows_old_while_the_till_sleeps(tmp_path, flash, monkeypatch, hours, expected):
+    async with running(tmp_path, limited(flash)) as till:
+        await look_up(till)
+        flash.stop()
+        read, slept_s = time.clock_gettime, hours * 3600
+        monkeypatch.setattr(
+            time, "clock_gettime", lambda which: read(which) + (slept_s if which == time.CLOCK_BOOTTIME else 0)
+        )
         assert told(await redeem(till)) == expected
 
 
