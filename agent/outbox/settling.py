@@ -1,11 +1,14 @@
 """Outcomes into the store: decided, written, counted; kept in hand for as long as the store is unavailable.
 
 Called by the relay once an attempt is over. Never raises for what the store does: an outcome that cannot be written at
-all puts its operation back, to be sent again under the same key.
+all puts its operation back, to be sent again later under the same key.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from agent import logs
 from agent.clock import Clock, to_ms
@@ -16,6 +19,7 @@ from agent.outbox.retry import LINE_CEILING_S, OPERATION_CEILING_S, decide, oper
 from agent.outbox.state import Status
 from agent.outbox.store import Store
 
+T = TypeVar("T")
 REMEMBERED = 4096  # more than can be settled between an answer's reading and its waiting
 
 
@@ -39,36 +43,42 @@ class Settling:
         return seq in self._lately
 
     async def settle(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> list[Settlement]:
-        """Write what became of each; returns it, in the same order."""
+        """Write what became of each; returns what stands in the store now, in the same order."""
         now_ms, steady_ms = to_ms(self._clock.now()), self._clock.steady_ms()
         settlements = [
             decide(operation, outcome, now_ms, self._order_wait_h, steady_ms)
             for operation, outcome in zip(operations, outcomes, strict=True)
         ]
-        await self._write(settlements)
-        for settlement, outcome in zip(settlements, outcomes, strict=True):
+        written = await self._write(settlements)
+        for settlement, outcome in zip(written, outcomes, strict=True):
             self._note(settlement, outcome)
+        return written
+
+    async def _write(self, settlements: list[Settlement]) -> list[Settlement]:
+        try:
+            await self._patiently(lambda: self._store.settle(settlements), len(settlements))
+        except Exception:  # noqa: BLE001 - one outcome that cannot be written harms itself alone
+            self._log.exception("outcome cannot be written", count=len(settlements))
+            if len(settlements) == 1:
+                return [await self._put_back(settlements[0])]
+            return [written for each in settlements for written in await self._write([each])]
         return settlements
 
-    async def _write(self, settlements: Sequence[Settlement]) -> None:
+    async def _put_back(self, settlement: Settlement) -> Settlement:
+        operation = settlement.operation
+        due = await self._patiently(lambda: self._store.put_back(operation, OPERATION_CEILING_S), 1)
+        return replace(settlement, status=Status.PENDING, settled_at=None, next_attempt_at=due)
+
+    async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
+        """Try for as long as the store is unavailable or full."""
         attempt = 0
         while True:
             try:
-                await self._store.settle(settlements)
+                return await write()
             except Refusal as error:
                 attempt += 1
-                self._log.warning("outcome waits for the store", code=error.code, count=len(settlements))
+                self._log.warning("outcome waits for the store", code=error.code, count=count)
                 await self._clock.sleep(min(LINE_CEILING_S, operation_wait_s(attempt, None)))
-            except Exception:  # noqa: BLE001 - one outcome that cannot be written harms itself alone
-                self._log.exception("outcome cannot be written", count=len(settlements))
-                if len(settlements) == 1:
-                    await self._store.put_back(settlements[0].operation, OPERATION_CEILING_S)
-                    return
-                for settlement in settlements:
-                    await self._write([settlement])
-                return
-            else:
-                return
 
     def _note(self, settlement: Settlement, outcome: Outcome) -> None:
         operation = settlement.operation

@@ -250,11 +250,12 @@ class Store:
         if self.changes:
             self.changes.tell([_change_of(settlement) for settlement in settlements])
 
-    async def put_back(self, operation: Operation, delay_s: float) -> None:
-        """Give up an attempt whose outcome cannot be written; it is made again later."""
+    async def put_back(self, operation: Operation, delay_s: float) -> int:
+        """Give up an attempt whose outcome cannot be written; returns when it may be made again (milliseconds)."""
         due = self._clock.steady_ms() + int(delay_s * 1000)
         await self._database.fetch(_PUT_BACK, [due, operation.seq])
         self._in_hand.discard(operation.seq)
+        return due
 
     def _settled_row(self, new: Settlement) -> tuple[Any, ...]:
         return (

@@ -17,6 +17,7 @@ from agent.model import Refund, Sale
 from agent.outbox.line import Line
 from agent.outbox.operation import Content, Draft
 from agent.outbox.relay import Relay, RelayOptions
+from agent.outbox.state import Status
 from agent.outbox.store import Store
 from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
@@ -45,10 +46,11 @@ class Flash:
     """A Sender that is always well."""
 
     def __init__(self):
-        self.sent = asyncio.Event()
+        self.sent, self.keys = asyncio.Event(), []
 
     async def send(self, parcel):
         self.sent.set()
+        self.keys.append(parcel.key)
         return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, result={"awarded": 1})
 
     async def send_batch(self, parcels):
@@ -62,9 +64,9 @@ class Flash:
 
 
 @contextlib.asynccontextmanager
-async def started(kind, tmp_path):
+async def started(kind, tmp_path, clock=None):
     """A store and its database."""
-    clock = Clock()
+    clock = clock or Clock()
     database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
     await database.open()
     await migrate(database, "outbox", outbox.MIGRATIONS)
@@ -99,6 +101,68 @@ async def test_a_sale_that_could_not_be_taken_in_hand_is_not_forgotten(tmp_path)
                 await flash.sent.wait()
         finally:
             await relay.stop()
+
+
+class UnwritableStore(Store):
+    """The first outcome cannot be written at all, and just then the disk is away for a moment."""
+
+    def __init__(self, *parts):
+        super().__init__(*parts)
+        self.troubles = [ValueError("a row that breaks the rules"), StorageUnavailableError("The disk is away.")]
+
+    def _fail(self, kind):
+        if self.troubles and isinstance(self.troubles[0], kind):
+            raise self.troubles.pop(0)
+
+    async def settle(self, settlements):
+        self._fail(ValueError)
+        await super().settle(settlements)
+
+    async def put_back(self, operation, delay_s):
+        self._fail(StorageUnavailableError)
+        return await super().put_back(operation, delay_s)
+
+
+class HandClock(Clock):
+    """Pauses of minutes end when they are told to; `last` is what ends the longest that was begun."""
+
+    def __init__(self):
+        super().__init__()
+        self.ahead_ms, self.last, self.paused = 0, None, asyncio.Event()
+
+    def steady_ms(self):
+        return super().steady_ms() + self.ahead_ms
+
+    def call_later(self, delay_s, call):
+        if delay_s > 60:
+            self.last = call
+            self.paused.set()
+        return super().call_later(delay_s, call)
+
+    async def sleep(self, delay_s):
+        await asyncio.sleep(0)
+
+
+async def test_an_outcome_that_cannot_be_written_puts_its_operation_back_and_it_is_sent_again(tmp_path):
+    clock, flash = HandClock(), Flash()
+    line = Line(clock, max_in_flight=8, start_delay_s=0, hold_probe_s=60)
+    async with started(UnwritableStore, tmp_path, clock) as (store, _database):
+        relay = Relay(store, flash, line, clock, RelayOptions())
+        await relay.start()
+        try:
+            async with asyncio.timeout(30):
+                sold = (await store.accept(sale())).operation
+                relay.wake(Kind.SALE)
+                await clock.paused.wait()
+                assert ((await store.get(sold.id)).status, store.troubles) == (Status.PENDING, [])
+                clock.ahead_ms = 301_000
+                clock.last()
+                while (await store.get(sold.id)).status is Status.PENDING:
+                    await asyncio.sleep(0)
+        finally:
+            await relay.stop()
+        assert flash.keys == ["sale-1", "sale-1"]
+        assert (await store.get(sold.id)).status is Status.SUCCEEDED
 
 
 async def test_after_a_reopening_nothing_is_taken_in_hand_twice(tmp_path):
