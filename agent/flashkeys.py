@@ -106,11 +106,6 @@ class FlashKeys:
         with self._keeping:
             self._write(self._path(which, "next."), key)
 
-    def forget_waiting(self, which: Which) -> None:
-        """Nothing waits any more; raises StorageUnavailableError. From any thread."""
-        with self._keeping:
-            self._remove(self._path(which, "next."))
-
     def _write(self, path: Path, key: SecretStr) -> None:
         try:
             self._key_file.keep(path, key.get_secret_value())

@@ -1,7 +1,7 @@
 """Fault conditions as data: each is declared once and is either there or not.
 
 A condition is raised by the part that sees the fault and cleared by the same part when the fault is gone. The status
-call, the metrics and the console show what is raised; nobody parses log lines to learn how the agent is.
+call, the events and the metrics show what is raised; nobody parses log lines to learn how the agent is.
 """
 
 from collections.abc import Callable, Iterator

@@ -40,7 +40,7 @@ from agent.tokens import Tokens
 from agent.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
-    from agent.diagnosis import Diagnosis, Which
+    from agent.diagnosis import Diagnosis
     from agent.flashorders import FlashOrders
     from agent.importing import Importing
     from agent.rescue.taking import Taking
@@ -175,14 +175,14 @@ class Service:
         )
         return self._diagnosis
 
-    def _keep_off(self, which: "Which") -> str | None:
+    def _keep_off(self, which: Which) -> str | None:
         """Why Flash may not be asked with a key now."""
         if self.drill.is_on:
             return "drill"
         paused = self._line.closed_for_s > 0 if which == "write" else self.members.gate.closed_for_s > 0
         return "paused" if paused else None
 
-    def _learn_pause(self, which: "Which", outcome: Outcome) -> None:
+    def _learn_pause(self, which: Which, outcome: Outcome) -> None:
         """A pause that Flash asked for while it was diagnosed holds for all."""
         if which == "read" and not self._flash.reads_with_write_key:
             self.members.gate.learn([outcome])
@@ -242,9 +242,8 @@ class Service:
         return operation
 
     async def confirm_key(self, by: str) -> dict[str, Any]:
-        """Take the operator's word that the new write key is this till's own."""
-        if self.rotation.state is not None:
-            await self.key_swap.confirm(by)
+        """Take the operator's word that the new write key is this till's own; the fields of StatusView."""
+        await self._swap().confirm(by)
         return await self.status()
 
     async def give_key(self, which: Which, key: SecretStr, *, force: bool, by: str) -> dict[str, Any]:
@@ -287,12 +286,14 @@ class Service:
         }
 
     async def check_writable(self) -> None:
-        """Write a small fact, at most once a second; raises what the storage raises."""
+        """Write what a sale takes, at most once a second; raises what the storage raises, and then no sale would fit."""
         if "data-key-unavailable" in self._health:
             raise StorageUnavailableError("The data key is unavailable.", code="data-key-unavailable", retry_after_s=30)
         now = self._clock.monotonic()
         if now - self._written_at > READY_CACHE_S:
             await self.store.remember("ready", bytes(READY_BYTES))
+            if (gone := self._database.gone()) is not None:
+                raise gone
             self._written_at = now
 
     async def count(self) -> Counts:

@@ -346,7 +346,7 @@ def date_in_query(call: Call) -> str | None:
     try:
         return None if given is None else _DATE.validate_python(given)
     except ValidationError:
-        raise _fault("businessDate", "is required: a date, such as 2026-11-22") from None
+        raise _fault("businessDate", "must be a date, such as 2026-11-22") from None
 
 
 def _fault(field: str, message: str) -> InvalidError:

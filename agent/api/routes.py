@@ -93,7 +93,7 @@ _LIST = (
 ROUTES: tuple[Route, ...] = (
     Route("/healthz", "GET", Scope.PUBLIC, handlers.get_healthz, {200: "HealthView"}),
     Route("/metrics", "GET", Scope.OPERATOR, handlers.get_metrics, {200: None}, problems=(503,)),
-    Route("/readyz", "GET", Scope.PUBLIC, handlers.get_readyz, {200: "HealthView"}, problems=(503, 507)),
+    Route("/readyz", "GET", Scope.PUBLIC, handlers.get_readyz, {200: "HealthView"}, problems=(503,)),
     Route("/v1/adapters", "GET", Scope.REGISTER, document_handlers.list_adapters, {200: "AdapterList"}),
     Route("/v1/catalogs", "POST", Scope.OPERATOR, handlers.post_catalog, _ACCEPT, Catalog, _HEADERS, _ACCEPT_PROBLEMS),
     Route(

@@ -314,9 +314,9 @@ class DrillView(Answered):
 
 
 class HealthView(Answered):
-    """Whether the agent lives, or is ready."""
+    """The agent lives, or is ready; where it is not ready there is a problem instead."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok"]
 
 
 class FaultView(Answered):

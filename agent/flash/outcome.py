@@ -7,19 +7,20 @@ else is somebody else's voice, or no answer, and is tried again.
 | answer                                   | sale       | refund        | enrollment, store, catalog | redemption     |
 |------------------------------------------|------------|---------------|----------------------------|----------------|
 | 2xx, `data` of the expected types        | succeeded  | succeeded     | succeeded                  | 200: succeeded |
-| 200 empty, or JSON without `data`        | retry      | retry         | retry                      | succeeded      |
+| 200 empty, or JSON whose `data` is none  | retry      | retry         | retry                      | succeeded ³    |
 | 2xx otherwise (HTML, torn, wrong types)  | retry      | retry         | retry                      | retry          |
 | 400, 422                                 | failed     | failed        | failed                     | retry          |
 | 404                                      | retry      | retry ¹       | retry                      | declined       |
-| 409 ORDER_CONFLICT                       | failed     | retry         | retry                      | retry          |
 | 409 or 422 with the idempotency code     | failed     | failed        | failed                     | failed         |
 | 409, key in flight                       | retry      | retry         | retry                      | retry          |
+| 409 ORDER_CONFLICT, or any other code    | failed     | retry         | retry                      | retry          |
 | 409 without a code                       | retry ²    | retry         | retry                      | retry          |
 | 401                                      | hold (key) | hold (key)    | hold (key)                 | hold (key)     |
 | 403                                      | hold (endpoint) for every kind                                       |||
 | 408, 425, 429, 5xx, anything else        | retry for every kind                                                 |||
 
 ¹ waits for the order; `declined` when the register asked for that (`ifKnown`).  ² failed after three in a row.
+³ retry where it says `error`.
 """
 
 import re

@@ -81,12 +81,6 @@ def coupon_uses_left(coupon: Mapping[str, Any]) -> int | None:
     return uses - used if isinstance(uses, int) and isinstance(used, int) else None
 
 
-def coupon_is_single_use(coupon: Mapping[str, Any]) -> bool:
-    """Whether one redemption uses it up; so it is where Flash says nothing else."""
-    left = coupon_uses_left(coupon)
-    return left is None or left <= 1
-
-
 def coupon_expires_at_ms(coupon: Mapping[str, Any]) -> int | None:
     """`expiresAt` in milliseconds; None where it never expires, 0 (long ago) where it cannot be read."""
     expires_at = coupon.get("expiresAt")

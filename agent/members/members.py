@@ -1,4 +1,4 @@
-"""The members room as the rest of the agent sees it: look up, forget, keep in step. Built by `of`, in one place."""
+"""The members room as the rest of the agent sees it: look up, forget, keep in step. Built here, in one place."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 

@@ -258,7 +258,7 @@ class Acceptor:
         gone = self._database.gone()
         if gone is not None:
             raise gone
-        rows = await self._database.fetch(_WRITTEN, [group.first, group.first + len(group.members)])
+        rows = await self._database.fetch(_WRITTEN, [group.first, group.first + len(group.members) - 1])
         written = {seq for (seq,) in rows}
         numbered = list(enumerate(group.members, group.first))
         self._answer([(seq, waiting) for seq, waiting in numbered if seq in written])

@@ -50,8 +50,8 @@ WHERE seq IN (
 )
 RETURNING seq
 """
-# The newest row stays: where it ends is compared with the mark, and its number must not be given again.
 _FORGET_KEYS = "DELETE FROM request_key WHERE seq IN (SELECT value FROM json_each(?))"
+# The newest row stays: where the table ends is compared with the mark, and a number must not be given again.
 _REMOVE = """
 DELETE FROM operation
 WHERE seq IN (
@@ -160,7 +160,7 @@ class Housekeeping:
         await self._database.checkpoint(truncate=True)
 
     def check_disk(self) -> None:
-        """Raise or clear the conditions of a disk that is nearly or quite full."""
+        """Raise or clear the condition of a disk that is nearly full; one that is full is said by who cannot write."""
         free = self._database.free_bytes()
         self._health.set("disk-low", active=free < LOW_DISK_BYTES, detail=f"{free // 1024 // 1024} MiB are free.")
 

@@ -5,6 +5,7 @@ log is copied, both files, and the copy is read; one without a log is read where
 """
 
 import contextlib
+import errno
 import shutil
 import sqlite3
 import tempfile
@@ -71,7 +72,7 @@ def _readable(database: Path) -> Iterator[str]:
     needed = database.stat().st_size + log.stat().st_size
     with tempfile.TemporaryDirectory() as folder:
         if needed > MOST_BYTES or shutil.disk_usage(folder).free < 2 * needed:
-            raise OSError(28, "there is no space for a copy of it")
+            raise OSError(errno.ENOSPC, "there is no space for a copy of it")
         for path in (database, log):
             shutil.copyfile(path, Path(folder) / path.name)
         yield f"{(Path(folder) / database.name).as_uri()}?mode=rw"

@@ -309,5 +309,9 @@ async def test_the_sheet_and_the_status_agree(till, flash):
     assert sheet["total"]["count"] == status["exposure"]["count"] == 2
     assert [(each["tillId"], each["count"]) for each in sheet["tills"]] == [("till-1", 2)]
     assert [each["count"] for each in sheet["members"]] == [2]
-    assert (await till.call("GET", "/v1/exposure?businessDate=x")).status == 422
+    wrong = await till.call("GET", "/v1/exposure?businessDate=x")
+    assert (wrong.status, wrong.json["errors"]) == (
+        422,
+        [{"field": "businessDate", "message": "must be a date, such as 2026-11-22"}],
+    )
     assert (await exposure(till, businessDate="2020-01-01"))["total"]["count"] == 0

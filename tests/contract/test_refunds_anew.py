@@ -74,6 +74,14 @@ async def test_what_was_declined_is_no_first_amount_and_what_began_anew_is_one(o
     assert over.status == 422  # of 120 are 70 left: what was declined took nothing
 
 
+async def test_what_was_declined_takes_nothing_from_the_rest_of_its_sale(online, flash):
+    await declined(online)
+    await online.sell(wait=10)
+    rest = await refund(online, "r2", wait=10)
+    assert (rest.json["status"], rest.json["request"]["amount"]) == ("succeeded", 120)
+    assert {float(amount) for amount in clawed_back(flash).values()} == {120.0}
+
+
 async def test_one_that_waits_for_its_sale_goes_on_and_does_not_begin_anew(online, flash):
     waits = await refund(online, amount=60, wait=10)
     assert (waits.json["status"], waits.json["error"]["code"]) == ("pending", "order-unknown")

@@ -318,6 +318,7 @@ async def test_nothing_is_accepted_into_files_that_are_gone(tmp_path, damage):
     async with running(tmp_path) as register:
         assert (await register.sell("before")).status == 202
         damage(tmp_path)
+        assert (await register.call("GET", "/readyz")).status == 503
         for order in ("after", "later"):
             answer = await register.sell(order)
             assert (answer.status, answer.json["code"], answer.json["stored"]) == (503, "storage-unavailable", True)

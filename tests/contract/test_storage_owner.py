@@ -74,6 +74,8 @@ async def assert_locked_up(tmp_path, sale):
         assert (await register.sell("new")).json["stored"] is False
         assert (await register.call("GET", "/healthz")).status == 200
         assert (await register.call("GET", "/readyz")).status == 503
+        confirmed = await register.call("POST", "/v1/key/confirm", scope="operator")
+        assert (confirmed.status, confirmed.json["code"]) == (503, "data-key-unavailable")
 
 
 @pytest.mark.parametrize("trouble", ["missing", "another", "damaged", "empty"])

@@ -17,7 +17,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["id", "status", "usesLeft", "uses", "used", "expiresAt", "terms"]), JSON))
 def test_no_coupon_is_an_error(coupon):
     readings.coupon_is_active(coupon)
-    readings.coupon_is_single_use(coupon)
+    readings.coupon_uses_left(coupon)
     readings.coupon_expires_at_ms(coupon)
     readings.coupon_value(coupon)
     assert readings.coupon_id(coupon) in ("", coupon.get("id"))
@@ -32,12 +32,12 @@ def test_no_answer_is_an_error(data):
 
 
 @pytest.mark.parametrize(
-    ("coupon", "single"),
-    [({}, True), ({"usesLeft": 1}, True), ({"usesLeft": 3}, False), ({"uses": 2, "used": 0}, False),
-     ({"uses": 2, "used": 1}, True)],
+    ("coupon", "left"),
+    [({}, None), ({"usesLeft": 1}, 1), ({"usesLeft": 3, "uses": 9}, 3), ({"uses": 2, "used": 0}, 2),
+     ({"uses": 2, "used": 1}, 1), ({"uses": 2}, 2), ({"uses": "2"}, None)],
 )  # fmt: skip
-def test_a_coupon_is_used_once_unless_flash_says_otherwise(coupon, single):
-    assert readings.coupon_is_single_use(coupon) is single
+def test_how_often_a_coupon_can_still_be_used_is_what_flash_says(coupon, left):
+    assert readings.coupon_uses_left(coupon) == left
 
 
 def test_an_expiry_that_cannot_be_read_is_long_ago():
