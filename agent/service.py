@@ -286,7 +286,7 @@ class Service:
         }
 
     async def check_writable(self) -> None:
-        """Write what a sale takes, at most once a second; raises what the storage raises, and then no sale would fit."""
+        """Write what a sale takes, at most once a second; raises what the storage raises where none would fit."""
         if "data-key-unavailable" in self._health:
             raise StorageUnavailableError("The data key is unavailable.", code="data-key-unavailable", retry_after_s=30)
         now = self._clock.monotonic()

@@ -21,7 +21,7 @@ from agent.outbox.state import Status
 from agent.outbox.store import Store
 from agent.storage import Database, KeyFile, Sealer
 from agent.storage.migrations import migrate
-from tests.support.agents import settings
+from tests.support.agents import settings, until
 
 
 class FailingStore(Store):
@@ -157,8 +157,11 @@ async def test_an_outcome_that_cannot_be_written_puts_its_operation_back_and_it_
                 assert ((await store.get(sold.id)).status, store.troubles) == (Status.PENDING, [])
                 clock.ahead_ms = 301_000
                 clock.last()
-                while (await store.get(sold.id)).status is Status.PENDING:
-                    await asyncio.sleep(0)
+
+                async def is_settled():
+                    return (await store.get(sold.id)).status is not Status.PENDING
+
+                await until(is_settled)
         finally:
             await relay.stop()
         assert flash.keys == ["sale-1", "sale-1"]
