@@ -235,7 +235,8 @@ async def test_a_sale_of_a_discarded_enrollment_goes_on(online, flash):
 async def test_what_depends_on_a_failure_waits_later_ones_too_until_it_is_retried(online, flash):
     flash.fault("status", status=422, path="^/members")
     member = await online.call("POST", "/v1/enrollments", MEMBER, Prefer="wait=10")
-    sales = [await online.sell(order, customer=MEMBER, wait=20) for order in ("1", "2")]
+    async with asyncio.timeout(15):  # no cashier sits out a wait behind a failure
+        sales = [await online.sell(order, customer=MEMBER, wait=20) for order in ("1", "2")]
     assert [sale.status for sale in sales] == [202, 202]
     assert (await online.sell("3", wait=10)).json["status"] == "succeeded"
     flash.clear()
@@ -244,6 +245,16 @@ async def test_what_depends_on_a_failure_waits_later_ones_too_until_it_is_retrie
         assert (await online.settled(sale.json["id"]))["result"]["awarded"] == 6
     assert flash.violations == []
     assert [effect["natural"] for effect in flash.effects] == ["order:3", "member:C-1", "order:1", "order:2"]
+
+
+async def test_whoever_waits_behind_what_fails_meanwhile_is_answered_then(online, flash):
+    flash.fault("latency", ms=300, path="^/members")
+    flash.fault("status", status=422, path="^/members")
+    async with asyncio.timeout(15):
+        member = await online.call("POST", "/v1/enrollments", MEMBER)
+        sale = await online.sell(customer=MEMBER, wait=20)
+    assert (sale.status, sale.json["waitingFor"]) == (202, [member.json["id"]])
+    assert (await online.operation(member.json["id"]))["status"] == "failed"
 
 
 async def test_a_failed_operation_survives_a_restart(tmp_path, flash):

@@ -1,0 +1,143 @@
+"""The outbox's own moves, on real files: numbers of keys, clocks that were wrong, and what is too much at once."""
+
+import asyncio
+
+import pytest
+
+from agent import jsons
+from agent.clock import Clock
+from agent.delivery import BATCH_REFUSED, Contact, Fate, Kind, Outcome
+from agent.errors import OverloadedError
+from agent.outbox.accepting import MAX_WAITING
+from agent.outbox.line import Line
+from agent.outbox.operation import Content, Draft, Settlement, Verdict
+from agent.outbox.patience import Patience
+from agent.outbox.relay import Relay, RelayOptions
+from agent.outbox.retry import OPERATION_CEILING_S
+from agent.outbox.state import Status
+from agent.outbox.store import Store
+from tests.contract.test_storage_trouble import Flash, started
+from tests.support.agents import until
+
+YEAR_S = 365 * 86_400
+REFUSED = Verdict(code="validation", definitive=True)
+
+
+class AheadClock(Clock):
+    """`ahead_s` further on than the real one; durations too, so that an hour passes at a word."""
+
+    def __init__(self):
+        super().__init__()
+        self.ahead_s = 0.0
+
+    def monotonic(self):
+        return super().monotonic() + self.ahead_s
+
+    def steady_ms(self):
+        return super().steady_ms() + int(self.ahead_s * 1000)
+
+
+def sale(number=1):
+    content = Content({"totalAmount": "9"}, "/orders", jsons.raw({}), f"sale-{number}")
+    return Draft(Kind.SALE, f"order:{number}", content, "9")
+
+
+def line_of(clock):
+    return Line(clock, max_in_flight=8, start_delay_s=0, hold_probe_s=60)
+
+
+async def test_the_number_of_a_key_is_never_given_twice(tmp_path):
+    """Flash may replay its refusal under each key that it saw: a second operation of one order goes on counting."""
+
+    async def fails(store, operation):
+        (claimed,) = await store.claim_waiting([operation.seq])
+        await store.settle([Settlement(claimed, Status.FAILED, REFUSED, settled_at=1)])
+        return claimed.upstream_key
+
+    async with started(Store, tmp_path) as (store, _database):
+        first = (await store.accept(sale())).operation
+        seen = [await fails(store, first)]
+        await store.discard(first.id, "ada", "wrong")
+        second = (await store.accept(sale())).operation
+        for _ in range(2):
+            seen.append(await fails(store, second))
+            await store.retry(second.id)
+        seen.append((await store.get(second.id)).upstream_key)
+    assert seen == ["sale-1", "sale-1.2", "sale-1.3", "sale-1.4"]
+
+
+async def test_too_many_at_once_are_refused_and_those_before_them_stored(tmp_path):
+    async with started(Store, tmp_path) as (store, database):
+        async with database.transaction():
+            asked = [asyncio.create_task(store.accept(sale(number))) for number in range(MAX_WAITING + 5)]
+            await asyncio.wait(asked[MAX_WAITING:], timeout=10)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, OverloadedError)]
+        assert (len(refused), {(each.stored, each.retryable) for each in refused}) == (5, {(False, True)})
+        assert (await store.counts()).pending == MAX_WAITING
+
+
+async def test_a_pause_that_a_wrong_clock_wrote_is_no_longer_than_any_other(tmp_path):
+    clock, flash = AheadClock(), Flash()
+    async with started(Store, tmp_path, clock) as (store, _database):
+        await store.accept(sale())
+        (claimed,) = await store.claim(Kind.SALE, 1, fresh=True)
+        await store.put_back(claimed, YEAR_S)
+        relay = Relay(store, flash, line_of(clock), clock, RelayOptions())
+        await relay.start()
+        try:
+            assert await store.next_due() <= clock.steady_ms() + OPERATION_CEILING_S * 1000
+            clock.ahead_s = OPERATION_CEILING_S + 1
+            relay.wake()
+            await until(lambda: asyncio.sleep(0, flash.sent.is_set()))
+        finally:
+            await relay.stop()
+
+
+async def test_a_pause_of_flashs_that_a_wrong_clock_wrote_lasts_as_long_as_flash_asked(tmp_path):
+    clock = AheadClock()
+    async with started(Store, tmp_path, clock) as (store, _database):
+        asked = Outcome(Fate.RETRY, Contact.THROTTLED, "throttled", retry_after_s=60.0)
+        clock.ahead_s = YEAR_S
+        await Patience(store, line_of(clock), clock).note(asked)
+        clock.ahead_s = 0.0
+        line = line_of(clock)
+        await Patience(store, line, clock).recall()
+        assert 59 < line.closed_for_s <= 60
+
+
+class WithoutBatches(Flash):
+    """It has no call for batches, or refuses each one."""
+
+    def __init__(self, status):
+        super().__init__()
+        self.status, self.batches = status, 0
+
+    async def send_batch(self, parcels):
+        self.batches += 1
+        return Outcome(Fate.RETRY, Contact.ANSWERED, BATCH_REFUSED, http_status=self.status)
+
+
+@pytest.mark.parametrize(("status", "batches_after_a_minute"), [(404, 1), (501, 1), (422, 2)])
+async def test_where_flash_has_no_batches_it_is_not_asked_again_for_an_hour(tmp_path, status, batches_after_a_minute):
+    clock, flash = AheadClock(), WithoutBatches(status)
+    async with started(Store, tmp_path, clock) as (store, _database):
+        relay = Relay(store, flash, line_of(clock), clock, RelayOptions())
+
+        async def send_two(first):
+            await asyncio.gather(*(store.accept(sale(number)) for number in (first, first + 1)))  # in one commit
+            relay.wake(Kind.SALE)
+            await until(lambda: asyncio.sleep(0, len(flash.keys) == first + 1))
+
+        await relay.start()
+        try:
+            await send_two(1)
+            assert flash.batches == 1
+            clock.ahead_s = 60
+            await send_two(3)
+            assert flash.batches == batches_after_a_minute
+            clock.ahead_s = 3700
+            await send_two(5)
+            assert flash.batches == batches_after_a_minute + 1
+        finally:
+            await relay.stop()
