@@ -192,7 +192,7 @@ class Agent:
         await self._serve(service, Guard(tokens, settings.api.allowed_origins, self.port), sockets)
         self._stack.push_async_callback(events.stop)
         self._stack.callback(redeeming.release_waiters)
-        self._stack.callback(relay.release_waiters)  # first of all at a stop: or the API waits for its registers' waits
+        self._stack.callback(relay.release_waiters)  # before the API, or it waits for its registers' waits
         self._keep_house(database, flash)
         if spool is not None:
             self._stack.push_async_callback(spool.stop)
@@ -201,6 +201,7 @@ class Agent:
 
     def _announce(self) -> None:
         try:
+            self._stack.callback(self._data_dir.withdraw)  # first of all at a stop
             self._data_dir.announce(self.port)
         except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
             self._log.warning("could not announce", error=error.strerror)

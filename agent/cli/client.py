@@ -2,13 +2,14 @@
 
 import contextlib
 import http.client
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from agent import jsons, plainfile
-from agent.cli.listeners import is_strange
+from agent.cli.listeners import reach
 from agent.cli.options import read_small_file
 from agent.errors import AgentError, ConfigError
 
@@ -18,6 +19,11 @@ _START = (
 )
 _AGAIN = "A service that ended is started again within seconds; if this stays: flash-agent doctor."
 PAGE = 200
+_STRANGER, _WHO = (
+    ("Another program", "flash-agent doctor")
+    if sys.platform == "win32"
+    else ("Another user's program", "sudo flash-agent doctor")
+)
 
 
 class ApiError(AgentError):
@@ -110,12 +116,11 @@ class AgentClient:
             connection.close()
 
     def _connect(self, connection: http.client.HTTPConnection) -> None:
-        """To the agent: nothing is sent to a program of another user that has its port."""
-        connection.connect()
-        if is_strange(self._data_dir, connection.sock):
+        """To the agent: nothing is sent to another program that has its port."""
+        if not reach(self._data_dir, connection):
             raise AgentError(
-                f"Another user's program listens on port {self.port}, not the agent of {self._data_dir}. Nothing was "
-                "sent to it. End that program (sudo flash-agent doctor names it) and start the agent."
+                f"{_STRANGER} listens on port {self.port}, not the agent of {self._data_dir}. Nothing was "
+                f"sent to it. End that program ({_WHO} names it) and start the agent."
             )
 
     def operations(self, query: dict[str, str], page: int = PAGE) -> Iterator[dict[str, Any]]:

@@ -3,10 +3,15 @@
 An agent that was killed leaves its port free, and its agent.json names it still: any user could listen there.
 """
 
+import http.client
 import os
 import socket
 import struct
+import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from agent.cli.announced import announced
 
 _LISTENS = "0A"
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -14,6 +19,29 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _PLACES = [socket.inet_pton(socket.AF_INET, each) for each in ("127.0.0.1", "0.0.0.0")] + [  # noqa: S104 - compared
     socket.inet_pton(socket.AF_INET6, each) for each in ("::ffff:127.0.0.1", "::")
 ]
+
+
+def reach(data_dir: Path, connection: http.client.HTTPConnection) -> bool:
+    """Connect to 127.0.0.1; whether the data directory's agent is at the other end. Nothing is sent to anybody.
+
+    Raises OSError where nobody listens, AgentError where Windows does not tell.
+    """
+    if sys.platform == "win32":
+        return leads_to_announced(data_dir, connection.port, connection.connect)
+    connection.connect()
+    return not is_strange(data_dir, connection.sock)
+
+
+def leads_to_announced(data_dir: Path, port: int, connect: Callable[[], None]) -> bool:
+    """Connect; whether the process that wrote agent.json was listening on that port all the while.
+
+    It was announced before, lived after, and had not withdrawn it by then: nobody else can have taken the connection.
+    """
+    before = announced(data_dir)
+    connect()
+    if before is None or before.port != port:
+        return False
+    return before.lives() and announced(data_dir) == before
 
 
 def is_strange(data_dir: Path, connection: socket.socket) -> bool:

@@ -112,6 +112,11 @@ class DataDir:
         """Say which agent has the directory; the commands find the running agent by this."""
         write_durably(self._about, json.dumps({"pid": os.getpid(), "port": port}).encode())
 
+    def withdraw(self) -> None:
+        """Take the announcement back: before the port is given up, or a command could meet somebody else there."""
+        with contextlib.suppress(OSError):  # a virus scanner has it: `release` tries again
+            self._about.unlink(missing_ok=True)
+
     def announced(self) -> dict[str, int]:
         """What the running agent announced; empty when there is nothing to read."""
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
