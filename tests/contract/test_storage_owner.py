@@ -1,5 +1,6 @@
 """One agent, one data directory, one port, one key: a second one is told who has it, and touches nothing."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from agent.errors import AlreadyRunningError, PortTakenError
 from tests.support.agents import agent_process, running, settings
+from tests.support.listening import listening
 
 UNREACHABLE = "http://127.0.0.1:9/api/v2"
 
@@ -35,6 +37,18 @@ def test_a_second_process_ends_with_2_and_says_who_runs(tmp_path):
         assert f"process {first.process.pid}" in second.stderr
         assert str(first.port) in second.stderr
         assert "Traceback" not in second.stderr
+
+
+async def test_an_agent_withdraws_its_announcement_before_it_gives_up_its_port(tmp_path):
+    """Or a command could meet somebody else on the port of an agent that is there still."""
+    async with running(tmp_path) as register:
+        token = (tmp_path / "register.token").read_text()
+        async with listening(register.agent.port, token) as stream:
+            assert (tmp_path / "agent.json").exists()
+            stopping = asyncio.create_task(register.agent.stop())
+            await stream.to_the_end()  # streams are ended before the door is closed
+            assert not (tmp_path / "agent.json").exists()
+            await stopping
 
 
 async def test_a_killed_agents_lock_is_not_in_the_way(tmp_path):
