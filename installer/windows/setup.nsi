@@ -74,6 +74,7 @@ Var Before     ; the program that the service ran before, or nothing
 Var BeforeName ; its folder's name
 Var Log
 Var Msi        ; yes, or nothing
+Var Unpacking  ; yes, or nothing
 
 ; Run a program with its words, write down what it says; its exit code is in $0.
 !macro Run WORDS
@@ -222,19 +223,25 @@ SectionEnd
 ; Put the program beside what is there, whole, and see that it starts here.
 Function Unpack
   RMDir /r "$INSTDIR\$Folder"
+  StrCpy $Unpacking "yes"
   SetOutPath "$INSTDIR\$Folder"
-  ClearErrors
-  File /r "${PROGRAM}/*"
-  ${If} ${Errors}
-    SetOutPath "$INSTDIR"
-    RMDir /r "$INSTDIR\$Folder"
-    ${Fail} ${E_UNPACK} "Not all files could be written to $INSTDIR. Is the disk full? Nothing was changed."
-  ${EndIf}
+  File /r "${PROGRAM}/*" ; ends the setup where it cannot: .onInstFailed
+  StrCpy $Unpacking ""
   SetOutPath "$INSTDIR"
   ${Run} '"$INSTDIR\$Folder\flash-agent.exe" --version'
   ${If} $0 != 0
     RMDir /r "$INSTDIR\$Folder"
     ${Fail} ${E_PROGRAM} "The new program does not start on this machine ($0). Nothing was changed."
+  ${EndIf}
+FunctionEnd
+
+; NSIS ends us itself at the first file that cannot be written (one that is open, a full disk), whatever we would do.
+Function .onInstFailed
+  ${If} $Unpacking != ""
+    StrCpy $Unpacking ""
+    SetOutPath "$INSTDIR"
+    RMDir /r "$INSTDIR\$Folder"
+    ${Fail} ${E_UNPACK} "Not all files could be written to $INSTDIR. Is the disk full? Nothing was changed."
   ${EndIf}
 FunctionEnd
 

@@ -12,7 +12,7 @@ import selectors
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -60,10 +60,18 @@ class Wine:
         (self.prefix / "made").touch()
 
     def run(
-        self, *words: str | Path, within_s: float = 120, environment: dict[str, str] | None = None, check: bool = True
+        self,
+        *words: str | Path,
+        within_s: float = 120,
+        environment: dict[str, str] | None = None,
+        check: bool = True,
+        through: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end, standard error in its output; raises CalledProcessError with what it said."""
-        with self.started(*words, environment=environment) as process:
+        """Run a program to its end, standard error in its output; raises CalledProcessError with what it said.
+
+        `through`: a command of Linux that starts it.
+        """
+        with self.started(*words, environment=environment, through=through) as process:
             output = _said(process, within_s)
             process.wait(within_s)
         if check and process.returncode:
@@ -72,10 +80,10 @@ class Wine:
 
     @contextlib.contextmanager
     def started(
-        self, *words: str | Path, environment: dict[str, str] | None = None
+        self, *words: str | Path, environment: dict[str, str] | None = None, through: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A running program; its output is a pipe."""
-        command = [_PLACES[0], *(str(word) for word in words)]
+        command = [*through, _PLACES[0], *(str(word) for word in words)]
         with subprocess.Popen(
             command,
             env={**self.environment, **(environment or {})},

@@ -3,8 +3,9 @@
 What the agent itself says is in test_life.py; here is what the setup makes of it, whatever that may be.
 """
 
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from installer.windows import build, installers, wine
 pytestmark = pytest.mark.timeout(300)
 _KEY = r"HKLM\System\CurrentControlSet\Services\FlashAgent"
 _OLD = r"C:\Program Files\Flash POS Agent\0.1.0\flash-agent.exe"
+# No file grows beyond 16 KiB: the setup's own parts do not need it, the program does.
+NO_ROOM = ("sh", "-c", 'trap "" XFSZ; ulimit -f 32; exec "$@"', "sh")
 BEGUN = ["0.2.0 --version", "0.2.0 service install", "0.2.0 service restart"]
 
 
@@ -33,16 +36,20 @@ class Site:
         self.programs = self.wine.drive / "Program Files" / "Flash POS Agent"
         self._program = (program / "flash-agent.exe").read_bytes()
 
-    def run(self, **codes: int) -> int:
+    def run(self, *switches: str, **codes: int) -> int:
         """Upgrade; `codes` are the exit codes by what is asked, 0 where nothing is said. Returns the setup's own."""
         old = self.programs / "0.1.0"
         old.mkdir(parents=True, exist_ok=True)
         (old / "flash-agent.exe").write_bytes(self._program)
         self.wine.run("reg", "add", _KEY, "/v", "ImagePath", "/d", f'"{_OLD}" service host', "/f")
-        (self.wine.drive / "asked.txt").unlink(missing_ok=True)
+        return self.run_here(*switches, **codes)
+
+    def run_here(self, *switches: str, through: Sequence[str] = (), **codes: int) -> int:
+        """The same on whatever is there; `through` is what starts it."""
+        (self.wine.drive / "asked.txt").write_text("")
         lines = [f"{asked}={code}\n" for asked, code in codes.items()]
         (self.wine.drive / "codes.txt").write_text("".join(lines))
-        return self.wine.run(self.installer, "/S", check=False).returncode
+        return self.wine.run(self.installer, "/S", *switches, check=False, through=through).returncode
 
     @property
     def asked(self) -> list[str]:
@@ -83,3 +90,72 @@ def test_one_that_ended_after_it_was_ready_stays(site: Site, starts: int) -> Non
     assert not [each for each in site.asked if each.startswith("0.1.0 service")]
     assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
     assert "0.2.0" in site.command
+
+
+def test_a_windows_that_is_too_old_is_refused_before_anything_is_unpacked(site: Site) -> None:
+    site.wine.run("winecfg", "-v", "win81")
+    try:
+        assert site.run() == 10
+    finally:
+        site.wine.run("winecfg", "-v", "win10")
+    assert site.asked == []
+
+
+def test_a_program_that_cannot_be_unpacked_changes_nothing(site: Site) -> None:
+    in_the_way = site.programs / "0.2.0"
+    shutil.rmtree(in_the_way, ignore_errors=True)
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.write_text("no folder")
+    try:
+        assert site.run() == 12
+    finally:
+        in_the_way.unlink()
+    assert site.asked == []
+
+
+def test_a_disk_that_fills_up_changes_nothing(site: Site) -> None:
+    assert site.run_here(through=NO_ROOM) == 12
+    assert site.asked == []
+    assert not (site.programs / "0.2.0").exists()
+
+
+def test_a_program_that_does_not_start_here_changes_nothing(site: Site) -> None:
+    assert site.run(**{"0.2.0 --version": 1}) == 13
+    assert site.asked == BEGUN[:1]
+    assert not (site.programs / "0.2.0").exists()
+
+
+def test_where_no_version_gets_ready_both_stay(site: Site) -> None:
+    assert site.run(**{"0.2.0 service restart": 1, "0.1.0 service start": 1}) == 15
+    assert (site.programs / "0.1.0" / "flash-agent.exe").exists()
+    assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
+
+
+@pytest.mark.parametrize("failing", ["service install", "service start"])
+def test_a_first_version_that_does_not_get_ready_can_be_called_and_removed(site: Site, failing: str) -> None:
+    site.wine.run("reg", "delete", _KEY, "/f", check=False)
+    shutil.rmtree(site.programs, ignore_errors=True)
+    config = site.wine.drive / "ProgramData" / "flash-agent" / "agent.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.touch()
+    assert site.run_here(**{f"0.2.0 {failing}": 1}) == 15
+    assert site.asked[-1] == f"0.2.0 {failing}"
+    assert "0.2.0" in site.command
+    assert (site.programs / "uninstall.exe").exists()
+
+
+def test_a_policy_that_cannot_be_written_is_said_and_the_version_stays(site: Site) -> None:
+    assert site.run("/POLICY", **{"0.2.0 browsers allow": 1}) == 17
+    assert site.asked == [*BEGUN, "0.2.0 browsers allow"]
+    assert "0.2.0" in site.command
+
+
+def test_a_service_that_cannot_be_removed_keeps_everything(site: Site) -> None:
+    assert site.run() == 0
+    assert site.run_here("/UNINSTALL", "/PURGE", **{"0.1.0 service uninstall": 1}) == 20
+    assert site.asked == ["0.1.0 browsers remove", "0.1.0 service uninstall"]
+    assert (site.programs / "0.1.0" / "flash-agent.exe").exists()
+    assert (site.programs / "uninstall.exe").exists()
+    assert "0.2.0" in site.command
+    assert site.run_here("/UNINSTALL", "/PURGE") == 0
+    assert not site.programs.exists()
