@@ -1,7 +1,8 @@
 """`config check`: what the settings come to, without their secrets, and what is unwise about them. `config receipts`:
 how they word a receipt.
 
-Exit code 2 with the setting's name and the mend when they cannot be used; a warning alone is no failure.
+Exit code 2 with the setting's name and the mend when they cannot be used, by us or by the agent's own account; a
+warning alone is no failure.
 """
 
 import argparse
@@ -51,10 +52,30 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"data directory      {config.data_dir(arguments.data_dir)}")
     for line in effective(settings):
         print(line)
-    warnings = list(_warnings(settings, config.data_dir(arguments.data_dir)))
+    return _judge(settings, path, config.data_dir(arguments.data_dir))
+
+
+def _judge(settings: "Settings", path: "Path", data_dir: "Path") -> int:
+    """Print what is unwise, and what the agent's own account could not use; the exit code."""
+    from agent.doctor import account, permissions
+    from agent.doctor.case import Case
+    from agent.doctor.findings import Severity
+
+    looked = [*account.look(Case(path, data_dir, settings)), *permissions.foreign(data_dir)]
+    found = [each for each in looked if each.kind.severity is not Severity.OK]
+    faults = [each for each in found if each.kind.severity is Severity.ERROR]
+    warnings = [
+        *_warnings(settings, data_dir),
+        *(f"{each.title} {each.kind.meaning} {each.kind.mend}" for each in found if each not in faults),
+    ]
     print()
     for warning in warnings:
         print(f"warning: {warning}")
+    for fault in faults:
+        print(f"error: {fault.title} {fault.kind.meaning} {fault.kind.mend}")
+    if faults:
+        print("You can use the configuration; the agent's account cannot.")
+        return 2
     print("The configuration can be used." if not warnings else "The configuration can be used; see the warnings.")
     return 0
 

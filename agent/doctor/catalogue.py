@@ -8,9 +8,9 @@ from agent.doctor.findings import Finding, Kind
 KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*catalogue_of_till.KINDS, *catalogue_of_line.KINDS)}
 # What a report goes through, from the till outwards. A check may be several of these.
 CHECKS = (
-    "configuration", "permissions", "agent", "service", "version", "upgrade", "port", "disk", "antivirus", "database",
-    "recovery", "dns", "proxy", "network", "tls", "flash", "clock", "key", "scopes", "store", "limit", "conditions",
-    "doctor",
+    "configuration", "permissions", "account", "agent", "service", "version", "upgrade", "port", "disk", "antivirus",
+    "database", "recovery", "dns", "proxy", "network", "tls", "flash", "clock", "key", "scopes", "store", "limit",
+    "conditions", "doctor",
 )  # fmt: skip
 
 

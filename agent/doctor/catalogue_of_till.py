@@ -93,6 +93,42 @@ KINDS = (
         "Give all of it to the directory's owner: chown -R --reference=DIR DIR (or take ownership), then restart.",
     ),
     Kind(
+        "account-unreadable",
+        "account",
+        _ERROR,
+        "The agent's account may not read:",
+        "It does not start with these settings, though you may read all of it. One that runs goes on with what it read "
+        "at its own start.",
+        "Give the file to the agent's group alone, mode 0640 (chgrp flash-agent FILE; chmod 0640 FILE), and let that "
+        "account through the folders above it.",
+    ),
+    Kind(
+        "account-hidden",
+        "account",
+        _ERROR,
+        "The service does not see what the settings name:",
+        "Its unit hides /home, /root and /tmp from it (ProtectHome=, PrivateTmp=): it does not start with these "
+        "settings. One that runs goes on with what it read at its own start.",
+        "Move the file into /etc/flash-agent and name it there in the settings.",
+    ),
+    Kind(
+        "spool-closed",
+        "account",
+        _WARNING,
+        "The agent's account cannot use a spool folder:",
+        "What another system puts there is not taken: its sales earn nothing until it is. Nothing is lost.",
+        "Make the folder, and let the agent's account read, write and delete in it: Permissions in docs/spool.md.",
+    ),
+    Kind(
+        "spool-outside",
+        "account",
+        _WARNING,
+        "The service's unit keeps it from writing into a spool folder:",
+        "What another system puts there is not taken: its sales earn nothing until it is. Nothing is lost.",
+        "Type systemctl edit flash-agent, write [Service] and below it ReadWritePaths=-FOLDER, save, and restart the "
+        "service. A folder below /home, /root or /tmp: choose another, such as /srv/flash/poslog.",
+    ),
+    Kind(
         "agent-absent",
         "agent",
         _ERROR,

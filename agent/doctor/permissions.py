@@ -1,5 +1,6 @@
 """Who can get at the data directory, the files of keys and tokens, and the settings."""
 
+import contextlib
 import os
 import stat
 import sys
@@ -43,7 +44,7 @@ def _by_mode(folder: Path) -> Iterator[Finding]:
     mode = stat.S_IMODE(whole.st_mode)
     if mode & _OTHERS:
         yield found("data-dir-open", f"{folder} has mode {mode:04o}.", path=str(folder), mode=f"{mode:04o}")
-    keys, tokens, foreign = [], [], []
+    keys, tokens = [], []
     for path in sorted(folder.iterdir()):
         try:
             own = path.lstat()
@@ -54,11 +55,23 @@ def _by_mode(folder: Path) -> Iterator[Finding]:
             keys.append(path.name)
         elif loose and is_token(path.name):
             tokens.append(path.name)
-        if own.st_uid != whole.st_uid:
-            foreign.append(path.name)
-    for code, names in (("key-file-open", keys), ("token-file-open", tokens), ("foreign-owner", foreign)):
+    for code, names in (("key-file-open", keys), ("token-file-open", tokens)):
         if names:
             yield found(code, _listed(names), files=names[:50])
+    yield from foreign(folder)
+
+
+def foreign(folder: Path) -> Iterator[Finding]:
+    """Files in the data directory that are not its owner's; nothing where it may not be looked into, and on Windows."""
+    names = []
+    with contextlib.suppress(OSError):
+        owner = folder.stat().st_uid
+        for path in sorted(folder.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_uid != owner:
+                    names.append(path.name)
+    if names:
+        yield found("foreign-owner", _listed(names), files=names[:50])
 
 
 def _listed(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent import tracebacks
-from agent.doctor import configuration, database, disk, keys, network, permissions, program
+from agent.doctor import account, configuration, database, disk, keys, network, permissions, program
 from agent.doctor.bounded import Bounded
 from agent.doctor.case import Case
 from agent.doctor.catalogue import CHECKS, found
@@ -29,6 +29,7 @@ ALL = (
     Check("disk", disk.look, 5.0, alone=True),
     Check("configuration", configuration.look, 3.0),
     Check("permissions", permissions.look, 5.0),
+    Check("account", account.look, 5.0),
     Check("agent", program.look_at_agent, 3.0),
     Check("service", program.look_at_service, 5.0),
     Check("port", program.look_at_port, 5.0),

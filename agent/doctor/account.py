@@ -1,0 +1,156 @@
+"""What the agent's own account may read and write.
+
+Root may all of it, and would call good what the service cannot use.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.config import PACKAGED_CONFIG, Settings, site_data_dir
+from agent.doctor.case import Case
+from agent.doctor.catalogue import found
+from agent.doctor.findings import Finding, fine
+from agent.servicemanager import sandbox
+from agent.servicemanager.sandbox import Sandbox
+
+if TYPE_CHECKING and sys.platform != "win32":
+    from pwd import struct_passwd
+
+USER = "flash-agent"  # the package's
+_LIMIT_S = 2
+
+
+class Account(NamedTuple):
+    """One of this system's."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+    @property
+    def is_us(self) -> bool:
+        """Whether we are it."""
+        return sys.platform != "win32" and self.uid == os.geteuid()
+
+    def may(self, path: Path, rights: str) -> bool:
+        """Whether it has all these rights (`rwx`) on a path, access lists and the folders above included.
+
+        True where that cannot be told.
+        """
+        if self.is_us:
+            return os.access(path, sum({"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}[right] for right in rights))
+        program = shutil.which("test")
+        if program is None:
+            return True
+        asked = " -a ".join(f"-{right} PATH" for right in rights).split()
+        command = [program, *(str(path) if word == "PATH" else word for word in asked)]
+        try:
+            done = subprocess.run(  # noqa: S603 - the system's, as that account
+                command, user=self.uid, group=self.gid, extra_groups=self.groups, cwd="/", env={}, check=False,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S,
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            return True
+        return done.returncode != 1
+
+
+def of_agent(data_dir: Path, config_path: Path, groups: tuple[str, ...] = ()) -> Account | None:
+    """Whoever owns the data directory, or will make it; None where that is neither we nor one that we may act as."""
+    if sys.platform == "win32":
+        return None
+    import grp  # noqa: PLC0415 - not on Windows
+    import pwd  # noqa: PLC0415
+
+    us = os.geteuid()
+    try:
+        uid = data_dir.stat().st_uid
+    except FileNotFoundError:
+        uid = _packaged(pwd.getpwall()) if us == 0 and config_path == PACKAGED_CONFIG else us
+    except OSError:
+        return None
+    if us not in {0, uid}:
+        return None
+    try:
+        who = pwd.getpwuid(uid)
+    except KeyError:
+        return None
+    more = [group.gr_gid for group in grp.getgrall() if {group.gr_name, str(group.gr_gid)} & {*groups}]
+    return Account(who.pw_name, who.pw_uid, who.pw_gid, (*os.getgrouplist(who.pw_name, who.pw_gid), *more))
+
+
+def _packaged(users: "Iterable[struct_passwd]") -> int:
+    return next((user.pw_uid for user in users if user.pw_name == USER), 0)
+
+
+def look(case: Case) -> Iterator[Finding]:
+    """What the settings name and the agent's account may not use; of a service, as its unit lets it."""
+    if case.settings is None:
+        return
+    box = sandbox.of_service() if _is_the_service(case) else None
+    account = of_agent(case.data_dir, case.config_path, box.groups if box else ())
+    if account is None:
+        return
+    findings = [*_unreadable(case, account, box), *_spool(case.settings, account, box)]
+    yield from findings
+    if not findings and not account.is_us:
+        yield fine("account", f"The agent's account ({account.name}) may use what the settings name.")
+
+
+def _is_the_service(case: Case) -> bool:
+    return case.config_path == PACKAGED_CONFIG and case.data_dir == site_data_dir()
+
+
+def _unreadable(case: Case, account: Account, box: Sandbox | None) -> Iterator[Finding]:
+    """Files without which it does not start."""
+    assert case.settings is not None  # noqa: S101 - the caller looked
+    flash, receipt = case.settings.flash, case.settings.receipt
+    files = {
+        "the settings": case.config_path if case.config_path.exists() else None,
+        "[flash] write_key_file": flash.write_key_file if flash.write_key is None else None,
+        "[flash] read_key_file": flash.read_key_file if flash.read_key is None else None,
+        "[flash] ca_file": flash.ca_file,
+        "[receipt] templates_file": receipt.templates_file,
+    }
+    for name, path in files.items():
+        if path is None:
+            continue
+        whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay
+        if box is not None and box.hides(whole.resolve()):
+            yield found("account-hidden", f"{name}, {path}.", file=str(path), account=account.name)
+        elif not account.may(whole, "r"):
+            yield found("account-unreadable", f"{name}, {path} ({account.name}).", file=str(path), account=account.name)
+
+
+def _spool(settings: Settings, account: Account, box: Sandbox | None) -> Iterator[Finding]:
+    """Folders out of which it must be able to move files."""
+    for adapter, folder in settings.spool.folders.items():
+        facts = {"folder": str(folder), "adapter": adapter, "account": account.name}
+        whole = folder.resolve()
+        if box is not None and (box.hides(whole) or box.keeps_from_writing(whole)):
+            hidden = "; /home, /root and /tmp it does not see at all" if box.hides(whole) else ""
+            yield found("spool-outside", f"{adapter}, {folder}{hidden}.", **facts)
+        elif fault := _fault(folder, account):
+            yield found("spool-closed", f"{adapter}, {folder}: {fault} ({account.name}).", **facts)
+
+
+def _fault(folder: Path, account: Account) -> str:
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be looked at, {error.strerror}"
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is no folder"
+    if not account.may(folder, "rwx"):
+        return "it may not read and write there"
+    if status.st_mode & stat.S_ISVTX and account.uid not in {0, status.st_uid}:
+        return "it has the sticky bit, and only a file's owner may move it there"
+    return ""
