@@ -65,8 +65,7 @@ def of_agent(data_dir: Path, config_path: Path, groups: tuple[str, ...] = ()) ->
     """Whoever owns the data directory, or will make it; None where that is neither we nor one that we may act as."""
     if sys.platform == "win32":
         return None
-    import grp  # noqa: PLC0415 - not on Windows
-    import pwd  # noqa: PLC0415
+    import pwd  # noqa: PLC0415 - not on Windows
 
     us = os.geteuid()
     try:
@@ -77,6 +76,8 @@ def of_agent(data_dir: Path, config_path: Path, groups: tuple[str, ...] = ()) ->
         return None
     if us not in {0, uid}:
         return None
+    import grp  # noqa: PLC0415
+
     try:
         who = pwd.getpwuid(uid)
     except KeyError:
