@@ -1,6 +1,7 @@
 """`doctor`: what is wrong with this till, what it means at the counter, and what to do. It changes nothing.
 
-Exit code 1 when an error was found; warnings alone are no failure.
+Exit code 1 when an error was found, 3 when none was and not everything could be looked at; warnings alone are no
+failure.
 """
 
 import argparse
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agent.doctor.findings import Finding
 
 _WIDTH = 120
+EXIT_NOT_ALL_SEEN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +32,25 @@ def run(arguments: argparse.Namespace) -> int:
     """Look and print."""
     from agent import config
     from agent.doctor.case import gather_in_time
-    from agent.doctor.findings import Severity
     from agent.doctor.running import examine
 
     data_dir = config.data_dir(arguments.data_dir)
     findings = examine(gather_in_time(arguments.config, data_dir, connect, offline=arguments.offline))
-    failed = any(finding.kind.severity is Severity.ERROR for finding in findings)
     if arguments.json:
         print(text.json_text(document(findings)))
-        return int(failed)
-    for line in report(findings):
-        print(line)
-    return int(failed)
+    else:
+        for line in report(findings):
+            print(line)
+    return code_of(findings)
+
+
+def code_of(findings: "Sequence[Finding]") -> int:
+    """The exit code. What was not looked at is no proof that a till is well, and none that it is ill."""
+    from agent.doctor.findings import Severity, unseen
+
+    if any(finding.kind.severity is Severity.ERROR for finding in findings):
+        return 1
+    return EXIT_NOT_ALL_SEEN if unseen(findings) else 0
 
 
 def connect(data_dir: Path) -> "Ask":
@@ -59,18 +68,23 @@ def connect(data_dir: Path) -> "Ask":
 def document(findings: "Sequence[Finding]") -> dict[str, Any]:
     """What `--json` prints."""
     from agent import __version__
-    from agent.doctor.findings import Severity
+    from agent.doctor.findings import Severity, unseen
 
     counts = {severity.value: 0 for severity in Severity}
     for finding in findings:
         counts[finding.kind.severity.value] += 1
-    return {"version": __version__, "counts": counts, "findings": [finding.as_json() for finding in findings]}
+    return {
+        "version": __version__,
+        "complete": not unseen(findings),
+        "counts": counts,
+        "findings": [finding.as_json() for finding in findings],
+    }
 
 
 def report(findings: "Sequence[Finding]") -> Iterator[str]:
     """For a person: the gravest first, and what is in order in one line each."""
     from agent import __version__
-    from agent.doctor.findings import Severity
+    from agent.doctor.findings import Severity, unseen
 
     counts = document(findings)["counts"]
     said = [f"{counts[name]} {name}{'s' if counts[name] != 1 else ''}" for name in ("error", "warning", "note")]
@@ -86,6 +100,9 @@ def report(findings: "Sequence[Finding]") -> Iterator[str]:
     if fine:
         yield ""
         yield from text.table([("ok", check, title) for check, title in fine])
+    if not_seen := unseen(findings):
+        yield ""
+        yield f"Not everything could be looked at ({', '.join(not_seen)}): why, and what to do, stands above."
 
 
 def _paragraph(words: str, indent: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from agent.doctor import catalogue_of_line, catalogue_of_till
+from agent.doctor import catalogue_of_disk, catalogue_of_line, catalogue_of_till
 from agent.doctor.findings import Finding, Kind
 
-KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*catalogue_of_till.KINDS, *catalogue_of_line.KINDS)}
+_PARTS = (catalogue_of_till, catalogue_of_disk, catalogue_of_line)
+KINDS: Mapping[str, Kind] = {kind.code: kind for part in _PARTS for kind in part.KINDS}
 # What a report goes through, from the till outwards. A check may be several of these.
 CHECKS = (
     "configuration", "permissions", "account", "agent", "service", "version", "upgrade", "port", "disk", "antivirus",

@@ -215,6 +215,7 @@ KINDS = (
         "The key is sealed for the agent's own account and was not examined.",
         "Whether Flash takes it is not known.",
         "Start the agent and run this again: it answers for its key.",
+        blind=True,
     ),
     Kind(
         "key-unchecked",

@@ -7,7 +7,7 @@ _NO_ANSWER = (
     "Registers get no answer: sales earn nothing and coupons cannot be redeemed until it runs. What was accepted "
     "before is kept."
 )
-_WITH_WHOSE_RIGHTS = "Run this as the agent's own user or as administrator (sudo, or an elevated prompt)."
+WITH_WHOSE_RIGHTS = "Run this as the agent's own user or as administrator (sudo, or an elevated prompt)."
 
 KINDS = (
     Kind(
@@ -48,7 +48,8 @@ KINDS = (
         _WARNING,
         "You may not read the settings:",
         "What they say, and so Flash and the network, could not be examined. The agent itself may be well.",
-        _WITH_WHOSE_RIGHTS,
+        WITH_WHOSE_RIGHTS,
+        blind=True,
     ),
     Kind(
         "data-dir-unreadable",
@@ -56,7 +57,8 @@ KINDS = (
         _WARNING,
         "You may not read the data directory:",
         "What lies in it could not be examined. The agent itself may be well.",
-        _WITH_WHOSE_RIGHTS,
+        WITH_WHOSE_RIGHTS,
+        blind=True,
     ),
     Kind(
         "data-dir-open",
@@ -136,6 +138,15 @@ KINDS = (
         _NO_ANSWER,
         "Start it: flash-agent service start. A till that was never set up: flash-agent setup. Without a service: "
         "flash-agent run.",
+    ),
+    Kind(
+        "agent-unseen",
+        "agent",
+        _NOTE,
+        "Whether an agent runs is not known here.",
+        "Its data directory, or its token in it, may not be read. Registers may well be served.",
+        WITH_WHOSE_RIGHTS,
+        blind=True,
     ),
     Kind(
         "agent-silent",
@@ -219,6 +230,16 @@ KINDS = (
         "Start the agent and run this again.",
     ),
     Kind(
+        "package-unfinished",
+        "upgrade",
+        _WARNING,
+        "An update of the agent's package did not come to its end:",
+        "The till sells with the version that runs. At its every run apt tries the failed one again, which restarts "
+        "the agent, and ends with an error.",
+        "Install a version that works: the one before (apt-get install --allow-downgrades ./FILE.deb, then apt-mark "
+        "hold flash-pos-agent) or a newer one. Was an update just under way: run this again first.",
+    ),
+    Kind(
         "port-taken",
         "port",
         _ERROR,
@@ -235,162 +256,13 @@ KINDS = (
         "Restart the agent, or give it the port in the settings: [api] port.",
     ),
     Kind(
-        "disk-full",
-        "disk",
-        _ERROR,
-        "The disk of the data directory is full:",
-        "Nothing is accepted: registers get 507 until there is space. What was accepted before is kept.",
-        "Free space on that disk; the agent then goes on by itself.",
-        replaces=("storage-full",),
-    ),
-    Kind(
-        "disk-low",
-        "disk",
-        _WARNING,
-        "The disk of the data directory is nearly full:",
-        "Sales are still accepted; when it is full none is.",
-        "Free space on that disk.",
-        replaces=("disk-low",),
-    ),
-    Kind(
-        "disk-read-only",
-        "disk",
-        _ERROR,
-        "The disk of the data directory cannot be written:",
-        "Nothing is accepted. A system makes a disk read-only when the disk fails.",
-        "Look at the disk (system log, SMART); mount it for writing again or replace it.",
-    ),
-    Kind(
-        "disk-unmeasured",
-        "disk",
-        _NOTE,
-        "The disk could not be measured:",
-        "How long a sale waits for the disk is not known.",
-        _WITH_WHOSE_RIGHTS,
-    ),
-    Kind(
-        "disk-slow",
-        "disk",
-        _WARNING,
-        "The disk takes long to make something durable:",
-        "Each sale waits that long before the register gets its yes; at rush hours registers queue.",
-        "Put the data directory on an SSD of its own till (--data-dir), and look at the disk's health.",
-    ),
-    Kind(
-        "disk-stalls",
-        "disk",
-        _NOTE,
-        "The disk stalled now and then:",
-        "Single sales wait that long; most do not.",
-        "See what else writes to that disk (backup, indexing, updates), and run this again when it is quiet.",
-    ),
-    Kind(
-        "disk-in-memory",
-        "disk",
-        _WARNING,
-        "The data directory lies in memory:",
-        "Whatever is not yet sent is gone after a restart of the till.",
-        "Choose a directory on a disk: --data-dir or FLASH_AGENT_DATA_DIR.",
-    ),
-    Kind(
-        "disk-remote",
-        "disk",
-        _WARNING,
-        "The data directory lies on a network drive:",
-        "A database there is damaged by what a local one survives, and stands still without the network.",
-        "Choose a directory on a disk of the till: --data-dir or FLASH_AGENT_DATA_DIR.",
-    ),
-    Kind(
-        "files-slow",
-        "antivirus",
-        _WARNING,
-        "Small files take far longer here than the disk does:",
-        "Something looks at each file first, a virus scanner as a rule. Sales wait for it, and a scanner that blocks "
-        "the database stops them.",
-        "Exclude the data directory and the program from the scanner's checks on access.",
-    ),
-    Kind(
-        "files-held",
-        "antivirus",
-        _WARNING,
-        "Another program held small files that were just written:",
-        "Something opens each file, a virus scanner or a backup as a rule. The agent tries again, and sales wait.",
-        "Exclude the data directory from that program.",
-    ),
-    Kind(
-        "files-changed",
-        "antivirus",
-        _ERROR,
-        "A small file did not come back as it was written:",
-        "Something changes or removes files in the data directory, or the disk fails: what is accepted may be lost.",
-        "Exclude the data directory from virus scanners and clean-up tools, and look at the disk's health.",
-    ),
-    Kind(
-        "database-damaged",
-        "database",
-        _ERROR,
-        "SQLite finds the database damaged:",
-        "At its next start the agent sets it aside, takes over what can be read, and sells on.",
-        "Copy the data directory away first, look at the disk's health, then start the agent and send "
-        "flash-agent support-bundle.",
-    ),
-    Kind(
-        "database-quarantined",
-        "database",
-        _ERROR,
-        "A damaged database was set aside here:",
-        "The till sells; what could not be taken over may be missing at Flash.",
-        "Send the quarantine folder to support. When the case is closed, delete the folder and restart the agent.",
-        replaces=("database-quarantined",),
-    ),
-    Kind(
-        "database-newer",
-        "database",
-        _ERROR,
-        "A newer version wrote the database:",
-        "This version refuses to start with it, so that nothing is spoiled.",
-        "Install the newer version again.",
-    ),
-    Kind(
-        "database-older",
-        "database",
-        _NOTE,
-        "An older version wrote the database:",
-        "This version brings it up to date at its start.",
-        "Start the agent.",
-    ),
-    Kind(
-        "database-keyless",
-        "database",
-        _ERROR,
-        "The database is there and its key is not: data.key is missing.",
-        "The agent accepts nothing; without that file nobody can read what is stored.",
-        "Put data.key back from a backup and restart the agent. Do not delete the database.",
-        replaces=("data-key-unavailable",),
-    ),
-    Kind(
-        "database-unread",
-        "database",
-        _NOTE,
-        "The database could not be examined:",
-        "Whether it is whole is not known; the agent checks it at each start.",
-        _WITH_WHOSE_RIGHTS,
-    ),
-    Kind(
-        "recovery-unset",
-        "recovery",
-        _NOTE,
-        "What opens this till's data is bound to this machine, and there is no recovery key:",
-        "If the till breaks, nobody can bring what it had not sent yet to Flash from its disk.",
-        "Make a pair of keys at head office (flash-agent rescue keygen), set [keys] recovery, and restart the agent.",
-    ),
-    Kind(
         "check-crashed",
         "doctor",
         _WARNING,
         "A check failed by a fault of its own:",
         "What it looks at is not known; this says nothing about the till.",
         "Send flash-agent support-bundle.",
+        blind=True,
     ),
     Kind(
         "check-timed-out",
@@ -399,6 +271,7 @@ KINDS = (
         "A check did not come to an end in time:",
         "What it looks at is not known: the system, the disk or the network did not answer.",
         "Run this again; if it stays, look at what that check asks.",
+        blind=True,
     ),
     Kind(
         "offline",

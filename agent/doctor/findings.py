@@ -21,7 +21,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of finding. `replaces` names the agent's conditions that say the same."""
+    """One kind of finding. `replaces` names the agent's conditions that say the same.
+
+    `blind`: it says that something could not be looked at, for want of rights or of an answer of this machine's.
+    """
 
     code: str
     check: str
@@ -30,6 +33,7 @@ class Kind:
     meaning: str
     mend: str
     replaces: tuple[str, ...] = ()
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,11 @@ class Finding:
 def fine(check: str, title: str, **details: Any) -> Finding:
     """Nothing is wrong there."""
     return Finding(Kind(f"{check}-ok", check, Severity.OK, title, "", ""), details=details)
+
+
+def unseen(findings: Iterable[Finding]) -> list[str]:
+    """The checks that could not look at all of their part."""
+    return list(dict.fromkeys(finding.kind.check for finding in findings if finding.kind.blind))
 
 
 def ordered(findings: Iterable[Finding], checks: Iterable[str]) -> list[Finding]:

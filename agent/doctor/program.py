@@ -29,6 +29,8 @@ def look_at_agent(case: Case) -> Iterator[Finding]:
         yield found("agent-absent")
     elif case.agent == "silent":
         yield found("agent-silent", **about)
+    elif case.agent == "unknown":
+        yield found("agent-unseen")
     elif case.agent == "refuses":
         yield found("agent-refuses", _who_has(case.port), **about)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent import tracebacks
-from agent.doctor import account, configuration, database, disk, keys, network, permissions, program
+from agent.doctor import account, configuration, database, disk, keys, network, package, permissions, program
 from agent.doctor.bounded import Bounded
 from agent.doctor.case import Case
 from agent.doctor.catalogue import CHECKS, found
@@ -34,6 +34,7 @@ ALL = (
     Check("service", program.look_at_service, 5.0),
     Check("port", program.look_at_port, 5.0),
     Check("upgrade", program.look_at_upgrade, 3.0),
+    Check("package", package.look, 4.0),
     Check("database", database.look, 10.0),
     Check("recovery", database.look_at_recovery, 3.0),
     Check("network", network.look, 12.0),

@@ -124,6 +124,7 @@ def test_a_healthy_till_is_said_to_be_one(tmp_path, flash, certificates):
     assert seen.codes("note") <= {"service-absent", "service-unknown"}
     assert seen.codes("ok") - {"service-ok"} == {f"{check}-ok" for check in IN_ORDER}
     assert seen.code == again.returncode == 0
+    assert seen.document["complete"]
     assert "trustme" in seen["tls-ok"]["title"]
     assert len(again.stdout.splitlines()) <= 30
     assert flash.effects == []
@@ -532,10 +533,11 @@ def test_an_account_that_may_not_look_is_told_so(flash):
         shutil.rmtree(folder)
     seen = Seen(done.returncode, json.loads(done.stdout), 0)
     assert seen.trouble == {"data-dir-unreadable"}
-    assert seen.codes("note") >= {"disk-unmeasured", "database-unread"}
+    assert seen.codes("note") >= {"disk-unmeasured", "database-unread", "agent-unseen"}
     assert seen.codes("ok") >= {"configuration-ok", "flash-ok", "key-ok"}
     assert not {"agent-absent", "agent-ok", "database-ok"} & seen.codes("error", "ok")
     assert done.stderr == ""
+    assert (seen.code, seen.document["complete"]) == (3, False)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")

@@ -11,6 +11,7 @@ import pytest
 
 from agent import config
 from agent.agefile import new_pair
+from agent.cli import doctor
 from agent.doctor import case, database, disk, keys
 from agent.doctor.access_lists import strangers_in
 from agent.doctor.case import Case
@@ -78,6 +79,31 @@ def test_a_condition_that_a_check_says_better_is_left_out() -> None:
     other = Finding(Kind("operations-failed", "conditions", Severity.WARNING, "failed", "", ""))
     assert codes(ordered([other, condition, found("disk-full")], CHECKS)) == ["disk-full", "operations-failed"]
     assert codes(ordered([other, condition], CHECKS)) == ["storage-full", "operations-failed"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "code", "complete"),
+    [
+        ([], 0, True),
+        (["disk-low", "offline"], 0, True),
+        (["key-unseen"], 3, False),
+        (["data-dir-unreadable", "disk-unmeasured"], 3, False),
+        (["check-timed-out"], 3, False),
+        (["config-unreadable", "agent-absent"], 1, False),
+        (["agent-absent"], 1, True),
+    ],
+)
+def test_what_could_not_be_looked_at_is_not_called_well(seen: list[str], code: int, *, complete: bool) -> None:
+    findings = [found(each) for each in seen]
+    last = list(doctor.report(findings))[-1]
+    assert doctor.code_of(findings) == code
+    assert doctor.document(findings)["complete"] is complete
+    assert last.startswith("Not everything could be looked at (") is not complete
+
+
+def test_the_last_line_names_each_check_once() -> None:
+    findings = [found(each) for each in ("data-dir-unreadable", "disk-unmeasured", "config-unreadable")]
+    assert "(permissions, disk, configuration): why" in list(doctor.report([*findings, *findings]))[-1]
 
 
 # ---- the disk --------------------------------------------------------------------------------------------------------

@@ -16,8 +16,17 @@ keys itself (`GET /v1/diagnostics`), so that a key sealed for the service's acco
 second or two, and less than twenty seconds where nothing answers.
 
 Run it as the agent's own user or as administrator; `--offline` leaves out Flash and the network; `--json` is for
-machines: `findings`, each with `check`, `code`, `severity`, `title`, `meaning`, `mend` and `details`. The exit code is
-0 without an error (warnings do not count), 1 with one, 2 for wrong usage.
+machines: `findings`, each with `check`, `code`, `severity`, `title`, `meaning`, `mend` and `details`; `complete` is
+false where not everything could be looked at.
+
+| exit code | |
+| --- | --- |
+| 0 | everything was looked at, and there is no error (warnings do not count) |
+| 1 | there is an error |
+| 2 | wrong usage |
+| 3 | no error was found, and not everything could be looked at: run it as administrator, or again |
+
+For a monitor 3 is "unknown": a doctor that may not look calls no till well.
 
 `flash-agent support-bundle` writes what support needs into one file (a zip of plain text, its owner's alone), without
 personal data and without a key, and prints what is in it. Look through it before you send it.
