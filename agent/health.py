@@ -197,7 +197,8 @@ _DECLARED = (
         Severity.WARNING,
         "A spool folder cannot be used, or holds files that cannot be read; they wait.",
         "Make the folder, or mount its share, and let the agent's user read, write and delete in it, and read the "
-        "files (docs/spool.md); the agent then goes on by itself.",
+        "files; the agent then goes on by itself. On Linux the service's unit must name the folder as well "
+        "(ReadWritePaths=, docs/spool.md). sudo flash-agent doctor says which it is.",
     ),
     Condition(
         "spool-failed",
