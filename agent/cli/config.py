@@ -58,10 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _judge(settings: "Settings", path: "Path", data_dir: "Path") -> int:
     """Print what is unwise, and what the agent's own account could not use; the exit code."""
     from agent.doctor import account, permissions
-    from agent.doctor.case import Case
     from agent.doctor.findings import Severity
 
-    looked = [*account.look(Case(path, data_dir, settings)), *permissions.foreign(data_dir)]
+    looked = [*account.seen(settings, path, data_dir), *permissions.foreign(data_dir)]
     found = [each for each in looked if each.kind.severity is not Severity.OK]
     faults = [each for each in found if each.kind.severity is Severity.ERROR]
     warnings = [

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.config import PACKAGED_CONFIG, Settings, site_data_dir
-from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, fine
 from agent.servicemanager import sandbox
 from agent.servicemanager.sandbox import Sandbox
 
-if TYPE_CHECKING and sys.platform != "win32":
-    from pwd import struct_passwd
+if TYPE_CHECKING:
+    from agent.doctor.case import Case
+
+    if sys.platform != "win32":
+        from pwd import struct_passwd
 
 USER = "flash-agent"  # the package's
 _LIMIT_S = 2
@@ -90,30 +92,30 @@ def _packaged(users: "Iterable[struct_passwd]") -> int:
     return next((user.pw_uid for user in users if user.pw_name == USER), 0)
 
 
-def look(case: Case) -> Iterator[Finding]:
+def look(case: "Case") -> Iterator[Finding]:
     """What the settings name and the agent's account may not use; of a service, as its unit lets it."""
-    if case.settings is None:
-        return
-    box = sandbox.of_service() if _is_the_service(case) else None
-    account = of_agent(case.data_dir, case.config_path, box.groups if box else ())
+    if case.settings is not None:
+        yield from seen(case.settings, case.config_path, case.data_dir)
+
+
+def seen(settings: Settings, config_path: Path, data_dir: Path) -> Iterator[Finding]:
+    """The same, where only these are at hand; it loads no more than they did."""
+    is_the_service = config_path == PACKAGED_CONFIG and data_dir == site_data_dir()
+    box = sandbox.of_service() if is_the_service else None
+    account = of_agent(data_dir, config_path, box.groups if box else ())
     if account is None:
         return
-    findings = [*_unreadable(case, account, box), *_spool(case.settings, account, box)]
+    findings = [*_unreadable(settings, config_path, account, box), *_spool(settings, account, box)]
     yield from findings
     if not findings and not account.is_us:
         yield fine("account", f"The agent's account ({account.name}) may use what the settings name.")
 
 
-def _is_the_service(case: Case) -> bool:
-    return case.config_path == PACKAGED_CONFIG and case.data_dir == site_data_dir()
-
-
-def _unreadable(case: Case, account: Account, box: Sandbox | None) -> Iterator[Finding]:
+def _unreadable(settings: Settings, config_path: Path, account: Account, box: Sandbox | None) -> Iterator[Finding]:
     """Files without which it does not start."""
-    assert case.settings is not None  # noqa: S101 - the caller looked
-    flash, receipt = case.settings.flash, case.settings.receipt
+    flash, receipt = settings.flash, settings.receipt
     files = {
-        "the settings": case.config_path if case.config_path.exists() else None,
+        "the settings": config_path if config_path.exists() else None,
         "[flash] write_key_file": flash.write_key_file if flash.write_key is None else None,
         "[flash] read_key_file": flash.read_key_file if flash.read_key is None else None,
         "[flash] ca_file": flash.ca_file,

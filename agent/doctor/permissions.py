@@ -6,18 +6,21 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.doctor import access_lists
 from agent.doctor.access_lists import is_key, is_token
-from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, fine
+
+if TYPE_CHECKING:
+    from agent.doctor.case import Case
 
 _MANY = 5  # names that are shown
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def look(case: Case) -> Iterator[Finding]:
+def look(case: "Case") -> Iterator[Finding]:
     """On Windows the access list decides, elsewhere owner and mode."""
     try:
         there = case.data_dir.exists()
@@ -79,7 +82,7 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:_MANY])}{more}."
 
 
-def _settings(case: Case) -> Iterator[Finding]:
+def _settings(case: "Case") -> Iterator[Finding]:
     """The file of settings, where it holds a key or can be changed by others; and files of keys that it names."""
     flash = case.settings.flash if case.settings else None
     holds_key = bool(flash and (flash.write_key or flash.read_key or flash.proxy))

@@ -1,5 +1,6 @@
 """The Debian package on a Debian that has no Python, under its own systemd."""
 
+import json
 import os
 import re
 import shutil
@@ -133,6 +134,40 @@ def test_doctor_says_why_the_service_does_not_start_where_root_could(till: Till)
     machine.run("systemctl", "restart", UNIT, check=False)
     said = " ".join(machine.run("flash-agent", "doctor", "--offline", check=False).stdout.split())
     assert "It said last: [flash] write_key_file /root/flash.key cannot be read: Permission denied." in said
+    assert "account: The service does not see what the settings name: [flash] write_key_file, /root/flash.key." in said
+    assert machine.run("flash-agent", "config", "check", check=False).returncode == 2
+    (machine.root / "etc/flash-agent/flash.key").write_text(WRITE_KEY)
+    machine.run("chmod", "0600", "/etc/flash-agent/flash.key")
+    config.write_text(config.read_text().replace("/root/flash.key", "/etc/flash-agent/flash.key"))
+    said = machine.run("flash-agent", "config", "check", check=False).stdout
+    assert "may not read: [flash] write_key_file, /etc/flash-agent/flash.key (flash-agent)." in said
+    machine.run("chown", "root:flash-agent", "/etc/flash-agent/flash.key")
+    machine.run("chmod", "0640", "/etc/flash-agent/flash.key")
+    assert "The configuration can be used" in machine.run("flash-agent", "config", "check").stdout
+    machine.run("systemctl", "restart", UNIT)
+    assert till.sell("90871")["status"]
+
+
+def test_a_spool_folder_is_the_services_once_its_unit_names_it(till: Till):
+    """And config check knows both beforehand."""
+    machine = till.machine
+    machine.run("install", "-d", "-o", "root", "-g", "flash-agent", "-m", "2770", "/srv/spool")
+    config = machine.root / CONFIG
+    config.write_text(config.read_text() + '[spool]\nsettle_s = 0.1\n[spool.folders]\ncanonical = "/srv/spool"\n')
+    outside = "keeps it from writing into a spool folder: canonical, /srv/spool."
+    assert outside in machine.run("flash-agent", "config", "check").stdout
+    machine.run("systemctl", "restart", UNIT)
+    until(lambda: "spool-unusable" in {each["code"] for each in till.status["conditions"]})
+    drop_in = machine.root / "etc/systemd/system/flash-agent.service.d/spool.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("[Service]\nReadWritePaths=-/srv/spool\n")
+    machine.run("systemctl", "daemon-reload")
+    assert "spool" not in machine.run("flash-agent", "config", "check").stdout.partition("warning:")[2]
+    machine.run("systemctl", "restart", UNIT)
+    sale = {"externalOrderId": "1", "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 1}
+    line = json.dumps({"kind": "sale", "place": "line 1", "document": sale})
+    (machine.root / "srv/spool/a.jsonl").write_text(f"{line}\n")
+    until(lambda: any((machine.root / "srv/spool/done").rglob("a.jsonl")))
 
 
 def test_a_killed_agents_port_gets_no_key(till: Till):
@@ -170,6 +205,8 @@ def test_kills_and_upgrades_with_a_thousand_queued(till: Till, flash: StrictFlas
     assert "version 0.1.0-3 did not get ready; 0.1.0-2 runs again, with its queue" in failed.stdout
     assert till.version == "0.1.0-2"
     assert till.status["pending"] == QUEUED
+    said = machine.run("flash-agent", "doctor", "--offline", check=False).stdout
+    assert "did not come to its end: version 0.1.0-3 is half-configured." in " ".join(said.split())
 
     flash.start()
     until(lambda: sum(flash.awards.values()) == QUEUED, 120)
