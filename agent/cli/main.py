@@ -72,10 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # an order number may hold what an old console cannot show
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
-    parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
-    parsed = parser.parse_args(words)
-    if parsed.command is None:
-        parser.print_help(sys.stderr)
+    parsed = _parsed(words)
+    if parsed is None:
         return EXIT_USAGE
     try:
         code = int(_module(parsed.command).run(parsed) or 0)
@@ -93,6 +91,16 @@ def main(arguments: list[str] | None = None) -> int:
         _let_go_of_stdout()
         return EXIT_FAILED
     return code
+
+
+def _parsed(words: list[str]) -> argparse.Namespace | None:
+    """What was asked for; None where no command was named. The parser goes, for `run` may stay for weeks."""
+    parser = build_parser(words[0] if words and words[0] in COMMANDS else None)
+    parsed = parser.parse_args(words)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        return None
+    return parsed
 
 
 def _let_go_of_stdout() -> None:

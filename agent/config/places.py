@@ -4,8 +4,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import platformdirs
-
 APP_NAME = "flash-agent"
 ENV_PREFIX = "FLASH_AGENT_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
@@ -27,6 +25,8 @@ def default_config_path() -> Path:
     """
     if os.name == "posix" and PACKAGED_CONFIG.parent.is_dir():
         return PACKAGED_CONFIG
+    import platformdirs  # noqa: PLC0415 - a service is told, and never loads it
+
     return Path(platformdirs.site_config_dir(APP_NAME, appauthor=False)) / "agent.toml"
 
 
@@ -34,6 +34,8 @@ def site_data_dir() -> Path:
     """The data directory of the service, whether it is there or not."""
     if os.name == "posix":
         return Path("/var/lib") / APP_NAME
+    import platformdirs  # noqa: PLC0415
+
     return Path(platformdirs.site_data_dir(APP_NAME, appauthor=False))
 
 
@@ -42,6 +44,8 @@ def default_data_dir() -> Path:
     site = site_data_dir()
     if site.exists():
         return site
+    import platformdirs  # noqa: PLC0415
+
     return Path(platformdirs.user_data_dir(APP_NAME, appauthor=False))
 
 

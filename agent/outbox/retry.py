@@ -1,12 +1,12 @@
 """What an attempt's outcome makes of an operation; pure: values in, a settlement out.
 
 Retries have one owner, the outbox: attempts and pauses are columns, and nothing below retries on its own. Waits grow
-exponentially with jitter (tenacity's strategy) and are floored by what Flash asked for in Retry-After.
+exponentially with full jitter and are floored by what Flash asked for in Retry-After.
 """
 
+import random
 from typing import Final
 
-import tenacity
 from msgspec.structs import replace
 
 from agent.delivery import BATCH_REFUSED, ORDER_UNKNOWN, Fate, Kind, Outcome
@@ -19,8 +19,6 @@ LINE_CEILING_S: Final = 15.0
 UNEXPLAINED_CONFLICTS: Final = 3
 STORED_FAILURES: Final = 5
 
-_OPERATION_WAIT = tenacity.wait_random_exponential(multiplier=1.0, max=OPERATION_CEILING_S, min=0.5)
-_LINE_WAIT = tenacity.wait_random_exponential(multiplier=0.5, max=LINE_CEILING_S, min=0.25)
 _FATES = {
     Fate.SUCCEEDED: Status.SUCCEEDED,
     Fate.DECLINED: Status.DECLINED,
@@ -30,20 +28,20 @@ _FATES = {
 }
 
 
-def _wait(strategy: tenacity.wait.wait_base, attempt: int) -> float:
-    state = tenacity.RetryCallState(retry_object=tenacity.Retrying(), fn=None, args=(), kwargs={})
-    state.attempt_number = max(1, min(attempt, 32))
-    return float(strategy(state))
-
-
 def operation_wait_s(attempt: int, retry_after_s: float | None) -> float:
     """How long one failing operation pauses before its next attempt."""
-    return max(_wait(_OPERATION_WAIT, attempt), retry_after_s or 0.0)
+    return max(_wait_s(attempt, 0.5, OPERATION_CEILING_S), retry_after_s or 0.0)
 
 
 def line_wait_s(failures: int, retry_after_s: float | None) -> float:
     """How long a dead line is left alone before the next probe."""
-    return max(_wait(_LINE_WAIT, failures), retry_after_s or 0.0)
+    return max(_wait_s(failures, 0.25, LINE_CEILING_S), retry_after_s or 0.0)
+
+
+def _wait_s(attempt: int, least_s: float, most_s: float) -> float:
+    """Anything from the least to a bound that doubles with each attempt, so that tills do not come back together."""
+    bound_s = least_s * 2 ** max(1, min(attempt, 32))
+    return random.uniform(least_s, min(bound_s, most_s))  # noqa: S311 - jitter
 
 
 def decide(

@@ -1,28 +1,32 @@
 """Small files that are on the disk, whole, when a call returns, or not there; and patience with virus scanners."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-import tenacity
 
-_patiently = tenacity.retry(
-    retry=tenacity.retry_if_exception_type(PermissionError),
-    stop=tenacity.stop_after_attempt(20),
-    wait=tenacity.wait_fixed(0.05),
-    reraise=True,
-)
-
-
-@_patiently
 def replace_patiently(source: Path, target: Path) -> None:
     """Rename over what is there; on Windows a virus scanner may hold either file for a moment."""
-    source.replace(target)
+    _patiently(lambda: source.replace(target))
 
 
-@_patiently
 def remove_patiently(path: Path) -> None:
     """Delete a file, if it is there; as patient."""
-    path.unlink(missing_ok=True)
+    _patiently(lambda: path.unlink(missing_ok=True))
+
+
+def _patiently(change: Callable[[], object]) -> None:
+    try:
+        change()
+    except PermissionError:
+        import tenacity  # noqa: PLC0415 - an agent that nobody disturbs never loads it
+
+        tenacity.retry(
+            retry=tenacity.retry_if_exception_type(PermissionError),
+            stop=tenacity.stop_after_attempt(20),
+            wait=tenacity.wait_fixed(0.05),
+            reraise=True,
+        )(change)()
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -1,27 +1,53 @@
 """What a till that does nothing has in memory: what is rarely needed is loaded when it is."""
 
+import os
 import subprocess
 import sys
 
 RARELY_NEEDED = {
-    "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "agent.api.views", "agent.api.openapi",
-    "agent.api.day_documents", "agent.api.diagnostic_documents", "agent.api.flash_order_documents",
-    "agent.api.member_documents", "agent.api.token_documents", "agent.diagnosis", "agent.doctor", "agent.flashorders",
-    "agent.outbox.left", "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile", "agent.rescue",
-    "agent.sandbox", "agent.spool", "agent.summary", "anyio", "babel",
-    "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing", "prometheus_client", "psutil", "pyrage",
-    "truststore", "watchfiles",
+    "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "agent.adapters", "agent.api.views", "agent.api.openapi",
+    "agent.api.day_documents", "agent.api.diagnostic_documents", "agent.api.documents_taken",
+    "agent.api.flash_order_documents", "agent.api.member_documents", "agent.api.token_documents", "agent.catalogs",
+    "agent.diagnosis", "agent.doctor", "agent.flashorders", "agent.importing", "agent.outbox.left",
+    "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile", "agent.rescue", "agent.sandbox", "agent.setup",
+    "agent.spool", "agent.summary", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing",
+    "platformdirs", "prometheus_client", "psutil", "pyrage", "tenacity", "tqdm", "truststore", "watchfiles",
 }  # fmt: skip
+IDLE = """
+import asyncio, sys
+from agent import config
+from agent.app import Agent
+from agent.cli import main, process, run
+
+async def idle():
+    agent = Agent(config.load(None, {"api": {"port": 0}}), config.data_dir(None))
+    await agent.start()
+    print(*sys.modules)
+    await agent.stop()
+    return 0
+
+process.run(idle())
+"""
 
 
-def run(script: str) -> str:
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+def run(script: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environment},
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_an_idle_agent_has_not_loaded_what_it_does_not_need():
-    loaded = set(run("import sys, agent.app, agent.cli.run; print(*sys.modules)").split())
+def test_an_idle_agent_has_not_loaded_what_it_does_not_need(tmp_path):
+    config = tmp_path / "agent.toml"
+    config.touch()
+    shown = run(IDLE, FLASH_AGENT_CONFIG=str(config), FLASH_AGENT_DATA_DIR=str(tmp_path / "data"))
+    loaded = set(shown.split())
     assert {"agent.api.server", "aiohttp.web_protocol", "agent.cli.run"} <= loaded
     assert not loaded & RARELY_NEEDED
 
