@@ -29,7 +29,7 @@ def _is_within_measure(value: Any) -> bool:
     return not isinstance(value, Decimal) or abs(value.adjusted()) < MAX_EXPONENT
 
 
-class Member(Enrollment):
+class Member(Enrollment, defer_build=True):
     """A customer of another system. Only pushed where the site has switched the push of its member master on."""
 
     @field_validator("marketing_consent")
@@ -40,7 +40,7 @@ class Member(Enrollment):
         return consent
 
 
-class Store(Document):
+class Store(Document, defer_build=True):
     """A store of the chain, keyed by the chain's own code of it."""
 
     external_id: Id
@@ -49,7 +49,7 @@ class Store(Document):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class Catalog(Document):
+class Catalog(Document, defer_build=True):
     """Rows of a product catalog, from one source system; the source and a row's own id are its key."""
 
     source: Id

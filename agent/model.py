@@ -167,7 +167,7 @@ class Sale(WithAmount):
         return cls.check_decimals(amount, _currency(info))
 
 
-class OrderRef(Document):
+class OrderRef(Document, defer_build=True):
     """Which sale a refund is of, where order numbers repeat: its upstream id, or where and when it was rung up."""
 
     upstream_order_id: Id | None = None
@@ -246,7 +246,7 @@ class Redemption(Document):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class BasketVoid(Document):
+class BasketVoid(Document, defer_build=True):
     """A basket that was voided after a coupon was redeemed in it, or may have been."""
 
     coupon_id: Id
@@ -255,7 +255,7 @@ class BasketVoid(Document):
     reason: Text | None = None
 
 
-class Close(Document):
+class Close(Document, defer_build=True):
     """An operator's word on a redemption: a credit is settled, or whether a failed one burned the coupon."""
 
     reason: Text
@@ -269,7 +269,7 @@ class Close(Document):
         return reason
 
 
-class Discard(Document):
+class Discard(Document, defer_build=True):
     """Why an operator gives an operation up."""
 
     reason: Text
@@ -282,11 +282,11 @@ class Discard(Document):
         return reason
 
 
-class MemberKeys(Customer):
+class MemberKeys(Customer, defer_build=True):
     """Whom to forget: one key or more."""
 
 
-class MemberQuery(Document):
+class MemberQuery(Document, defer_build=True):
     """Whom a look-up is about: exactly one key."""
 
     member_id: Id | None = None
@@ -306,13 +306,13 @@ def _check_flash_key(key: SecretStr) -> SecretStr:
     return key
 
 
-class DrillOrder(Document):
+class DrillOrder(Document, defer_build=True):
     """How long an outage drill lasts, in seconds."""
 
     seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_DRILL_S)] = DEFAULT_DRILL_S
 
 
-class FlashKeyOrder(Document):
+class FlashKeyOrder(Document, defer_build=True):
     """A Flash key for the till. `force`: it waits even where Flash says no to it now."""
 
     which: Literal["write", "read"]
@@ -320,7 +320,7 @@ class FlashKeyOrder(Document):
     force: Annotated[bool, Field(strict=True)] = False
 
 
-class TokenOrder(Document):
+class TokenOrder(Document, defer_build=True):
     """A token for one client: what it may do, and in whose pages alone it is good."""
 
     name: TokenName
