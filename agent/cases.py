@@ -6,13 +6,13 @@ Used by the conductor (`redeeming.py`) and by what clears up after it (`unconfir
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from agent.outbox.operation import Operation
 
 
-@dataclass(eq=False, slots=True)
-class Post:
+class Post(msgspec.Struct, eq=False):
     """One register's request that waits; times are monotonic seconds."""
 
     until: float
@@ -20,15 +20,14 @@ class Post:
     waits: bool = True
 
 
-@dataclass(eq=False, slots=True)
-class Case:
+class Case(msgspec.Struct, eq=False):
     """One redemption that somebody deals with. `posts` and what is decided are touched under `lock` alone."""
 
     seq: int
     coupon_id: str
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    posts: set[Post] = field(default_factory=set)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
+    lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    posts: set[Post] = msgspec.field(default_factory=set)
+    released: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     work: asyncio.Task[None] | None = None
     users: int = 0
     undelivered: int = 0  # yeses on their way to a register

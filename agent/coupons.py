@@ -4,10 +4,11 @@ Called by the conductor of redemptions (`redeeming.py`); the sightings come from
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
+
+import msgspec
 
 from agent.flash import readings
 
@@ -16,8 +17,7 @@ _HOUR_MS = 3_600_000
 _SKEW_MS = 5_000  # Flash tells the time in whole seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     """A coupon as Flash listed it for a member when this till last looked."""
 
     coupon: Mapping[str, Any]  # Flash's own fields; read with agent.flash.readings.coupon_*
@@ -85,8 +85,7 @@ def _may_be_used_again(coupon: Mapping[str, Any], *, known_before: bool) -> bool
     return left == 1 and not isinstance(uses, int) and not known_before
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How far the till may go without Flash's word; see `[coupons]` in the configuration."""
 
     max_snapshot_age_h: float = 24.0

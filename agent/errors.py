@@ -33,11 +33,10 @@ Nothing here logs itself: whoever turns an error into an answer does.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong with a document: the field's path in the sender's spelling, and what would be right."""
 
     field: str

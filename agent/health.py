@@ -5,8 +5,9 @@ call, the events and the metrics show what is raised; nobody parses log lines to
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from agent.clock import Clock, rfc3339, to_ms
 
@@ -19,8 +20,7 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """One kind of fault: what it means and what to do about it, in words for a store's IT.
 
     `counts`: its detail says how many, so that another detail is news; elsewhere it may count down by the second.
@@ -218,8 +218,7 @@ _DECLARED = (
 CONDITIONS = {condition.code: condition for condition in _DECLARED}
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(msgspec.Struct, frozen=True):
     """A condition that holds now: since when (milliseconds), and particulars without personal data."""
 
     condition: Condition

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from pydantic import SecretStr
 
 from agent.clock import rfc3339
@@ -51,8 +52,7 @@ class Previous:
         return {"fingerprint": fingerprint(self.key), "replacedAt": rfc3339(self.replaced_ms)}
 
 
-@dataclass(slots=True)
-class Slot:
+class Slot(msgspec.Struct):
     """One of the two keys. `shown`: whether Flash showed the store under it; None: it was not asked."""
 
     since_ms: int | None = None

@@ -13,7 +13,8 @@ import contextlib
 import random
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from agent import logs
 from agent.cases import Case, Cases, Post
@@ -340,8 +341,7 @@ class Redeeming:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """An answer to a POST; `written` is to be told whether it reached the register (None: nothing hangs on it)."""
 
     operation: Operation

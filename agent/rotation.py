@@ -10,8 +10,9 @@ The keyed hashes have a key of their own that stays. Idle, nothing is timed.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from agent import logs, tasks
 from agent.clock import Clock
@@ -37,8 +38,7 @@ class Seals(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class KeyState:
+class KeyState(msgspec.Struct, frozen=True):
     """Which key seals, which older ones are kept, and whether rows are being sealed anew now."""
 
     current: int

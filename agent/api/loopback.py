@@ -3,7 +3,8 @@
 import errno
 import os
 import socket
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.errors import PortTakenError
 
@@ -57,8 +58,7 @@ def _holder(port: int) -> str:
     return f" by {holder.name} (process {holder.pid})" if holder else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """A program that listens on a port."""
 
     pid: int

@@ -7,15 +7,15 @@ parameter is one whole segment.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.api import web
 
 Endpoint = Callable[[web.BaseRequest, Mapping[str, str]], Awaitable[web.StreamResponse]]
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """The endpoints of a path by method (none: there is no such path) and the path's parameters."""
 
     methods: Mapping[str, Endpoint]

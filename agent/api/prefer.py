@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from agent.errors import BadRequestError
 
 MAX_WAIT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(msgspec.Struct, frozen=True):
     """What the register asked for."""
 
     wait_s: float = 0.0

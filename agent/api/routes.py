@@ -4,8 +4,8 @@ The server is built from it and so is the OpenAPI document; a test holds that it
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
+import msgspec
 from pydantic import BaseModel
 
 from agent.api import (
@@ -38,8 +38,7 @@ from agent.model import (
 from agent.tokens import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A query or path parameter, or a header, for the OpenAPI document."""
 
     name: str
@@ -47,8 +46,7 @@ class Parameter:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One call. `answers` maps statuses other than problems to the names of their models (None: not JSON).
 
     Names, for models of answers only describe them, in the OpenAPI document: a till need not load what nobody reads.

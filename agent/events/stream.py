@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from agent import jsons
 from agent.clock import rfc3339
@@ -31,8 +32,7 @@ def frame(event: str, event_id: str | None, document: Any) -> bytes:
     return b"%sdata: %s\n\n" % (head.encode(), jsons.encode(document))
 
 
-@dataclass(frozen=True, slots=True)
-class Numbering:
+class Numbering(msgspec.Struct, frozen=True):
     """How places are written as event ids; those of another database file mean nothing here."""
 
     epoch: str

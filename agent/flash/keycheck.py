@@ -4,9 +4,10 @@ Whether a write key may write is asked with a batch of no sales, which has none 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from agent.delivery import Kind, Outcome
 from agent.flash import outcome as table
@@ -30,8 +31,7 @@ class Verdict(StrEnum):
     UNREACHABLE = "unreachable"  # Flash has not answered, or wants to be left alone
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """A verdict; `retry_after_s` where Flash asked for a pause."""
 
     verdict: Verdict

@@ -8,8 +8,9 @@ must know a coupon's state; the shapes stand in `readings.py`.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from agent.delivery import Contact, Fate, Kind, Outcome
 from agent.errors import InvalidError
@@ -27,8 +28,7 @@ T = TypeVar("T")
 Fields = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """A page of what changed, oldest change first, and where the next one begins (None: Flash gave none).
 
     So many rows were `unread`: they had no id.

@@ -8,7 +8,8 @@ sealed copies; the answer says so.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from agent import logs
 from agent.members.lookup import Lookup
@@ -19,8 +20,7 @@ from agent.outbox import forgetting as outbox
 from agent.storage import Database
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
+class Forgotten(msgspec.Struct, frozen=True):
     """How many snapshots and settled operations were erased, and how many operations will be when they are settled."""
 
     snapshots: int

@@ -14,8 +14,10 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+import msgspec
 
 from agent import logs
 from agent.clock import Clock
@@ -54,10 +56,9 @@ class Look:
     pending: Pending | None = None
 
 
-@dataclass(slots=True)
-class _Flying:
+class _Flying(msgspec.Struct):
     flight: Flight
-    abandoned: set[bytes] = field(default_factory=set)
+    abandoned: set[bytes] = msgspec.field(default_factory=set)
     task: "asyncio.Task[None] | None" = None
 
 

@@ -10,9 +10,11 @@ when told to, and every `sync_minutes` while there are snapshots; nothing is tim
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+import msgspec
 
 from agent import logs, tasks
 from agent.clock import Clock, rfc3339, to_ms
@@ -53,8 +55,7 @@ class _StoppedError(Exception):
         self.detail = detail
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """How the last run went, or goes. Counts of members; `total` is what Flash says there is to follow."""
 
     state: State = "idle"

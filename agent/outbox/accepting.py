@@ -16,9 +16,10 @@ import copy
 import functools
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+import msgspec
 
 from agent import tasks
 from agent.clock import Clock, to_ms
@@ -71,8 +72,7 @@ _BY_REQUEST_KEY = (
 _ORDER_HISTORY = f"SELECT {READ} FROM operation WHERE scope = ? AND kind IN ('sale', 'refund') AND current = 1"  # noqa: S608
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct):
     draft: Draft
     operation_id: str
     row: tuple[Any, ...]

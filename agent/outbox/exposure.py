@@ -5,8 +5,9 @@ the metrics; amounts are Decimal, and None where no coupon of the sum says what 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from agent.outbox.state import UNSETTLED, Status
 from agent.storage import Database
@@ -22,8 +23,7 @@ WHERE redemption.day IS NOT NULL AND redemption.day = ? ORDER BY seq
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One coupon honored without Flash's word. `member` is a piece of a keyed hash."""
 
     operation_id: str
@@ -34,8 +34,7 @@ class Entry:
     lost: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(msgspec.Struct, frozen=True):
     """Several entries: how many, confirmed or open or lost, and what they are worth as far as the coupons say."""
 
     count: int

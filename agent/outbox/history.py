@@ -8,8 +8,9 @@ The numbers belong to one database file; `epoch` names it. Read by the events; f
 """
 
 import secrets
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from agent import jsons
 from agent.outbox.operation import Operation
@@ -61,8 +62,7 @@ class Cursor(NamedTuple):
     changed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """What happened after a place: each operation with the place behind it.
 
     `end` is where the next page begins, `newest` the place where nothing has happened after yet. `is_whole`: nothing

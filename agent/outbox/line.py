@@ -15,8 +15,9 @@ way) and is shown again when the drill ends. Pauses and holds are not touched by
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from agent.clock import Clock, to_ms
 from agent.delivery import Contact, Fate, Outcome
@@ -37,8 +38,7 @@ class Connectivity(StrEnum):
     UNAUTHORIZED = "unauthorized"
 
 
-@dataclass(slots=True)
-class _Beneath:
+class _Beneath(msgspec.Struct):
     """What the line really is while a drill runs."""
 
     connectivity: Connectivity

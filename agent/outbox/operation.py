@@ -5,7 +5,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -94,8 +93,7 @@ _read_content = jsons.reader(Content)
 _read_verdict = jsons.reader(Verdict)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownOrder:
+class KnownOrder(msgspec.Struct, frozen=True):
     """What this till knows of an order when a refund of it comes: its amount and what was refunded before.
 
     `total` is None when the sale is not known here; amounts of earlier refunds are None where Flash decides them.

@@ -11,7 +11,6 @@ A row that a failed commit left behind and nobody resent is counted after the ne
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -36,8 +35,7 @@ _Keys = tuple[bytes, ...]  # hashes of all the keys by which an operation names 
 _COUNTED = (Kind.SALE, Kind.REFUND, Kind.ENROLLMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """What is pending for a member. `amount` is that of the sales in the till's own currency."""
 
     sales: int

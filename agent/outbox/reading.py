@@ -1,8 +1,9 @@
 """Reading the outbox: one operation, a page of them, the backlog in numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from agent import jsons
 from agent.outbox.catalog_rows import COUNT_REFUSED
@@ -34,8 +35,7 @@ MAX_PAGE_BYTES = 2 * 1024 * 1024  # opening more would hold the event loop, and 
 _SCAN_LIMIT = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True):
     """What a list is narrowed to; texts are plain."""
 
     status: str | None = None
@@ -45,8 +45,7 @@ class Filter:
     business_date: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """The backlog in numbers; times in milliseconds. `refused_rows` are a catalog's that Flash did not take."""
 
     pending: int

@@ -1,8 +1,9 @@
 """The rows of redemptions, read and written: what every move of `redemptions.py` is made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from agent.clock import Clock, to_ms
 from agent.outbox.changes import Change, Changes
@@ -29,11 +30,10 @@ FROM redemption CROSS JOIN operation USING (seq) WHERE phase <> 'settled'
 """
 
 
-@dataclass(slots=True)
-class Moved:
+class Moved(msgspec.Struct):
     """What a transaction changed, told when it is committed."""
 
-    changes: list[Change] = field(default_factory=list)
+    changes: list[Change] = msgspec.field(default_factory=list)
 
 
 class RedemptionRows:

@@ -11,10 +11,10 @@ coupon takes over (`used`) or an operator closes. Both are never there together:
 Called by the conductor (`redeeming.py`), which holds one lock a redemption; fails as the store does.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from agent.clock import to_ms
@@ -85,8 +85,7 @@ _ASKED = "UPDATE redemption SET first_asked_at = COALESCE(first_asked_at, ?1), l
 _ATTEMPTS = "SELECT seq FROM redemption WHERE basket = ? ORDER BY seq"
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(msgspec.Struct, frozen=True):
     """What honoring one coupon without Flash's word would add to the ledger, and the ledger's limits."""
 
     day: str

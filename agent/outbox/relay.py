@@ -15,8 +15,9 @@ Started and stopped by the composition root; fails by logging and putting back, 
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from agent import logs
 from agent.clock import Clock
@@ -53,8 +54,7 @@ _TOO_LATE = Outcome(
 _SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT, _TOO_LATE)
 
 
-@dataclass(frozen=True, slots=True)
-class RelayOptions:
+class RelayOptions(msgspec.Struct, frozen=True):
     """How the backlog is sent; see `[relay]` in the configuration."""
 
     max_in_flight: int = 8

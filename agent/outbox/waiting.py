@@ -8,7 +8,8 @@ own. Called by the relay, which does the sending; nothing here touches the store
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from agent.clock import Clock
 from agent.delivery import Contact, Outcome
@@ -23,17 +24,16 @@ RETRY_PAUSE_S = (0.05, 0.25)
 _WORTH_WAITING_FOR = {"conflict-in-flight", "conflict-unexplained"}
 
 
-@dataclass(slots=True)
-class Waiter:
+class Waiter(msgspec.Struct):
     """An operation that registers wait for; `lent_to` are those that it lent its place to."""
 
     operation: Operation
     tries_left: int
-    released: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     registers: int = 0
     not_before: float = 0.0
     in_flight: bool = False
-    lent_to: set[int] = field(default_factory=set)
+    lent_to: set[int] = msgspec.field(default_factory=set)
 
 
 class Waiters:

@@ -10,9 +10,10 @@ import functools
 import string
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from agent import plainfile
 from agent.receipt import LANGUAGES, TEMPLATES
@@ -24,8 +25,7 @@ Line = Mapping[str, str]  # by plural category; a line that counts nothing has `
 Lines = Mapping[str, Line]
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """What a line may hold; `counted` is the placeholder whose number chooses the plural."""
 
     placeholders: frozenset[str]

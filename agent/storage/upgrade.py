@@ -15,10 +15,11 @@ Copies go KEPT_DAYS after the upgrade ended, and at once when a member is to be 
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from agent.clock import Clock
 from agent.errors import ConfigError, Refusal, StorageUnavailableError
@@ -119,7 +120,7 @@ class Upgrade:
 
     def _end(self, record: Record) -> None:
         """It was put back. Said as well as can be: without room for that, that the copy has gone says as much."""
-        self._say(dataclasses.replace(record, phase="put-back", snapshot=None, anew=False, at=self._now()))
+        self._say(replace(record, phase="put-back", snapshot=None, anew=False, at=self._now()))
 
     async def migrate(self, database: Database) -> None:
         """Bring the database up to this program's schema; raises ConfigError, and then nothing was changed."""
@@ -174,7 +175,7 @@ class Upgrade:
         record = self._record
         if record is not None and record.phase == "begun":
             try:
-                self._write(dataclasses.replace(record, phase="ready", to=self._own, anew=False, at=self._now()))
+                self._write(replace(record, phase="ready", to=self._own, anew=False, at=self._now()))
             except OSError as error:
                 raise ConfigError(f"{self._failure(error)} Nothing is lost; {self._former} starts as before.") from None
         elif record is None or (record.phase == "ready" and record.to != self._own):
@@ -240,7 +241,7 @@ class Upgrade:
                 retry_after_s=30,
             ) from None
         if record is not None and record.snapshot is not None:
-            self._say(dataclasses.replace(record, snapshot=None))
+            self._say(replace(record, snapshot=None))
 
     def _remove_copies(self) -> None:
         for file in self.copies:

@@ -14,9 +14,10 @@ It outlives versions: a later one may add fields, and none may change what one m
 """
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
+
+import msgspec
 
 from agent import plainfile
 from agent.storage.durable import write_durably
@@ -26,16 +27,14 @@ Phase = Literal["begun", "ready", "put-back"]
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """A program and the schema that it knows."""
 
     program: str
     schema: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One state."""
 
     phase: Phase
@@ -43,7 +42,7 @@ class Record:
     at: str
     former: Version | None = None
     snapshot: str | None = None
-    figures: Figures = field(default_factory=dict)
+    figures: Figures = msgspec.field(default_factory=dict)
     anew: bool = False
 
     @property
