@@ -7,6 +7,8 @@ from agent.api.answers import Answer
 from agent.errors import Refusal
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5  # where whoever refused says nothing else
+_LATER = {429, 503, 507}  # these always say when
 
 
 def body_of(refusal: Refusal) -> dict[str, Any]:
@@ -30,8 +32,11 @@ def body_of(refusal: Refusal) -> dict[str, Any]:
 def response_to(refusal: Refusal) -> Answer:
     """The answer to a register."""
     headers = {"Content-Type": CONTENT_TYPE}
-    if refusal.retry_after_s is not None:
-        headers["Retry-After"] = str(refusal.retry_after_s)
+    retry_after_s = refusal.retry_after_s
+    if retry_after_s is None and refusal.status in _LATER:
+        retry_after_s = RETRY_AFTER_S
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Answer(jsons.encode(body_of(refusal)), refusal.status, headers)

@@ -6,6 +6,7 @@ in `outcome.py`, how it travels in `transport.py`.
 """
 
 import asyncio
+import codecs
 import contextlib
 import dataclasses
 import uuid
@@ -242,7 +243,7 @@ class FlashClient:
 
     def _learn_skew(self, answer: "Answer") -> None:
         """Flash's own answers tell the time; a portal's HTML does not."""
-        if not answer.body.lstrip().startswith(b"{"):
+        if not answer.body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
             return
         moment = _date_of(answer)
         if moment is not None:

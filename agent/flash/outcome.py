@@ -23,16 +23,18 @@ else is somebody else's voice, or no answer, and is tried again.
 ³ retry where it says `error`.
 """
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from agent import jsons
 from agent.delivery import BATCH_REFUSED, ORDER_UNKNOWN, Contact, Fate, Kind, Outcome, Parcel
 from agent.flash import wire
-from agent.flash.readings import refused_rows
+from agent.flash.readings import MAX_BALANCE, refused_rows
 from agent.scrub import scrubbed
 
 MAX_RETRY_AFTER_S = 24 * 3600.0
@@ -40,6 +42,7 @@ STRANGERS_RETRY_AFTER_S = 60.0  # what is not JSON is a gateway's page: it may a
 _REFUSED_WHOLE = {400, 403, 404, 405, 409, 413, 422, 501}
 _MAX_MESSAGE = 1_000
 _EMPTY: Mapping[str, Any] = {}
+_POINTS = {Kind.SALE: "awarded", Kind.REFUND: "clawedBack"}
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
@@ -58,7 +61,8 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 
 def parse(body: bytes) -> Mapping[str, Any] | None:
-    """The JSON object in a body; empty for an empty body, None for anything else."""
+    """The JSON object in a body; empty for an empty body, None for anything else. A byte order mark is overlooked."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         return _EMPTY
     try:
@@ -113,10 +117,20 @@ def _yes(kind: Kind, status: int, body: Mapping[str, Any] | None) -> Outcome:
         data = None if body.get("error") else data if isinstance(data, dict) else {}
     elif kind is Kind.REDEMPTION:
         data = None
+    data = _with_whole_points(kind, data)
     if not isinstance(data, dict) or not _has_expected_types(kind, data):
         return _not_flash(status, "The answer lacks the data that Flash gives for this call.")
     refused = refused_rows(data) if kind is Kind.CATALOG else ()
     return Outcome(Fate.SUCCEEDED, Contact.ANSWERED, http_status=status, result=data, refused_rows=refused)
+
+
+def _with_whole_points(kind: Kind, data: Any) -> Any:
+    """Points as integers: a server that writes every number as a decimal says `6.0`, which is as whole as `6`."""
+    name = _POINTS.get(kind)
+    points = data.get(name) if isinstance(data, dict) else None
+    if isinstance(points, Decimal) and abs(points) < MAX_BALANCE and points == points.to_integral_value():
+        return {**data, name: int(points)}
+    return data
 
 
 def _has_expected_types(kind: Kind, data: Mapping[str, Any]) -> bool:

@@ -247,6 +247,7 @@ async def test_a_damaged_list_is_said_and_kept_and_locks_out_no_register_with_th
         assert (await till.sell()).status == 202
         answer = await till.call("POST", "/v1/tokens", {"name": "lane-4"}, scope="operator")
         assert (answer.status, answer.json["code"]) == (503, "storage-unavailable")
+        assert answer.headers["Retry-After"] == "5"
         assert (await revoke(till, "lane-3")).status == 503
     assert (tmp_path / "tokens.json").read_text() == content
     (tmp_path / "tokens.json").write_text(sound)

@@ -156,6 +156,26 @@ def test_an_empty_error_beside_the_data_is_no_error():
         assert word(judge(kind, 200, body)) == Word(Fate.SUCCEEDED, Contact.ANSWERED)
 
 
+@pytest.mark.parametrize("written", ["6.0", "6e0", "0.6E1", "6.000000000000000000000"])
+@pytest.mark.parametrize("kind", INTEGER_FIELD)
+def test_a_whole_number_is_an_integer_however_it_is_written(kind, written):
+    answer = judge(kind, 200, f'{{"data":{{"{INTEGER_FIELD[kind]}":{written},"balance":1820}}}}'.encode())
+    assert (answer.fate, answer.result["balance"]) == (Fate.SUCCEEDED, 1820)
+    assert type(answer.result[INTEGER_FIELD[kind]]) is int
+    assert answer.result[INTEGER_FIELD[kind]] == 6
+
+
+@pytest.mark.parametrize("written", ["1e15", "-1e999999", "6.0000001"])
+def test_points_beyond_measure_or_in_parts_are_none(written):
+    assert word(judge(Kind.SALE, 200, f'{{"data":{{"awarded":{written}}}}}'.encode())) == NOT_FLASH
+
+
+def test_a_byte_order_mark_changes_nothing():
+    assert judge(Kind.SALE, 200, b'\xef\xbb\xbf{"data":{"awarded":6}}').result == {"awarded": 6}
+    assert judge(Kind.SALE, 422, b'\xef\xbb\xbf{"error":{"code":"VALIDATION"}}').fate is Fate.FAILED
+    assert word(judge(Kind.SALE, 200, b"\xef\xbb\xbf<html>")) == NOT_FLASH
+
+
 def test_a_sale_of_a_non_member_is_a_yes():
     answer = judge(Kind.SALE, 200, b'{"data":{"awarded":0,"reason":"not-a-member"}}')
     assert (answer.fate, answer.result["reason"]) == (Fate.SUCCEEDED, "not-a-member")
