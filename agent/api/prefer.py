@@ -32,7 +32,7 @@ def parse(headers: Sequence[str], default_wait_s: float = 0.0) -> Preference:
         seen.add(name)
         match name:
             case "wait":
-                if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
+                if not re.fullmatch(r"\d{1,40}(\.\d{1,40})?", value, re.ASCII):
                     raise BadRequestError("Prefer: wait takes a number of seconds, such as wait=2.", code="bad-header")
                 wait_s = min(float(value), MAX_WAIT_S)
             case "handling":

@@ -43,6 +43,18 @@ async def test_both_loopback_addresses_work(register):
     assert (await exchange(register.agent.port, raw, host="::1")).status == 202
 
 
+async def test_who_closes_the_sending_half_has_hung_up_and_may_send_again(register):
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", register.agent.port)
+        writer.write(head(register, f"Content-Length: {len(BODY)}") + BODY)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        again = await register.call("POST", "/v1/sales", SALE)
+    assert again.status == 202
+    assert len((await register.call("GET", "/v1/operations")).json["operations"]) == 1
+
+
 async def test_a_lan_address_is_refused(register):
     families = {socket.AF_INET, socket.AF_INET6}
     found = [

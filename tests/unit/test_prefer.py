@@ -19,6 +19,8 @@ from agent.errors import BadRequestError
         (["wait=30"], 30, False),
         (["wait=31"], 30, False),
         (["wait=999999999"], 30, False),
+        ([f"wait={'9' * 40}"], 30, False),
+        (["wait=0.0000000000001"], 1e-13, False),
         (['wait="5"'], 5, False),
         (["WAIT = 5 ; foo=bar"], 5, False),
         (["handling=strict"], 0, True),
