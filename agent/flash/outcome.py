@@ -163,7 +163,8 @@ def _no(  # noqa: PLR0911 - a table, one row a return
     kind: Kind, status: int, body: Mapping[str, Any], *, if_known: bool
 ) -> Outcome:
     code = wire.error_code(body)
-    if status in {409, 422} and code in wire.IDEMPOTENCY_CONFLICT:
+    spelled = code.upper().replace("-", "_")  # a gateway may spell Flash's words its own way
+    if status in {409, 422} and spelled in wire.IDEMPOTENCY_CONFLICT:
         return _failed("idempotency-conflict", "Flash has another request under this key.", status)
     if status in {400, 422} and kind is not Kind.REDEMPTION:
         return _failed("validation", _message(body) or "Flash refused the document.", status)
@@ -174,7 +175,7 @@ def _no(  # noqa: PLR0911 - a table, one row a return
         fate = Fate.DECLINED if if_known else Fate.RETRY
         detail = "Flash does not know the order (yet)."
         return Outcome(fate, Contact.ANSWERED, ORDER_UNKNOWN, detail, 404, definitive=True)
-    if status == 409 and wire.IN_FLIGHT.search(code):
+    if status == 409 and wire.IN_FLIGHT.search(spelled):
         return Outcome(Fate.RETRY, Contact.ANSWERED, "conflict-in-flight", "Flash still works on this.", 409)
     if status == 409 and kind is Kind.SALE:
         if code:

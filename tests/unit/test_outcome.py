@@ -176,6 +176,15 @@ def test_a_byte_order_mark_changes_nothing():
     assert word(judge(Kind.SALE, 200, b"\xef\xbb\xbf<html>")) == NOT_FLASH
 
 
+@pytest.mark.parametrize("spell", [str.lower, lambda code: code.replace("_", "-"), lambda code: code.title()])
+@pytest.mark.parametrize("status", [409, 422])
+@pytest.mark.parametrize("code", ["IDEMPOTENCY_IN_FLIGHT", "IDEMPOTENCY_CONFLICT", "ORDER_CONFLICT"])
+def test_a_code_means_the_same_however_it_is_spelled(code, status, spell):
+    for kind in Kind:
+        usual, other = (judge(kind, status, body_of(kind, each, "whole")) for each in (code, spell(code)))
+        assert (other.fate, other.contact, other.code) == (usual.fate, usual.contact, usual.code)
+
+
 def test_a_sale_of_a_non_member_is_a_yes():
     answer = judge(Kind.SALE, 200, b'{"data":{"awarded":0,"reason":"not-a-member"}}')
     assert (answer.fate, answer.result["reason"]) == (Fate.SUCCEEDED, "not-a-member")
