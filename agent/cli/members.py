@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.2
 _KEYS = {"member_id": "memberId", "external_id": "externalId", "email": "email"}
+_FROM_INPUT = "-"
+_LONGEST = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and erased when they are settled. Flash is not told. Give every key of the member that you know.",
     )
     for which in (show.add_mutually_exclusive_group(required=True), forget):
-        which.add_argument("--member-id", metavar="ID", help="Flash's id")
+        which.add_argument("--member-id", metavar="ID", help="Flash's id; - asks for it, as with the others")
         which.add_argument("--external-id", metavar="ID", help="the store's own id of the member")
-        which.add_argument("--email", metavar="ADDRESS")
+        which.add_argument(
+            "--email", metavar="ADDRESS", help="- asks for it: no shell history and no sudo log keeps it then"
+        )
     sync = actions.add_parser(
         "sync",
         help="follow what changed at Flash, now",
@@ -46,8 +50,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "forget" and not _key(arguments):
         raise ConfigError("Say whom to forget: --member-id, --external-id, --email; as many of them as you know.")
+    for name in _KEYS:
+        _ask_for(arguments, name)
     client = AgentClient(config.data_dir(arguments.data_dir), "register" if arguments.action == "show" else "operator")
     return {"show": _show, "forget": _forget, "sync": _sync}[arguments.action](client, arguments)
+
+
+def _ask_for(arguments: argparse.Namespace, name: str) -> None:
+    """In the place of `-` a line of standard input; raises ConfigError for an empty one."""
+    if getattr(arguments, name, None) != _FROM_INPUT:
+        return
+    what = f"The member's {name.replace('_', '-')}"
+    if sys.stdin.isatty():
+        print(f"{what}: ", end="", file=sys.stderr, flush=True)
+    given = options.typed(lambda: sys.stdin.readline(_LONGEST), what)
+    if not given:
+        raise ConfigError(f"{what} is missing: type it, or pipe one line.")
+    setattr(arguments, name, given)
 
 
 def _key(arguments: argparse.Namespace) -> dict[str, str]:

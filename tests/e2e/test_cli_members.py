@@ -25,6 +25,20 @@ def test_a_member_is_shown_followed_and_forgotten(agent: AgentProcess) -> None:
     assert (unknown.returncode, unknown.stderr) == (1, "flash-agent: Flash knows no such member.\n")
 
 
+def test_a_key_that_no_command_line_shows_is_read_from_the_input(agent: AgentProcess) -> None:
+    shown = of(agent, "members", "show", "--email", "-", typed=" ada@example.com \n")
+    assert (shown.returncode, "POS-CUST-5512" in shown.stdout) == (0, True)
+    gone = of(
+        agent, "members", "forget", "--external-id", "-", "--email", "-", typed="POS-CUST-5512\nada@example.com\n"
+    )
+    assert (gone.returncode, gone.stdout) == (0, "Erased: snapshots 1, operations 0.\n")
+    refused = of(agent, "members", "forget", "--email", "-", typed="\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "flash-agent: The member's email is missing: type it, or pipe one line.\n",
+    )
+
+
 def test_one_key_is_wanted() -> None:
     assert flash_agent("members", "show").returncode == 2
     assert flash_agent("members", "show", "--email", "a@b.c", "--member-id", "x").returncode == 2

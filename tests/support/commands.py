@@ -31,12 +31,12 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def flash_agent(
-    *arguments: object, python: tuple[str, ...] = PYTHON, **settings: str
+    *arguments: object, python: tuple[str, ...] = PYTHON, typed: str | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """`flash-agent …`, run to its end."""
+    """`flash-agent …`, run to its end; `typed` is what its standard input holds."""
     command = [*(PROGRAM if PROGRAM and python is PYTHON else (*python, "-m", "agent")), *map(str, arguments)]
     return subprocess.run(
-        command, check=False, env=environment(**settings), capture_output=True, text=True, timeout=LIMIT_S
+        command, check=False, env=environment(**settings), capture_output=True, text=True, timeout=LIMIT_S, input=typed
     )
 
 
@@ -137,8 +137,8 @@ def fail(agent: AgentProcess, flash: Flash, order: str) -> dict[str, Any]:
     return sale
 
 
-def of(agent: AgentProcess, *arguments: str) -> Any:
-    return flash_agent(*arguments, "--data-dir", agent.data_dir)
+def of(agent: AgentProcess, *arguments: str, typed: str | None = None) -> Any:
+    return flash_agent(*arguments, "--data-dir", agent.data_dir, typed=typed)
 
 
 def until(holds: Callable[[], bool]) -> None:
