@@ -66,6 +66,23 @@ async def test_the_number_of_a_key_is_never_given_twice(tmp_path):
     assert seen == ["sale-1", "sale-1.2", "sale-1.3", "sale-1.4"]
 
 
+async def test_a_refund_that_may_have_been_sent_is_not_discarded_with_its_sale(tmp_path):
+    """So is one that a dead till left, which may have sent it."""
+    content = Content({"amount": "2"}, "/orders/1/refund", jsons.raw({}), "refund-1")
+    async with started(Store, tmp_path) as (store, database):
+        sold = (await store.accept(sale())).operation
+        drafts = [
+            Draft(Kind.REFUND, "order:1", content, "2", item=f"refund:{name}", decide=lambda _order: (content, "2"))
+            for name in ("r1", "r2")
+        ]
+        sent, unsent = [(await store.accept(draft)).operation for draft in drafts]
+        await database.fetch("UPDATE operation SET maybe_sent = 1 WHERE seq = ?", [sent.seq])
+        _, effects = await store.discard(sold.id, "ada", "entered twice")
+        assert [(each["id"], each["effect"]) for each in effects] == [(sent.id, "goes-on"), (unsent.id, "discarded")]
+        found = [await store.get(operation.id) for operation in (sent, unsent)]
+        assert [(each.status, each.blocked) for each in found] == [(Status.PENDING, False), (Status.DISCARDED, False)]
+
+
 async def test_too_many_at_once_are_refused_and_those_before_them_stored(tmp_path):
     async with started(Store, tmp_path) as (store, database):
         async with database.transaction():
@@ -104,6 +121,101 @@ async def test_a_pause_of_flashs_that_a_wrong_clock_wrote_lasts_as_long_as_flash
         line = line_of(clock)
         await Patience(store, line, clock).recall()
         assert 59 < line.closed_for_s <= 60
+
+
+class BusyFlash(Flash):
+    """It answers when it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def send(self, parcel):
+        outcome = await super().send(parcel)
+        await self.may_answer.wait()
+        return outcome
+
+
+def restock(number):
+    content = Content({"name": "Lane"}, "/stores", jsons.raw({}), f"store-{number}")
+    return Draft(Kind.STORE, f"store:{number}", content, "Lane")
+
+
+async def test_a_backlog_leaves_two_places_to_whoever_waits(tmp_path):
+    clock, flash = AheadClock(), BusyFlash()
+    async with started(Store, tmp_path, clock) as (store, _database):
+        line = line_of(clock)
+        for _ in range(10):
+            line.report(Kind.SALE, Outcome(Fate.SUCCEEDED, Contact.ANSWERED))
+        assert line.window == 8
+        for number in range(9):
+            await store.accept(restock(number))
+        relay = Relay(store, flash, line, clock, RelayOptions())
+        await relay.start()
+        try:
+            await until(lambda: asyncio.sleep(0, len(flash.keys) >= 6))
+            waited_for = [(await store.accept(sale(number))).operation for number in (1, 2)]
+            waits = [asyncio.create_task(relay.settle_within(operation, 20)) for operation in waited_for]
+            await until(lambda: asyncio.sleep(0, len(flash.keys) >= 8))
+            assert sorted(flash.keys)[:2] == ["sale-1", "sale-2"]
+            assert len(flash.keys) == 8
+            flash.may_answer.set()
+            await asyncio.gather(*waits)
+        finally:
+            await relay.stop()
+
+
+async def test_one_row_that_cannot_be_read_fails_alone_in_a_batch(tmp_path):
+    clock, flash = AheadClock(), Flash()
+    async with started(Store, tmp_path, clock) as (store, database):
+        sold = [(await store.accept(sale(number))).operation for number in (1, 2, 3)]
+        await database.fetch("UPDATE operation SET content = zeroblob(60) WHERE seq = ?", [sold[1].seq])
+        relay = Relay(store, flash, line_of(clock), clock, RelayOptions())
+        await relay.start()
+        try:
+
+            async def are_settled():
+                return (await store.counts()).pending == 0
+
+            await until(are_settled)
+        finally:
+            await relay.stop()
+        found = [await store.get(operation.id) for operation in sold]
+        assert [each.status for each in found] == [Status.SUCCEEDED, Status.FAILED, Status.SUCCEEDED]
+        assert found[1].verdict.code == "content-damaged"
+    assert sorted(flash.keys) == ["sale-1", "sale-3"]
+
+
+class StillClock(AheadClock):
+    """Durations stand still."""
+
+    def monotonic(self):
+        return self.ahead_s
+
+
+class Unreachable(Flash):
+    async def send(self, parcel):
+        await super().send(parcel)
+        return Outcome(Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", unsent=True)
+
+
+async def test_a_cashiers_attempt_on_a_dead_line_puts_its_next_probe_off_for_nobody(tmp_path):
+    clock, flash = StillClock(), Unreachable()
+    async with started(Store, tmp_path, clock) as (store, _database):
+        line = line_of(clock)
+        line.report("", Outcome(Fate.RETRY, Contact.UNREACHABLE, unsent=True))
+        due_s = line.next_change_s(0.0)
+        assert due_s > 0
+        operation = (await store.accept(sale())).operation
+        relay = Relay(store, flash, line, clock, RelayOptions())
+        await relay.start()
+        try:
+            for _ in range(5):
+                await relay.settle_within(operation, 20)
+        finally:
+            await relay.stop()
+    assert flash.keys == ["sale-1"] * 5
+    assert line.next_change_s(0.0) == due_s
 
 
 class WithoutBatches(Flash):

@@ -38,6 +38,21 @@ async def test_a_coupon_is_burned_and_honored(till, flash):
     assert [(each["honor"], each["basis"]) for each in listed] == [(True, "flash")]
 
 
+async def test_a_key_that_flash_has_for_another_request_stays_the_redemptions_key(till, flash):
+    """A new one could burn a second time; a retry reads alone."""
+    flash.fault("status", status=409, code="IDEMPOTENCY_CONFLICT", path="/redeem$")
+    answer = await redeem(till)
+    assert (answer.json["status"], answer.json["honor"], answer.json["error"]["code"]) == (
+        "failed", False, "idempotency-conflict",
+    )  # fmt: skip
+    flash.clear()
+    path = f"/v1/operations/{answer.json['id']}/retry"
+    assert (await till.call("POST", path, scope="operator")).json["idempotencyKey"] == answer.json["idempotencyKey"]
+    settled = await till.settled(answer.json["id"])
+    assert (settled["status"], settled["idempotencyKey"]) == ("declined", answer.json["idempotencyKey"])
+    assert burns(flash) == 0
+
+
 async def test_a_used_or_unknown_coupon_is_declined(till, flash):
     await redeem(till, "T-0")
     for answer in (await redeem(till, "T-1"), await redeem(till, "T-1", "nobodys"), await redeem(till, "T-1", "ä/%?#")):

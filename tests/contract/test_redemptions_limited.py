@@ -64,6 +64,23 @@ async def test_offline_a_coupon_that_the_till_saw_is_honored_and_burned_later(ti
     assert flash.violations == []
 
 
+async def test_one_that_was_late_on_a_line_that_works_is_not_honored(till, flash):
+    assert told(await redeem(till, wait=0)) == NOT_SENT
+    assert posts(flash) == []
+
+
+async def test_one_that_was_honored_offline_cannot_be_discarded_before_flash_has_heard_of_it(till, flash):
+    flash.stop()
+    honored = await redeem(till)
+    assert told(honored) == OFFLINE
+    reason = {"reason": "entered twice"}
+    refused = await till.call("POST", f"/v1/operations/{honored.json['id']}/discard", reason, scope="operator")
+    assert (refused.status, refused.json["code"]) == (409, "illegal-transition")
+    flash.start()
+    assert (await till.settled(honored.json["id"]))["status"] == "succeeded"
+    assert burns(flash) == 1
+
+
 async def test_one_that_flash_refuses_later_is_the_stores_loss(till, flash):
     flash.stop()
     answer = await redeem(till, businessDate="2026-11-25")

@@ -124,6 +124,13 @@ def test_a_probe_opens_a_window_of_one(line):
     assert line.window == 2
 
 
+def test_what_a_drill_piled_up_begins_in_a_window_of_one(line):
+    succeed(line, 10)
+    line.begin_drill()
+    line.end_drill()
+    assert (line.window, line.is_open) == (1, True)
+
+
 def test_a_429_halves_the_window_and_never_closes_it(line):
     succeed(line, 10)
     seen = []

@@ -232,6 +232,13 @@ def test_a_gateways_page_is_believed_for_a_minute_at_the_most(status):
     assert judge(Kind.SALE, status, page, retry_after=7.0).retry_after_s == 7.0
 
 
+@pytest.mark.parametrize("status", [429, 503, 500])
+@pytest.mark.parametrize(("body", "asked_s"), [(b"<html>", 60.0), (b"[]", 60.0), (b"{}", 86_400.0), (b"", 86_400.0)])
+def test_a_page_that_is_not_flashs_may_ask_for_a_minute_at_the_most(status, body, asked_s):
+    assert judge(Kind.SALE, status, body, retry_after=86_400.0).retry_after_s == asked_s
+    assert judge(Kind.SALE, status, body, retry_after=5.0).retry_after_s == 5.0
+
+
 @pytest.mark.parametrize(
     "body", [b"\xff\xfe\x00", b'{"data":NaN}', b"[" * 50_000, b'{"data":1e99999999999999999999}', b"9" * 5000]
 )
