@@ -363,7 +363,8 @@ class Intake:
         except ValidationError as error:
             faults = faults_of(error)
             if request.strict:
-                faults += [_unknown_fault(name) for name in set(request.fields) - _known_names(model)]
+                known = _known_names(model)
+                faults += [_unknown_fault(name) for name in request.fields if name not in known]
             raise InvalidError("The document has faults; nothing was stored.", faults=faults) from None
         unknown = document.unknown_fields()
         if not unknown:
