@@ -7,15 +7,30 @@ be able to watch at all: whoever uses it looks now and then all the same.
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import watchfiles
+from types import ModuleType
 
 from agent import logs
 
 SHORTEST_STEP_MS, LONGEST_STEP_MS = 50, 1000
+
+
+def _library() -> ModuleType:
+    """`watchfiles` without its part that restarts processes: that takes `multiprocessing`, which no till needs and the
+    packaged program does not carry.
+    """
+    part = ModuleType("watchfiles.run")
+    part.__dict__.update(run_process=None, arun_process=None)
+    sys.modules.setdefault(part.__name__, part)
+    import watchfiles  # noqa: PLC0415 - once that stands there
+
+    return watchfiles
+
+
+watchfiles = _library()
 
 
 class Watch:
