@@ -17,7 +17,7 @@ from typing import Any
 
 from agent import plainfile
 from agent.errors import DataKeyError
-from agent.storage.durable import write_durably
+from agent.storage.durable import sync_folder, write_durably
 from agent.storage.protection import CREDENTIAL, Protection, StoreName, by_credential, choose, protection
 from agent.storage.sealing import DataKeys
 
@@ -46,7 +46,8 @@ class KeyFile:
 
         `check_value` is what the database remembers of its keys, None when it remembers none. `may_create` is False
         when there may be rows that another key sealed, in a database that was set aside, say. A file that is protected
-        otherwise than the settings ask for is written anew.
+        otherwise than the settings ask for is written anew. A file that is there may have been given its name by an
+        agent that was killed before the name was on the disk: it is, before anything is sealed with these keys.
         """
         if not self._path.exists():
             if check_value is not None or not may_create:
@@ -58,6 +59,8 @@ class KeyFile:
             self.save(keys)
             return keys
         kept_by, keys = self._read()
+        with contextlib.suppress(OSError):
+            sync_folder(self._path.parent)
         if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
             raise DataKeyError(
                 "data.key is not the key that sealed this database. Put the right one back, and restart."

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
 from contextlib import closing
 
 import pytest
 
+from agent.storage import KeyFile
 from tests.support.agents import running, settings, strict_flash, until
 
 KEPT = {"protectedBy": "file"}
@@ -40,6 +42,15 @@ def ids_in_use(data_dir):
                 sql = f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608
                 found += database.execute(sql).fetchall()
     return {int.from_bytes(value[:4], "big") if isinstance(value, bytes) else value for (value,) in found}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows journals names by itself")
+def test_keys_whose_name_a_killed_agent_did_not_sync_are_on_the_disk_before_they_seal(tmp_path, monkeypatch):
+    made = KeyFile(tmp_path / "data.key").load_or_create(None)
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), fsync(descriptor)))
+    assert KeyFile(tmp_path / "data.key").load_or_create(made.check_value) == made
+    assert tmp_path.stat().st_ino in synced
 
 
 async def test_new_rows_take_the_new_key_and_older_ones_follow(tmp_path):
