@@ -1,9 +1,9 @@
 """HTTPS to Flash: one request, one total time limit, and either a whole answer or why there is none.
 
-TLS is verified against the operating system's trust store; no proxies from the environment, no redirects, no retries:
-those belong to the outbox. Network faults are outcomes, not exceptions. An answer is unpacked here, no further than it
-may be long: httpx would unpack a few packets to gigabytes. Imported at the first call, for httpx takes as long to load
-as the rest of the Flash client together.
+TLS is verified against the operating system's trust store; no proxies from the environment, no redirects, no cookies,
+no retries: those belong to the outbox. Network faults are outcomes, not exceptions. An answer is unpacked here, no
+further than it may be long: httpx would unpack a few packets to gigabytes. Imported at the first call, for httpx takes
+as long to load as the rest of the Flash client together.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import uuid
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 
 import httpx
 import truststore
@@ -52,6 +53,9 @@ class Transport:
             ),
             headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
         )
+
+        # A cookie would go with the next key, too, and one a call would make requests too long for any server.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,4 +1,7 @@
-"""Packed answers: unpacked no further than an answer may be long, and never taken for whole when they are not."""
+"""Packed answers: unpacked no further than an answer may be long, and never taken for whole when they are not.
+
+And nothing of an answer is carried to the next request.
+"""
 
 import asyncio
 import contextlib
@@ -88,3 +91,22 @@ async def test_a_few_packets_are_not_unpacked_to_whatever_they_hold():
     finally:
         tracemalloc.stop()
     assert most < 8 * MAX_ANSWER_BYTES
+
+
+async def test_a_cookie_is_not_carried_to_the_next_request_nor_to_the_next_key():
+    heard = []
+
+    async def serve(reader, writer):
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: session=of-a-tenant; Path=/\r\nConnection: close\r\n\r\n" + ORDER)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    transport = Transport(FlashAddress(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"), "test")
+    for key in ("fl_live_one", "fl_live_two"):
+        assert (await transport.call("GET", "/stores", SecretStr(key), None, {})).body == ORDER
+    await transport.close()
+    server.close()
+    assert len(heard) == 2
+    assert not any(b"session" in head for head in heard)
