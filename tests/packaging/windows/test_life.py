@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def test_a_till_is_installed_sells_is_killed_upgraded_rolled_back_and_removed(
     assert "flash_agent_" in till.metrics()
     (process,) = till.processes()
     print(f"RSS of the service: {rss(process) / 2**20:.0f} MiB")
+
+    assert "connectivity    online" in till.agent("status")
+    till.kill_service()
+    with till.stranger() as heard:
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            till.agent("status")
+        assert "Another program listens" in refused.value.output
+        assert heard.readline().strip() == b"0"
 
     till.power_off()
     till.power_on()

@@ -9,13 +9,25 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
+from installer.windows import build
 from installer.windows.wine import Wine
 
 _SERVICE_KEY = r"HKLM\System\CurrentControlSet\Services\FlashAgent"
+_STRANGER = """
+import socket, sys
+own = socket.socket()
+own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+own.bind(("127.0.0.1", int(sys.argv[1])))
+own.listen()
+print("listens", flush=True)
+connection, _ = own.accept()
+connection.settimeout(60)
+print(len(connection.recv(65536)), flush=True)
+"""
 
 
 class Till:
@@ -90,11 +102,27 @@ class Till:
         """Boot, which starts what starts with the machine; a program waits, so that services live on between two."""
         self._on.enter_context(self.wine.kept_alive())
 
-    def power_off(self) -> None:
-        """End everything as a power cut would, but for the disk."""
+    def kill_service(self) -> None:
+        """As a crash ends it; Wine's service manager does not notice, and starts no new one."""
         for process in self.processes():
             process.send_signal(signal.SIGKILL)
             process.wait(20)
+
+    @contextlib.contextmanager
+    def stranger(self) -> Iterator[IO[bytes]]:
+        """Somebody else's program on the agent's port; what it prints: how much the first who calls has sent."""
+        python = build.CACHE / "python" / "python.exe"
+        with self.wine.started(python, "-c", _STRANGER, str(self.port)) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline().strip() == b"listens"
+                yield process.stdout
+            finally:
+                process.kill()  # a test that fails would wait for it for ever
+
+    def power_off(self) -> None:
+        """End everything as a power cut would, but for the disk."""
+        self.kill_service()
         self._on.close()
 
     def wait_until_it_answers(self, within_s: float = 60) -> float:
