@@ -297,7 +297,7 @@ class Service:
             self._written_at = now
 
     async def count(self) -> Counts:
-        """The backlog, and the condition that follows from it."""
+        """The backlog, and the conditions that follow from it."""
         counts = await self.store.counts()
         self._health.set("operations-failed", active=counts.failed > 0, detail=how_many(counts.failed))
         refused = counts.refused_rows

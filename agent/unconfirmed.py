@@ -106,9 +106,8 @@ class Unconfirmed:
             if self._redeeming.cases.is_posting(seq):
                 continue
             operation = await self._redemptions.get(seq)
-            if (
-                redeemed_of(operation).phase == "posting"
-            ):  # its register is gone, with a former run or without its answer
+            if redeemed_of(operation).phase == "posting":
+                # Its register is gone, with a former run or without its answer.
                 if seq not in self._of_a_former_run and not self._is_forgotten(operation):
                     delays.append(_FORGOTTEN_S)
                     continue

@@ -141,9 +141,8 @@ class Reads:
             return Outcome(Fate.DECLINED, Contact.ANSWERED, NOT_FOUND, "Flash knows no such member.", 404)
         if 200 <= answer.status < 300:
             return _not_flash(answer.status)
-        return table.judge_parsed(
-            Kind.STORE, answer.status, parsed, retry_after=self._client.retry_after_s(answer)
-        )  # a read is judged as any call that has no meaning of its own for a 4xx
+        # Judged as any call that has no meaning of its own for a 4xx.
+        return table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=self._client.retry_after_s(answer))
 
 
 def _members(data: Any) -> list[Fields] | None:

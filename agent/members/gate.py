@@ -21,8 +21,11 @@ _ORDER = (Contact.ANSWERED, Contact.TROUBLED, Contact.ENDPOINT_REFUSED, Contact.
 
 
 class Gate:
-    """Times are monotonic seconds. `shares_key`: the write key reads, too. `is_cut_off`: a drill runs. `is_verified`:
-    the write key is this till's own. `read_key_refused` is called when a read key of its own met a 401.
+    """Times are monotonic seconds.
+
+    `shares_key`: the write key reads, too. `is_cut_off`: a drill runs. `is_verified`: the write key is this till's own.
+    `found_way` is called when a look-up has found a dead line alive, `read_key_refused` when a read key of its own met
+    a 401.
     """
 
     def __init__(

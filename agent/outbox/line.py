@@ -125,6 +125,7 @@ class Line:
         return self._now() >= self._closed_until and self._key_held_until is None and self.permits_endpoint(endpoint)
 
     def permits_endpoint(self, endpoint: str) -> bool:
+        """Whether no 403 holds this endpoint now, whatever the line."""
         return self._now() >= self._held_endpoints.get(endpoint, 0.0)
 
     def try_endpoint(self, endpoint: str) -> None:

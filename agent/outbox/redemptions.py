@@ -207,9 +207,8 @@ class Redemptions(RedemptionRows):
             await self._set(transaction, seq, **gone, basis=unsent, phase="settled")
         elif operation.status is Status.PENDING:
             await self._set(transaction, seq, **gone, basis=unclear, phase="unknown")
-        elif (
-            operation.status is Status.FAILED and operation.verdict.code == HONORED_OFFLINE
-        ):  # refused by Flash, and no discount stands
+        elif operation.status is Status.FAILED and operation.verdict.code == HONORED_OFFLINE:
+            # Refused by Flash, and no discount stands.
             await self._settle(transaction, operation, Status.DECLINED, operation.verdict, moved)
             await self._set(transaction, seq, **gone, basis=unclear, phase="settled")
         elif operation.status is Status.FAILED:

@@ -92,7 +92,7 @@ CREATE TABLE request_key (
 
 CREATE INDEX request_key_seq ON request_key (seq);
 
--- Small facts: the data key's check value, the write key's hash.
+-- Small facts by name: the data key's check value, the write key's hash, a pause that Flash asked for, and the like.
 CREATE TABLE fact (
   name TEXT PRIMARY KEY,
   value BLOB NOT NULL

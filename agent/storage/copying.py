@@ -33,11 +33,8 @@ def copy_of(connection: sqlite3.Connection, file: Path) -> None:
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as copy:
-            for pragma in (
-                "locking_mode=EXCLUSIVE",
-                "journal_mode=OFF",
-                "synchronous=OFF",
-            ):  # it counts when it is whole
+            # No journal and no sync meanwhile: it counts when it is whole.
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=OFF", "synchronous=OFF"):
                 copy.execute(f"PRAGMA {pragma}").fetchall()
             connection.backup(copy)
         with file.open("r+b") as written:

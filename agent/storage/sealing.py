@@ -90,10 +90,8 @@ class Sealer:
     def adopt(self, keys: DataKeys) -> None:
         """Seal with these keys' current one from now on; they must be on the disk already. Hashes stay as they are."""
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.sealing.items()}
-        self._sealing = (
-            keys.current,
-            self._ciphers[keys.current],
-        )  # one value, so that no thread takes the one's id and the other's key
+        # One value, so that no thread takes the one's id and the other's key.
+        self._sealing = (keys.current, self._ciphers[keys.current])
 
     @property
     def key_id(self) -> int:
