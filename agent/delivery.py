@@ -82,12 +82,10 @@ class Parcel:
     generation. The kind also names the endpoint that a 403 holds.
     """
 
-    id: str
     kind: Kind
     path: str = field(repr=False)
     body: bytes = field(repr=False)
     key: str
-    attempts: int
     if_known: bool = False
     till: str = ""  # in whose name it goes; empty: this till's own
 

@@ -49,11 +49,6 @@ class Snapshot:
         """Flash's id."""
         return str(self.profile["id"])
 
-    @property
-    def as_of_ms(self) -> int:
-        """The age of the oldest thing in it."""
-        return min(self.at.values())
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class News:

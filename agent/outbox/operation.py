@@ -180,12 +180,10 @@ class Operation(msgspec.Struct):
         if content is None:
             raise ValueError(f"{self.id} has no content any more")
         return Parcel(
-            id=self.id,
             kind=self.kind,
             path=content.path,
             body=bytes(content.body),
             key=self.upstream_key,
-            attempts=self.attempts,
             if_known=content.if_known,
             till=content.rescued_from.get("tillId", ""),
         )

@@ -159,7 +159,7 @@ def _stores_in(rows: Any) -> Iterator[StoreSeen]:
 
 async def _register(address: FlashAddress, key: SecretStr, store: dict[str, str | None]) -> str:
     body = jsons.encode({name: value for name, value in store.items() if value})
-    parcel = Parcel("setup", Kind.STORE, wire.STORES_PATH, body, f"setup-store-{uuid.uuid4().hex}", 1)
+    parcel = Parcel(Kind.STORE, wire.STORES_PATH, body, f"setup-store-{uuid.uuid4().hex}")
     client = FlashClient(address, Clock(), write_key=key)
     try:
         outcome = await client.send(parcel)

@@ -150,7 +150,7 @@ async def test_a_request_under_way_finishes(till, flash):
 async def test_every_call_is_answered_as_a_dead_network_answers_and_none_leaves(flash):
     client = FlashClient(FlashAddress(flash.base_url, "till-1"), Clock(), write_key=SecretStr(WRITE_KEY))
     client.is_cut_off = lambda: True
-    parcel = Parcel("op_1", Kind.SALE, "/orders", b"{}", "sale-1", 1)
+    parcel = Parcel(Kind.SALE, "/orders", b"{}", "sale-1")
     for outcome in (
         await client.send(parcel),
         await client.send_batch([parcel, parcel]),

@@ -12,13 +12,13 @@ CONFLICT = {"status": 409, "error": {"code": "ORDER_CONFLICT"}}
 
 def sale(order, amount="120.00"):
     body = f'{{"externalOrderId":"{order}","customer":{{"externalId":"c"}},"totalAmount":{amount}}}'
-    return Parcel(f"op_{order}", Kind.SALE, "/orders", body.encode(), f"sale-{order}", 1)
+    return Parcel(Kind.SALE, "/orders", body.encode(), f"sale-{order}")
 
 
 def member(external_id=None, email=None):
     named = {"externalId": external_id, "email": email}
     body = json.dumps({name: value for name, value in named.items() if value})
-    return Parcel(f"op_{external_id or email}", Kind.ENROLLMENT, "/members", body.encode(), "k", 1)
+    return Parcel(Kind.ENROLLMENT, "/members", body.encode(), "k")
 
 
 def awarded(points, order=None, *, inside=False):
