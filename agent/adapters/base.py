@@ -257,6 +257,20 @@ def guarded(place: str, items: Callable[[], Iterable[Item]]) -> list[Item]:
         return [Skipped("unsound", f"It could not be sent: {error}.", place, fault=True)]
 
 
+class AwardOptions(CustomerOptions):
+    """Options of a system that tells of one purchase in two kinds of documents, which share no number.
+
+    With both taken a purchase would earn twice, under two ids. So one kind earns: subclasses have `award`. With
+    `both_earn` the other does, too: the site says that no purchase is in both.
+    """
+
+    both_earn: bool = False
+
+    def other_kind(self, reason: str) -> NotSentError:
+        """Why a document of the other kind is not sent: a fault, until the site itself has chosen which kind earns."""
+        return NotSentError("not-the-awarding-kind", reason, fault="award" not in self.model_fields_set)
+
+
 def nobody_in_particular(place: str) -> Skipped:
     """That a customer's record is one of `anonymous_customers`, and becomes no member."""
     return Skipped("anonymous", "It is one of anonymous_customers: nobody in particular, and no member.", place)

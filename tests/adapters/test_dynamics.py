@@ -1,11 +1,14 @@
 """Dynamics 365: what its records come to. Goldens hold the usual; here are the traps."""
 
+from functools import partial
+
 import pytest
 
 from agent.adapters import registry
 from agent.errors import ConfigError
-from tests.adapters.parsing import codes, found, items_of
+from tests.adapters import parsing
 
+codes, found, items_of = (partial(each, both_earn=True) for each in (parsing.codes, parsing.found, parsing.items_of))
 ORDER_ID = "ae6b26ca-290f-e711-810a-000c292dded1"
 
 
@@ -50,6 +53,18 @@ def back(number, amount, sale, **fields):
 def test_however_it_is_wrapped_it_is_one_order(document):
     (sale,) = found("dynamics", document)
     assert sale["externalOrderId"] == f"dynamics-{ORDER_ID}"
+
+
+def test_a_purchase_never_earns_as_a_transaction_and_as_the_order_made_of_it():
+    both = [order(), receipt(1, -10), back(2, 10, "R-1")]
+    assert parsing.codes("dynamics", both) == ["sale", "not-the-awarding-kind!", "not-the-awarding-kind!"]
+    said = parsing.items_of("dynamics", both)[1].reason
+    assert 'award = "transactions"' in said
+    assert "both_earn = true" in said
+    chosen = ["sale", "not-the-awarding-kind", "not-the-awarding-kind"]  # then somebody has thought of it
+    assert parsing.codes("dynamics", both, award="orders") == chosen
+    assert parsing.codes("dynamics", both, award="transactions") == ["not-the-awarding-kind", "sale", "refund"]
+    assert parsing.codes("dynamics", both, both_earn=True) == ["sale", "sale", "refund"]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ CREDIT = {
 
 def read(document, site=SITE, **options):
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+    if b"WPUBON" in raw:
+        options = {"award": "receipts", **options}
     return registry.adapter("sap").parse(raw, registry.options_of("sap", options), site)
 
 
@@ -238,6 +240,25 @@ def test_members_have_the_key_that_their_sales_have():
         assert sent(ORDER, award="order", **options)[0]["customer"] == {"externalId": key}
         assert sent(till, **options)[0]["customer"] == {"externalId": key}
         assert [member["externalId"] for member in sent([partner, customer], **options)] == [key, key]
+
+
+def test_a_purchase_never_earns_as_a_receipt_and_as_what_sap_makes_of_it():
+    till, back = receipt(item("-"), payment("+", "9.00")), receipt(item("+"), payment("-", "9.00"))
+    unset = registry.options_of("sap", {})
+    for document in (till, back):
+        (said,) = registry.adapter("sap").parse(document, unset, SITE)
+        assert (said.code, said.fault) == ("not-the-awarding-kind", True)
+        assert 'award = "receipts"' in said.reason
+        assert "both_earn = true" in said.reason
+        for chosen in ("billing", "order"):  # then somebody has thought of it
+            (said,) = read(document, award=chosen)
+            assert (said.code, said.fault) == ("not-the-awarding-kind", False)
+    assert [codes(each, award="receipts") for each in (INVOICE, ORDER, RETURN)] == [["not-the-awarding-kind"]] * 3
+    for chosen, document in (("billing", INVOICE), ("order", ORDER)):
+        assert sent(document, award=chosen, both_earn=True)[0]["externalOrderId"] == "sap-501"
+        assert sent(till, award=chosen, both_earn=True)[0]["externalOrderId"] == "sap-pos-101-02-2026-03-14-4711"
+    with pytest.raises(ConfigError, match="say which"):
+        registry.options_of("sap", {"award": "receipts", "both_earn": True})
 
 
 def test_the_store_is_the_plant_the_office_or_the_organization():

@@ -16,6 +16,11 @@ from agent.adapters.dynamics.options import DynamicsOptions
 from agent.adapters.json_documents import Record
 from agent.model import Refund, Sale
 
+ORDERS_EARN = (
+    "Sales orders earn here (award = orders), and headquarters may have made one of this transaction, under another "
+    'number. If transactions earn, set award = "transactions"; if both do, and no purchase is in both, set '
+    "both_earn = true."
+)
 STATUSES = ("EntryStatus", "TransactionStatus")
 
 
@@ -41,6 +46,8 @@ class Transactions:
         if (refusal := self._refusal(record, place)) is not None:
             return refusal
         options = self._options
+        if options.award != "transactions" and not options.both_earn:
+            raise options.other_kind(ORDERS_EARN)
         own = shapes.text(record, "RreceiptId" if options.retail_id == "receipt" else "TransactionNumber")
         if own is None:
             return Skipped("no-number", "It lacks the number that retail_id chooses as its id.", place, fault=True)

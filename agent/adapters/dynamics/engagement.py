@@ -20,6 +20,8 @@ PHONES = ("mobilephone", "telephone1")
 
 def sale(record: Record, place: str, options: DynamicsOptions, site: Site) -> Item:
     """A salesorder that is fulfilled or invoiced; raises ValueError naming a field that is unsound."""
+    if options.award != "orders" and not options.both_earn:
+        raise options.other_kind("Commerce's transactions earn here (award = transactions).")
     if shapes.text(record, "statecode") not in options.earning_states:
         return Skipped("status", "Its statecode is none of earning_states.", place)
     if shapes.text(record, "statuscode") in options.partial_statuses:

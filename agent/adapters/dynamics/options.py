@@ -5,15 +5,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent.adapters.base import CustomerOptions
+from agent.adapters.base import AwardOptions
 
 
-class DynamicsOptions(CustomerOptions):
+class DynamicsOptions(AwardOptions):
     """The first settings are of Customer Engagement (Dataverse), those that begin with `retail_` of Commerce.
 
+    `award` names what earns: salesorders, or Commerce's transactions, of which headquarters make sales orders.
     Status codes are spelled as the documents spell them, numbers as text; names of statuses and types in any case.
     """
 
+    award: Literal["orders", "transactions"] = "orders"
     id_prefix: str = "dynamics-"
     order_id: Literal["id", "number"] = "id"
     earning_states: frozenset[str] = frozenset({"3", "4"})

@@ -1,10 +1,12 @@
 """SAP S/4HANA: answers of the OData v2 services (JSON), the POS inbound IDoc WPUBON (XML); the first byte tells which.
 
-**Sales.** The billing document F2 earns (`award = "billing"`), or the sales order when it is complete and nothing of it
-was rejected (`award = "order"`). Never both: whichever earns, the sale has the sales order's number, so that a second
-document of one order is the same sale, or a conflict that is seen, and a return, which names the order, finds it. A
-billing document names its order only in its items, as SalesDocument (its ReferenceSDDocument is the delivery); several
-orders on one invoice are several sales, shared by the items. Where one order is billed in several parts, set
+**Sales.** One kind of document earns (`award`), for a till's receipt and what SAP makes of it share no number. The
+billing document F2 earns (`award = "billing"`), the sales order when it is complete and nothing of it was rejected
+(`award = "order"`), or the receipt; where no purchase is in both, receipts may earn beside the others (`both_earn`).
+Billing document and order never do: whichever earns, the sale has the sales order's number, so that a second document
+of one order is the same sale, or a conflict that is seen, and a return, which names the order, finds it. A billing
+document names its order only in its items, as SalesDocument (its ReferenceSDDocument is the delivery); several orders
+on one invoice are several sales, shared by the items. Where one order is billed in several parts, set
 `award = "order"`: an order earns once.
 
 **Amounts.** `basis = "gross"`: an invoice's TotalGrossAmount, which must be net plus tax. Orders, returns and credit

@@ -5,16 +5,19 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.adapters.base import CustomerOptions
+from agent.adapters.base import AwardOptions
 
 RECEIPT_FIELDS = frozenset({"store", "till", "date", "number"})
 
 
-class SapOptions(CustomerOptions):
-    """`award` names the one kind of document that earns: two kinds would be two sales of one order."""
+class SapOptions(AwardOptions):
+    """`award` names the one kind of document that earns: two kinds would be two sales of one order or receipt.
+
+    With `both_earn` receipts earn beside billing documents or orders.
+    """
 
     id_prefix: str = "sap-"
-    award: Literal["billing", "order"] = "billing"
+    award: Literal["billing", "order", "receipts"] = "billing"
     refund: Literal["either", "return", "credit"] = "either"
     basis: Literal["gross", "net"] = "gross"
     invoice_types: frozenset[str] = frozenset({"F2"})
@@ -32,6 +35,17 @@ class SapOptions(CustomerOptions):
     sale_sign: Literal["-", "+"] = "-"  # VORZEICHEN of an item that is sold
     payment_sign: Literal["", "-", "+"] = ""  # VORZEICHEN of money that is taken; empty: not said
     receipts_without_items: bool = False  # whether they are sales too, by their payments; else they are pay-ins
+
+    @property
+    def receipts_earn(self) -> bool:
+        """Whether a till's receipts are sales and refunds."""
+        return self.both_earn or self.award == "receipts"
+
+    @model_validator(mode="after")
+    def _other_known(self) -> Self:
+        if self.both_earn and self.award == "receipts":
+            raise ValueError('both_earn is for receipts beside award = "billing" or "order": say which')
+        return self
 
     @model_validator(mode="after")
     def _direction_known(self) -> Self:

@@ -28,6 +28,10 @@ _OTHERS = {
     "E1WPG01": "goods movements",
 }
 
+OTHERS_EARN = (
+    "SAP's own documents earn here (award = {}), and SAP may have made one of this receipt, under another number. If "
+    'tills\' receipts earn, set award = "receipts"; if both do, and no purchase is in both, set both_earn = true.'
+)
 _SEGMENTS = frozenset({CONTROL, RECEIPT, *_OTHERS})
 _ROOTS = frozenset({"WPUBON01", "WPUBON02"})
 
@@ -61,6 +65,8 @@ class _Receipt:
         return guarded(self._place, self._items)
 
     def _items(self) -> Iterator[Item]:
+        if not self._options.receipts_earn:
+            raise self._options.other_kind(OTHERS_EARN.format(self._options.award))
         if self._number is None:
             raise ValueError("BONNUMMER is missing")
         direction = self._direction()

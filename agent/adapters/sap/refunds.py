@@ -36,6 +36,8 @@ class _Origin:
 def of_return(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     """The refunds of a customer return or a credit memo request: one for each order that it goes back to."""
     record, head, options = entry.record, entry.kind, dossier.options
+    if options.award == "receipts":
+        raise options.other_kind("Tills' receipts earn here, and their returns take back (award = receipts).")
     if options.refund not in {"either", _KINDS[head]}:
         other = "credit memo request" if options.refund == "credit" else "customer return"
         raise NotSentError("not-the-refunding-kind", f"The {other} takes the points back (refund = {options.refund}).")

@@ -1,6 +1,6 @@
 """Billing documents and sales orders as sales. Both are the sale of the sales order, under its number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from agent.adapters import values
@@ -11,12 +11,18 @@ from agent.adapters.sap.dossier import Dossier, Entry, amount, number, shown
 from agent.adapters.sap.options import SapOptions
 from agent.model import Sale
 
+_EARNS: Mapping[str, str] = {
+    "billing": "billing document earns (award = billing)",
+    "order": "order earns (award = order)",
+    "receipts": "tills' receipts earn (award = receipts)",
+}
+
 
 def of_order(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     """The sale of a sales order that is complete."""
     options, site = dossier.options, dossier.site
     if options.award != "order":
-        raise NotSentError("not-the-awarding-kind", "Its billing document earns, not the order (award = billing).")
+        raise NotSentError("not-the-awarding-kind", f"The {_EARNS[options.award]}, not the order.")
     record = entry.record
     terms.check_settled(record, options)
     customer = _needed_customer(record, options)
@@ -35,7 +41,7 @@ def of_billing(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     """The sale of an invoice, or one for each of the orders that it bills."""
     options, site = dossier.options, dossier.site
     if options.award != "billing":
-        raise NotSentError("not-the-awarding-kind", "The order earns, not its billing document (award = order).")
+        raise NotSentError("not-the-awarding-kind", f"The {_EARNS[options.award]}, not the billing document.")
     record = entry.record
     _check_invoice(record, options)
     customer = _needed_customer(record, options)
