@@ -72,9 +72,9 @@ class Importing:
         self._wake = wake
         documents, currency = settings.documents, settings.store.currency
         others = documents.unknown_stores == "own"
-        self.site = Site(currency, frozenset(documents.currencies), documents.stores, others_are_own=others)
+        self.site = Site(currency, frozenset(documents.currencies), documents.stores, others, documents.max_bytes)
         self.push_members = documents.push_members
-        self.max_bytes = documents.max_bytes
+        self.max_bytes = documents.max_bytes  # of a document that is posted, or held in memory whole
         self.large = asyncio.Semaphore(1)  # for a large document that was posted, while it is read
         self._catalogs = Catalogs(intake)
 

@@ -24,6 +24,7 @@ from agent.masterdata import Catalog, Member, Store
 from agent.model import Document, Enrollment, Refund, Sale, faults_of
 
 Canonical = Sale | Refund | Enrollment | Member | Store | Catalog
+MAX_WHOLE_BYTES = 64 * 1024 * 1024  # in a process of its own, as an import's is
 T = TypeVar("T")
 V = TypeVar("V")
 D = TypeVar("D", bound=Sale | Refund | Enrollment | Member | Store | Catalog)
@@ -99,13 +100,15 @@ class Site:
 
     `currency` is the till's; `currencies` are those whose amounts may be sent, the till's among them. `stores` maps the
     other system's store code to Flash's store id. `others_are_own`: whether a code that is not among them stands for
-    the till's own store; else what was sold there is not sent.
+    the till's own store; else what was sold there is not sent. `max_whole_bytes`: the largest document that an adapter
+    may hold in memory.
     """
 
     currency: str
     currencies: frozenset[str] = frozenset()
     stores: Mapping[str, str] = field(default_factory=dict)
     others_are_own: bool = False
+    max_whole_bytes: int = MAX_WHOLE_BYTES
 
     def store_id(self, codes: Sequence[str | None]) -> str | None:
         """Flash's id of a store by the first of its codes that `stores` has; None where it has none of them."""

@@ -12,23 +12,19 @@ from agent import jsons
 from agent.adapters import values
 from agent.adapters.base import ANOTHER_SYSTEMS, Skipped, UnreadableError
 
-MAX_BYTES = 64 * 1024 * 1024
 MORE_PAGES = Skipped("more-pages", "It is one page of an answer that goes on. Send the other pages too.", "document")
 Record = Mapping[str, Any]
 
 
-def load(source: BinaryIO) -> Any:
-    """The JSON value in a document."""
+def load(source: BinaryIO, max_bytes: int) -> Any:
+    """The JSON value in a document of at most `max_bytes`; it takes some six times its size in memory."""
     pieces, size = [], 0
-    while size <= MAX_BYTES and (piece := source.read(MAX_BYTES + 1 - size)):  # a pipe gives less than is asked for
+    while size <= max_bytes and (piece := source.read(max_bytes + 1 - size)):  # a pipe gives less than is asked for
         pieces.append(piece)
         size += len(piece)
     document = b"".join(pieces)
-    if len(document) > MAX_BYTES:
-        reason = (
-            f"It has more than {MAX_BYTES // 2**20} MiB; cut it, or use the jsonl adapter, which reads line by line."
-        )
-        raise UnreadableError(reason, code="too-large")
+    if len(document) > max_bytes:
+        raise UnreadableError(too_large(max_bytes), code="too-large")
     try:
         return jsons.loads_large(document.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
@@ -36,6 +32,14 @@ def load(source: BinaryIO) -> Any:
         at = re.search(r"byte \d+", str(error))
         hint = ANOTHER_SYSTEMS if not document.strip() or (at and at[0] == "byte 0") else ""
         raise UnreadableError(f"It is no sound JSON{f' at {at[0]}' if at else ''}.{hint}") from None
+
+
+def too_large(max_bytes: int) -> str:
+    """Why a document is not read that would have to be held in memory whole."""
+    return (
+        f"It has more than {max_bytes / 2**20:,.4g} MiB, and must be held in memory whole, which takes six times that: "
+        "cut it into several, or raise [documents] max_bytes."
+    )
 
 
 def _check_utf8(document: bytes) -> None:

@@ -59,7 +59,7 @@ class ManhattanOptions(CustomerOptions):
 
 def read(source: BinaryIO, options: ManhattanOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    for number, record in records(load(source), ENVELOPES):
+    for number, record in records(load(source, site.max_whole_bytes), ENVELOPES):
         place = called("order", record.get("OrderId"), number)
         yield from guarded(place, partial(_Order(record, place, options, site).items))
 

@@ -35,6 +35,7 @@ async def list_adapters(call: Call) -> web.Response:
         "stores": dict(importing.site.stores),
         "unknownStores": "own" if importing.site.others_are_own else "refuse",
         "pushMembers": importing.push_members,
+        "maxBytes": importing.max_bytes,
     }
     adapters = await asyncio.to_thread(
         lambda: [_adapter_json(name, importing.options(name), importing.lacking(name)) for name in registry.MODULES]

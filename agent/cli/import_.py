@@ -99,7 +99,7 @@ def _reading(client: "AgentClient", name: str) -> _Reading:
     """Raises ConfigError where there is no such adapter, here or in the running agent."""
     from agent import __version__
     from agent.adapters import registry
-    from agent.adapters.base import Site
+    from agent.adapters.base import MAX_WHOLE_BYTES, Site
 
     listed = client.call("GET", "/v1/adapters")
     settings = {adapter["name"]: adapter["options"] for adapter in listed["adapters"]}
@@ -108,7 +108,8 @@ def _reading(client: "AgentClient", name: str) -> _Reading:
         raise ConfigError(f"There is no adapter {text.printable(name)}; there are: {', '.join(there_are)}.")
     given, options_given = listed["site"], settings[name]
     others_are_own = given["unknownStores"] == "own"
-    site = Site(given["currency"], frozenset(given["currencies"]), given["stores"], others_are_own=others_are_own)
+    most = max(MAX_WHOLE_BYTES, given["maxBytes"])
+    site = Site(given["currency"], frozenset(given["currencies"]), given["stores"], others_are_own, most)
     read_as = {"adapter": name, "options": options_given, "site": given, "version": __version__}
     try:
         options = registry.options_of(name, options_given)

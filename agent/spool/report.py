@@ -17,7 +17,7 @@ FAULTS = ("faulty", "refused")
 _BY_CODE: Mapping[str, str] = {
     "unreadable": "Let the system write the file anew, whole, under another name until it is complete.",
     "empty": "Let the system write the file anew; delete this one.",
-    "too-large": "Let the system write smaller files: cut it into several.",
+    "too-large": "Let the system write smaller files. This one flash-agent import can take, in a process of its own.",
     "too-deep": "This is not a document that the system writes; look where the file comes from.",
     "entities": "Let the system write the file without a document type and without entities.",
     "not-a-record": "Check that the file is of the system whose folder this is.",

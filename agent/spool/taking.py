@@ -9,13 +9,13 @@ from typing import BinaryIO
 from agent import logs
 from agent.adapters import registry
 from agent.adapters.base import Item, Skipped
+from agent.adapters.json_documents import too_large
 from agent.clock import Clock
 from agent.importing import Importing, Taken
 from agent.spool.places import Entry, Places
 from agent.spool.report import Report
 
 BATCH = 100
-MAX_WHOLE_BYTES = 64 * 1024 * 1024  # of a document that its adapter holds in memory
 ASIDE_S = 0.2
 ASIDE_LIMIT_S = 10.0  # a busy store's documents are taken too
 
@@ -57,9 +57,8 @@ class Taking:
         """What is wrong with a file before it is read."""
         if entry.stamp.size == 0:
             return Skipped("empty", "The file is empty.", "file", fault=True)
-        if entry.stamp.size > MAX_WHOLE_BYTES and not registry.adapter(self._adapter).streams:
-            reason = f"The file has more than {MAX_WHOLE_BYTES // 2**20} MiB."
-            return Skipped("too-large", reason, "file", fault=True)
+        if entry.stamp.size > self._importing.max_bytes and not registry.adapter(self._adapter).streams:
+            return Skipped("too-large", too_large(self._importing.max_bytes), "file", fault=True)
         return None
 
     async def _take_all(self, source: BinaryIO, name: str, report: Report) -> None:

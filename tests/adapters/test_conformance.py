@@ -8,6 +8,7 @@ no customer.
 import io
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
@@ -131,6 +132,17 @@ def test_every_adapter_whose_documents_name_stores_is_asked_for_one_that_is_unkn
         if any(isinstance(item, Skipped) and item.code == "unknown-store" for item in stores_lost(case)[2])
     }
     assert asked == set(registry.MODULES) - {"canonical", "tiktok"}  # Flash's own ids; one shop
+
+
+@pytest.mark.parametrize("case", CASES, **NAMES)
+def test_a_document_that_would_be_held_whole_is_bounded_and_one_that_is_read_as_it_goes_is_not(case):
+    document = case.path.read_bytes()
+    adapter, options = registry.adapter(case.adapter), registry.options_of(case.adapter, case.options)
+    items = adapter.parse(document, options, replace(case.site, max_whole_bytes=len(document) - 1))
+    if adapter.streams and case.path.suffix != ".json":
+        assert [spelled(item) for item in items] == case.items
+    else:
+        assert [(item.code, item.fault) for item in items] == [("too-large", True)]
 
 
 @pytest.mark.parametrize("name", registry.MODULES)

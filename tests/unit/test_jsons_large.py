@@ -85,4 +85,12 @@ def test_a_fault_in_a_large_document_is_told_where_that_is_known():
     for ending, words in ((b'"\xff"]', "no sound UTF-8 at byte 200006"), (b"1e99999999999999999999]", "no sound JSON."),
                           (b"nope]", "no sound JSON at byte 200006")):  # fmt: skip
         with pytest.raises(UnreadableError, match=words):
-            json_documents.load(io.BytesIO(filling + ending))
+            json_documents.load(io.BytesIO(filling + ending), 10**6)
+
+
+def test_a_document_that_is_too_large_to_be_held_whole_says_what_to_do():
+    sound = b'["' + b"x" * 4092 + b'"]'
+    assert json_documents.load(io.BytesIO(sound), 4096)
+    with pytest.raises(UnreadableError, match=r"more than 0\.003906 MiB.* raise \[documents\] max_bytes") as caught:
+        json_documents.load(io.BytesIO(sound + b" "), 4096)
+    assert caught.value.code == "too-large"

@@ -63,7 +63,7 @@ _ALONE = {
 
 def read(source: BinaryIO, options: AmazonOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    value = json_documents.load(source)
+    value = json_documents.load(source, site.max_whole_bytes)
     if failed := not_a_document(value, "Amazon"):
         yield failed
         return

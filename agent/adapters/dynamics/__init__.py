@@ -19,7 +19,7 @@ NUMBERS = {"order": "ordernumber", "product": "productnumber", "transaction": "T
 
 def read(source: BinaryIO, options: DynamicsOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    value = load(source)
+    value = load(source, site.max_whole_bytes)
     found = [(number, shapes.opened(record)) for number, record in records(value, shapes.ENVELOPES)]
     retail = commerce.Transactions(options, site, commerce.receipts(record for _, record in found))
     offered: list[tuple[str, Record]] = []

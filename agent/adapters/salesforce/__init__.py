@@ -34,7 +34,7 @@ DETAILS = ("Item", "Line", "Group", "Payment", "Adjustment", "Tax")
 
 def read(source: BinaryIO, options: SalesforceOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    value = load(source)
+    value = load(source, site.max_whole_bytes)
     found = list(entries(value))
     links = Links(known_records(found), options)
     sales, returns = Orders(options, site, links, found), Returns(options, site, links)

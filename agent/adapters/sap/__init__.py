@@ -51,7 +51,7 @@ def read(source: BinaryIO, options: SapOptions, site: Site) -> Iterator[Item]:
     if sniffing.is_xml(first):
         yield from receipts.read(source, options, site)
         return
-    value = json_documents.load(source)
+    value = json_documents.load(source, site.max_whole_bytes)
     dossier = sorted_out(value, options, site)
     for entry in dossier.entries:
         yield from _items(entry, dossier)

@@ -47,7 +47,7 @@ class ShopifyOptions(ChannelOptions):
 
 def read(source: BinaryIO, options: ShopifyOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    value = json_documents.load(source)
+    value = json_documents.load(source, site.max_whole_bytes)
     if failed := not_a_document(value, "Shopify"):
         yield failed
         return

@@ -37,7 +37,7 @@ def read(source: BinaryIO, options: SterlingOptions, site: Site) -> Iterator[Ite
         for number, element in enumerate(elements(source, frozenset({"Order"})), 1):
             yield from _items(number, orders.record_of(element), options, site)
         return
-    value = json_documents.load(source)
+    value = json_documents.load(source, site.max_whole_bytes)
     if _is_empty(value):
         return
     for number, record in json_documents.records(value, _ENVELOPES):

@@ -60,7 +60,7 @@ _ALONE = {
 
 def read(source: BinaryIO, options: TikTokOptions, site: Site) -> Iterator[Item]:
     """See the module."""
-    value = json_documents.load(source)
+    value = json_documents.load(source, site.max_whole_bytes)
     if failed := not_a_document(value, "TikTok Shop"):
         yield failed
         return
