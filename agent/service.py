@@ -235,8 +235,8 @@ class Service:
         return result
 
     async def close(self, operation_id: str, by: str, *, burned: bool | None, reason: str) -> Operation:
-        """An operator's word on a redemption: its credit is settled, or whether it burned the coupon."""
-        operation = await self.redeeming.redemptions.close(operation_id, burned=burned, by=by, reason=reason)
+        """An operator's word on what a redemption or a catalog left open."""
+        operation = await self.store.close(operation_id, burned=burned, by=by, reason=reason)
         self._unconfirmed.wake()
         await self.count()
         return operation

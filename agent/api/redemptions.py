@@ -62,8 +62,8 @@ async def void_basket(call: Call) -> web.Response:
     return answer({"couponId": void.coupon_id, "transactionId": void.transaction_id, "voided": True, "credit": credit})
 
 
-async def close_redemption(call: Call) -> web.Response:
-    """Close a redemption's open credit, or say of a failed one whether the coupon was burned."""
+async def close_operation(call: Call) -> web.Response:
+    """Close a redemption's credit, or say of a failed one whether it burned; leave a catalog's refused rows."""
     close = validated(Close, await read_object(call.request), _FAULTY)
     operation = await call.service.close(operation_id(call), call.caller.name, burned=close.burned, reason=close.reason)
     return answer_operation(call, operation)
