@@ -7,8 +7,7 @@ from typing import Any
 from agent import jsons
 from agent.api import prefer, web
 from agent.api.answers import Answer
-from agent.api.documents import operation_json
-from agent.api.handlers import (
+from agent.api.calls import (
     Call,
     answer,
     answer_operation,
@@ -19,6 +18,7 @@ from agent.api.handlers import (
     validated,
     wording_for,
 )
+from agent.api.documents import operation_json
 from agent.delivery import Kind
 from agent.intake import Request
 from agent.model import BasketVoid, Close

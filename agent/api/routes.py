@@ -20,7 +20,7 @@ from agent.api import (
     token_handlers,
     web,
 )
-from agent.api.handlers import Call
+from agent.api.calls import Call
 from agent.masterdata import Catalog, Store
 from agent.model import (
     BasketVoid,
