@@ -317,7 +317,7 @@ class Intake:
         )
 
     async def redemption(self, request: Request) -> Accepted:
-        """Accept a redemption, or find the one it repeats; the conductor (`redeeming.py`) sends it while one waits."""
+        """Accept a redemption, or find the one it repeats; the conductor (`redemption/`) sends it while one waits."""
         redemption, warnings = self._read(Redemption, request)
         sent = _without_metadata(redemption.sent())
         store = self._settings.store

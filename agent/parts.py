@@ -6,19 +6,19 @@ from agent.drill import Drill
 from agent.events import Events
 from agent.flash.client import FlashClient
 from agent.flashkeys import FlashKeys
+from agent.flashkeys.swap import KeySwap
 from agent.intake import Intake
-from agent.keyswap import KeySwap
 from agent.members.members import Members
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay
 from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
-from agent.redeeming import Redeeming
+from agent.redemption.redeeming import Redeeming
+from agent.redemption.unconfirmed import Unconfirmed
 from agent.rotation import Rotation
 from agent.storage import Database
 from agent.tokens import Tokens
-from agent.unconfirmed import Unconfirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,21 +16,21 @@ from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
 from agent.delivery import Kind, Outcome
 from agent.errors import DataKeyError, Fault, GoneError, InvalidError, StorageUnavailableError
-from agent.exposure import figures, sheet
 from agent.flashkeys import Which, fingerprint
+from agent.flashkeys.swap import KeySwap, State
 from agent.health import Health, how_many
-from agent.keyswap import KeySwap, State
 from agent.outbox.exposure import add_up
 from agent.outbox.line import Connectivity
 from agent.outbox.operation import Operation
 from agent.outbox.reading import Counts
 from agent.parts import Parts
+from agent.redemption.exposure import figures, sheet
 from agent.rotation import KeyState
 
 if TYPE_CHECKING:
     from agent.diagnosis import Diagnosis
-    from agent.flashorders import FlashOrders
     from agent.importing import Importing
+    from agent.reconcile.feed import FlashOrders
     from agent.rescue.taking import Taking
 
 FEATURES = (
@@ -120,7 +120,7 @@ class Service:
     def flash_orders(self) -> "FlashOrders":
         """Reads Flash's feed of changed orders. Loaded when first used: a till is reconciled now and then."""
         from agent.flash.reads import Reads  # noqa: PLC0415
-        from agent.flashorders import FlashOrders  # noqa: PLC0415
+        from agent.reconcile.feed import FlashOrders  # noqa: PLC0415
 
         busy = lambda: self._relay.cashiers_are_about  # noqa: E731
         return FlashOrders(Reads(self._flash), self.members.gate, self.store, self._clock, busy)

@@ -13,9 +13,9 @@ from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.flashkeys import FlashKeys
+from agent.flashkeys.swap import KeySwap
 from agent.health import Health
 from agent.intake import Intake
-from agent.keyswap import KeySwap
 from agent.members.gate import Gate
 from agent.members.members import Members
 from agent.members.resealing import seals_of
@@ -27,9 +27,9 @@ from agent.outbox.resealing import OperationSeals
 from agent.outbox.store import Store
 from agent.parts import Parts
 from agent.receipt.wording import Wordings
-from agent.redeeming import Redeeming
+from agent.redemption.redeeming import Redeeming
+from agent.redemption.unconfirmed import Unconfirmed
 from agent.rotation import Rotation
-from agent.unconfirmed import Unconfirmed
 
 
 def flash_client(settings: Settings, clock: Clock, keys: FlashKeys) -> FlashClient:

@@ -157,7 +157,7 @@ class Relay:
             return (await self._store.get(operation.id)).status is not Status.PENDING
         return operation.blocked and await self._store.is_stuck(operation.seq)
 
-    # ---- for redemptions, whose conduct is their own (`redeeming.py`) -----------------------------------------------
+    # ---- for redemptions, whose conduct is their own (`redemption/`) ------------------------------------------------
 
     async def find_line(self, within_s: float) -> bool:
         """Whether the line is open; on a dead one after one short read, whose failure does not lengthen the pause."""

@@ -83,7 +83,7 @@ CAMPAIGN = Campaign(
             "a redemption is resent blindly after its wait",
             (
                 Change(
-                    "agent/unconfirmed.py",
+                    "agent/redemption/unconfirmed.py",
                     "        if owed and not too_old:\n",
                     "        if not too_old:\n",
                 ),
