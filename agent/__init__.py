@@ -4,7 +4,7 @@ Where to look, from the outside in; each package says more in its own first line
 
     cli, setup, doctor              what a person starts: commands, the first set-up, what is wrong with this till
     app, opening, wiring, parts     how a running agent is opened, put together, started and stopped
-    api, service                    what registers and operators may ask of it
+    api, service, events            what registers and operators may ask of it, and are told
     intake, model, fields           what a document must be to become a draft
     outbox                          durable: accepting, what goes next, sending, settling, the line
     flash, flashkeys                the calls to Flash and what its answers mean; its keys
