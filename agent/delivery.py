@@ -4,10 +4,12 @@ The outbox knows no transport and the Flash client knows no queue; both know the
 value, not an exception.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
+
+MayLeave = Callable[[], bool]
 
 
 class Kind(StrEnum):
@@ -79,7 +81,8 @@ class Parcel:
     """One operation ready to be sent: path, body and key as they were fixed when it was accepted.
 
     `path` is relative to the base URL and percent-encoded; `key` is the upstream Idempotency-Key of the current
-    generation. The kind also names the endpoint that a 403 holds.
+    generation. The kind also names the endpoint that a 403 holds. `may_leave` is asked once the connection is made,
+    just before the first byte: where it says no, nothing leaves (`NOT_LEFT`).
     """
 
     kind: Kind
@@ -88,6 +91,12 @@ class Parcel:
     key: str
     if_known: bool = False
     till: str = ""  # in whose name it goes; empty: this till's own
+    may_leave: MayLeave | None = field(default=None, repr=False, compare=False)
+
+
+NOT_LEFT = Outcome(
+    Fate.RETRY, Contact.ANSWERED, "not-sent", "Nobody waited for it any more when it was to leave.", unsent=True
+)
 
 
 class Sender(Protocol):

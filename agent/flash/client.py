@@ -20,12 +20,11 @@ from pydantic import SecretStr
 
 from agent import __version__
 from agent.clock import Clock, to_ms
-from agent.delivery import Contact, Fate, Kind, Outcome, Parcel
+from agent.delivery import Contact, Fate, Kind, MayLeave, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
-from agent.flash.harmless import NO_SALES, STORES
-from agent.flash.keycheck import Checked, Verdict, find_store, judge, may_write
+from agent.flash.keycheck import NO_SALES, Checked, Verdict, find_store, judge, may_write
 from agent.scrub import personal_values, scrubbed
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class FlashClient:
         if not writes or checked.verdict is not Verdict.SHOWN:
             return checked
         headers = {"Content-Type": "application/json", "Idempotency-Key": f"doctor-{uuid.uuid4().hex}"}
-        return may_write(await self._call_with(key, NO_SALES.method, NO_SALES.path, NO_SALES.body, headers))
+        return may_write(await self._call_with(key, "POST", wire.BATCH_PATHS[Kind.SALE], NO_SALES, headers))
 
     @property
     def attempt_timeout_s(self) -> float:
@@ -110,7 +109,7 @@ class FlashClient:
     async def send(self, parcel: Parcel) -> Outcome:
         """One attempt for one operation."""
         body = None if parcel.kind is Kind.REDEMPTION else parcel.body  # the one write without a body
-        answer = await self._post(parcel.path, body, parcel.key, parcel.till)
+        answer = await self._post(parcel.path, body, parcel.key, parcel.till, may_leave=parcel.may_leave)
         if isinstance(answer, Outcome):
             return answer
         pause = self.retry_after_s(answer)
@@ -135,7 +134,7 @@ class FlashClient:
         With `write_key` it is asked with that key, to learn whether it is taken; else with the read key, whose refusal
         says nothing about writes.
         """
-        answer = await self._call(STORES.method, STORES.path, "write" if write_key else "read")
+        answer = await self._call("GET", wire.STORES_PATH, "write" if write_key else "read")
         if isinstance(answer, Outcome):
             return answer
         parsed = table.parse(answer.body)
@@ -171,11 +170,13 @@ class FlashClient:
             headers["Idempotency-Key"] = f"doctor-{uuid.uuid4().hex}"
         return await self._call(method, path, "write" if write_key else "read", body, headers)
 
-    async def _post(self, path: str, body: bytes | None, key: str, till: str = "") -> "Answer | Outcome":
+    async def _post(
+        self, path: str, body: bytes | None, key: str, till: str = "", *, may_leave: MayLeave | None = None
+    ) -> "Answer | Outcome":
         headers = {"Idempotency-Key": key, **({} if body is None else {"Content-Type": "application/json"})}
         if till:  # another one's, which died with it
             headers["User-Agent"] = _user_agent(till)
-        return await self._call("POST", path, "write", body, headers)
+        return await self._call("POST", path, "write", body, headers, may_leave=may_leave)
 
     async def _call(
         self,
@@ -184,6 +185,8 @@ class FlashClient:
         which: Which,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        may_leave: MayLeave | None = None,
     ) -> "Answer | Outcome":
         """One call; turned away at the door with a key that was replaced meanwhile, it goes again with the new one."""
         while True:
@@ -191,7 +194,7 @@ class FlashClient:
             if key is None:
                 detail = "No Flash key is configured."
                 return Outcome(Fate.HOLD, Contact.KEY_REFUSED, "key-missing", detail, unsent=True)
-            answer = await self._call_with(key, method, path, body, headers)
+            answer = await self._call_with(key, method, path, body, headers, may_leave=may_leave)
             was_refused = not isinstance(answer, Outcome) and answer.status in {401, 403}
             if not was_refused or key == (self._keys[which] or self._keys["write"]):
                 return answer
@@ -203,13 +206,15 @@ class FlashClient:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        may_leave: MayLeave | None = None,
     ) -> "Answer | Outcome":
         self._under_way[key] += 1  # from here on, so that a key with none under way will not be seen at Flash again
         try:
             transport = self._transport or await self._transport_made()
             if self.is_cut_off():
                 return _DRILL
-            answer = await transport.call(method, path, key, body, headers or {})
+            answer = await transport.call(method, path, key, body, headers or {}, may_leave=may_leave)
         finally:
             self._under_way[key] -= 1
         if not isinstance(answer, Outcome):

@@ -10,15 +10,16 @@ import asyncio
 import ssl
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import httpx
 import truststore
 from pydantic import SecretStr
 
-from agent.delivery import Contact, Fate, Outcome
+from agent.delivery import NOT_LEFT, Contact, Fate, MayLeave, Outcome
 from agent.flash.address import FlashAddress
 
 CONNECT_SHARE = 0.6  # of the total: so that a connection that was never made is known as such
@@ -62,12 +63,26 @@ class Transport:
         await self._http.aclose()
 
     async def call(
-        self, method: str, path: str, key: SecretStr, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        key: SecretStr,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        may_leave: MayLeave | None = None,
     ) -> Answer | Outcome:
-        """Send one request; `path` is relative to the base URL and percent-encoded."""
+        """Send one request; `path` is relative to the base URL and percent-encoded.
+
+        `may_leave` is asked when the connection is there, which may take seconds; where it says no, nothing was sent.
+        """
         own = {"Authorization": f"Bearer {key.get_secret_value()}", "X-Request-Id": uuid.uuid4().hex}
         request = self._http.build_request(
-            method, self._address.base_url + path, content=body, headers={**headers, **own}
+            method,
+            self._address.base_url + path,
+            content=body,
+            headers={**headers, **own},
+            extensions={} if may_leave is None else {"trace": _asking(may_leave)},
         )
         try:
             async with asyncio.timeout(self._address.attempt_timeout_s):
@@ -76,11 +91,27 @@ class Transport:
                     content = await _read(response)
                 finally:
                     await response.aclose()
+        except _NotToLeaveError:
+            return NOT_LEFT
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             return _unreachable(error, unsent=True)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, ValueError, OSError) as error:
             return _unreachable(error, unsent=False)
         return Answer(response.status_code, content, dict(response.headers))
+
+
+class _NotToLeaveError(Exception):
+    """Raised between the connection and the first byte."""
+
+
+def _asking(may_leave: MayLeave) -> Callable[[str, Any], Coroutine[Any, Any, None]]:
+    """httpcore's word at each step of a request; what is raised before the head is written keeps it from leaving."""
+
+    async def step(name: str, _info: Any) -> None:
+        if name.endswith("send_request_headers.started") and not may_leave():
+            raise _NotToLeaveError
+
+    return step
 
 
 async def _read(response: httpx.Response) -> bytes:

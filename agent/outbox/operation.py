@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agent import jsons
-from agent.delivery import Kind, Parcel, RefusedRow
+from agent.delivery import Kind, MayLeave, Parcel, RefusedRow
 from agent.outbox.state import Status
 
 _CHANCE_BYTES = 10
@@ -174,7 +174,7 @@ class Operation(msgspec.Struct):
         """The upstream Idempotency-Key of the current generation."""
         return key_of_generation(self.content.key, self.generation) if self.content else ""
 
-    def parcel(self) -> Parcel:
+    def parcel(self, may_leave: MayLeave | None = None) -> Parcel:
         """What the sender needs; only operations with content are sent."""
         content = self.content
         if content is None:
@@ -186,6 +186,7 @@ class Operation(msgspec.Struct):
             key=self.upstream_key,
             if_known=content.if_known,
             till=content.rescued_from.get("tillId", ""),
+            may_leave=may_leave,
         )
 
 

@@ -249,7 +249,7 @@ async def test_an_operator_closes_what_is_open(till, flash):
 @pytest.mark.parametrize(("burned", "status", "credit"), [(True, "succeeded", "open"), (False, "declined", None)])
 async def test_an_operator_says_whether_a_failed_one_was_burned(till, flash, burned, status, credit):
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(till, wait=0.4, customer=None)
+    answer = await redeem(till, wait=0.5, customer=None)
     settled = await till.settled(answer.json["id"])
     assert settled["status"] == "failed"
     path = f"/v1/operations/{answer.json['id']}/close"

@@ -19,7 +19,7 @@ from agent.outbox import MIGRATIONS
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
-from agent.redemption.redeeming import Redeeming
+from agent.redeeming import Redeeming
 from agent.storage import Database, KeyFile, Sealer
 from agent.storage.connection import Connection
 from agent.storage.migrations import migrate
@@ -72,7 +72,7 @@ class Later(Clock):
 async def leave_unknown(register, flash, **fields):
     """A redemption that burned the coupon and whose every answer was lost; Flash is down afterwards."""
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(register, wait=0.3, **fields)
+    answer = await redeem(register, wait=0.5, **fields)
     flash.stop()
     flash.clear()
     assert told(answer) == ("pending", False, "unconfirmed", None)
@@ -174,7 +174,7 @@ async def test_without_the_member_a_person_must_look(till, flash, customer):
 async def test_a_coupon_for_several_uses_is_never_guessed_at(till, flash):
     coupon(flash, "C-3", uses=3)
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(till, "T-1", "C-3", wait=0.3)
+    answer = await redeem(till, "T-1", "C-3", wait=0.5)
     flash.clear()
     assert (await till.settled(answer.json["id"]))["status"] == "failed"
     assert told(await redeem(till, "T-2", "C-3")) == ("declined", False, "unconfirmed", None)
@@ -210,7 +210,7 @@ async def test_a_slow_flash_keeps_no_cashier_longer_than_the_wait(till, flash):
 async def test_a_late_yes_is_a_credit(tmp_path, flash):
     async with running(tmp_path, settings(flash.base_url, flash={"attempt_timeout_s": 5.0})) as register:
         flash.fault("latency", ms=800, path="/redeem$", times=1)
-        answer = await redeem(register, wait=0.3)
+        answer = await redeem(register, wait=0.5)
         assert told(answer) == ("pending", False, "unconfirmed", None)
         settled = await register.settled(answer.json["id"])
         assert (settled["honor"], settled["credit"], len(posts(flash))) == (False, "open", 1)

@@ -29,7 +29,7 @@ async def leave_unknown(register, flash, fault="lost-answer", *, looked_up=True)
     if looked_up:
         await register.call("GET", "/v1/members?externalId=POS-CUST-5512")
     flash.fault(fault, path="/redeem$")
-    answer = await redeem(register, wait=0.3, businessDate="2026-03-14")
+    answer = await redeem(register, wait=0.5, businessDate="2026-03-14")
     assert told(answer) == ("pending", False, "unconfirmed", None)
     flash.stop()
     flash.clear()

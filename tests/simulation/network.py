@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from agent.delivery import Contact, Fate, Outcome
+from agent.delivery import NOT_LEFT, Contact, Fate, MayLeave, Outcome
 from tests.simulation.flash import Call, FlashModel
 from tests.simulation.loop import STARTED_AT, VirtualLoop
 from tests.simulation.plan import Strike, Weather
@@ -107,7 +107,14 @@ class Wire:
         """Nothing is kept open."""
 
     async def call(
-        self, method: str, path: str, key: Any, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        key: Any,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        may_leave: MayLeave | None = None,
     ) -> Answer | Outcome:
         network = self._network
         call = Call(
@@ -127,6 +134,8 @@ class Wire:
             network.tell(f"{call.text()} refused")
             await asyncio.sleep(0.001)
             return Outcome(Fate.RETRY, Contact.UNREACHABLE, "flash-unreachable", "refused", unsent=True)
+        if may_leave is not None and not may_leave():
+            return NOT_LEFT
         network.on_leave(call)
         network.tell(f"{call.text()} leaves{f' ({fault})' if fault else ''}")
         answer: asyncio.Future[Answer | None] = network.loop.create_future()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 
+import agent.flash.transport  # noqa: F401 - loaded before a wait of a moment begins, in which something is to be sent
 from tests.support.agents import until
 
 MEMBER = {"externalId": "POS-CUST-5512"}

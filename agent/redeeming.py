@@ -17,10 +17,11 @@ from collections.abc import Callable
 import msgspec
 
 from agent import logs
+from agent.cases import Case, Cases, Post
 from agent.clock import Clock
 from agent.config import Settings
 from agent.coupons import Limits, Sightings, why_not_offline
-from agent.delivery import Contact, Fate, Kind, Outcome
+from agent.delivery import NOT_LEFT, Kind, MayLeave, Outcome
 from agent.errors import Refusal
 from agent.flash import readings
 from agent.flash.client import FlashClient
@@ -30,14 +31,12 @@ from agent.outbox.operation import Operation, basket_key, redeemed_of
 from agent.outbox.redemptions import Exposure, Redemptions
 from agent.outbox.relay import Relay
 from agent.outbox.state import Status
-from agent.redemption.cases import Case, Cases, Post
 
 PROBE_WAIT_S = 1.0
 DECIDING_S = 0.03  # of a wait, for the commits that its end takes
 RETRY_PAUSE_S = (0.05, 0.25)
 STORE_PAUSE_S = 0.5
 STOP_GRACE_S = 3.0
-_UNSENT = Outcome(Fate.RETRY, Contact.ANSWERED, "not-sent", unsent=True)
 
 
 class Redeeming:
@@ -208,16 +207,19 @@ class Redeeming:
         if claimed is None:
             return False
         if not self._somebody_waits(case):  # the commit took the rest of the wait, or the basket was voided
-            await self.conclude(case, claimed, _UNSENT)
+            await self.conclude(case, claimed, NOT_LEFT)
             return False
-        operation = await self.send(case, claimed)
+        operation = await self.send(case, claimed, lambda: self._somebody_waits(case))
         if operation.status is Status.PENDING:
             await self._clock.sleep(random.uniform(*RETRY_PAUSE_S))  # noqa: S311 - jitter
         return True
 
-    async def send(self, case: Case, claimed: Operation) -> Operation:
-        """One attempt for a claimed redemption, and what came of it."""
-        outcome = await self.relay.send_beside(claimed, waiting=self._somebody_waits(case))
+    async def send(self, case: Case, claimed: Operation, may_leave: MayLeave | None = None) -> Operation:
+        """One attempt for a claimed redemption, and what came of it.
+
+        `may_leave` is asked again once the connection is made: that may take longer than a register waits.
+        """
+        outcome = await self.relay.send_beside(claimed, waiting=self._somebody_waits(case), may_leave=may_leave)
         return await self.conclude(case, claimed, outcome)
 
     async def conclude(self, case: Case, operation: Operation, outcome: Outcome, *, sent: bool = True) -> Operation:
