@@ -18,8 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from agent import config, logs
     from agent.cli import process, stderr
+
+    process.collect_less()
+    from agent import config, logs
 
     flags = {"api": {"port": arguments.port}} if arguments.port is not None else None
     settings = config.load(arguments.config, flags)

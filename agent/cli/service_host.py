@@ -31,8 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace, service: "Hosted") -> int:
-    from agent import config, tracebacks
     from agent.cli import process, stderr
+
+    process.collect_less()
+    from agent import config, tracebacks
 
     data_dir = Path(arguments.data_dir) if arguments.data_dir else config.site_data_dir()
     process.fill_standard_descriptors()
