@@ -29,7 +29,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 def collect_less() -> None:
     """Before anything is loaded: the garbage collector looks at young objects less often.
 
-    Else it goes through all that is loaded, which stays, again and again: a tenth of the start.
+    Else it goes through all that is loaded, which stays, again and again: a seventh of the start.
     """
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
