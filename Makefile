@@ -12,6 +12,8 @@ JOBS   ?= 1
 PROGRAM_TESTS := tests/e2e/test_demo.py $(wildcard tests/e2e/test_cli_*.py) tests/e2e/test_doctor.py -k "not never_ends and (not test_doctor or sound or healthy)"
 OUT    ?= dist
 WORK   ?= build/pyinstaller
+# Tests start hundreds of processes: a fourth of each start would be the compiling of our own modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test simulate prove lint types contracts wheel sbom binary deb windows packages audit bench lock clean
 

@@ -1,6 +1,6 @@
 """Coupons: what follows from what the till saw of one, and when it may be honored without Flash's word. Pure.
 
-Called by the conductor of redemptions (`redeeming.py`); the sightings come from the members room.
+Called by the conductor of redemptions (`redemption/`); the sightings come from the members room.
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,16 +8,15 @@ and a pause that it asks for here holds for all.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from agent import jsons
 from agent.clock import Clock, rfc3339, to_ms
 from agent.delivery import Contact, Kind, Outcome
+from agent.flash import harmless
 from agent.flash import outcome as table
-from agent.flash import wire
 from agent.flash.client import FlashClient
-from agent.flash.keycheck import NO_SALES
+from agent.flash.harmless import Question
 from agent.scrub import scrubbed
 
 CACHED_S = 20.0
@@ -41,18 +40,8 @@ _RATE_HEADERS = {
 }  # where Flash tells; the contract names none
 
 
-class Try(NamedTuple):
-    """One harmless call. `shown` is how it is called in an answer."""
-
-    which: Which
-    method: str
-    path: str
-    shown: str
-    body: bytes | None = None
-
-
 class Tried(NamedTuple):
-    """What Flash said to it."""
+    """A harmless call, and what Flash said to it."""
 
     which: Which
     call: str
@@ -123,34 +112,25 @@ class Diagnosis:
             if self._keep_off(which) is not None:
                 return
             answer = await self._flash.attempt(call.method, call.path, call.body, write_key=which == "write")
-            result = self._judge(call, answer)
+            result = self._judge(which, call, answer)
             tried.append(result)
             if result.verdict not in _GOES_ON:
                 return
             if which == "write" and not self._may_write():
                 return
 
-    def _calls(self, which: Which) -> Iterator[Try]:
+    def _calls(self, which: Which) -> list[Question]:
         nobody = f"doctor-{uuid.uuid4().hex}"
-        sales, members = wire.BATCH_PATHS[Kind.SALE], wire.BATCH_PATHS[Kind.ENROLLMENT]
         if which == "write":
-            yield Try(which, "GET", wire.STORES_PATH, "GET /stores")
-            yield Try(which, "POST", sales, "POST /orders", NO_SALES)
-            refund = jsons.encode({"refundId": nobody, "reason": "doctor"})
-            yield Try(which, "POST", wire.refund_path(nobody), "POST /orders/{id}/refund", refund)
-            yield Try(which, "POST", members, "POST /members", wire.batch_body(Kind.ENROLLMENT, []))
-            yield Try(which, "POST", wire.redeem_path(nobody), "POST /coupons/{id}/redeem")
-            return
-        yield Try(which, "GET", f"/members?externalId={nobody}", "GET /members")
-        since = rfc3339(to_ms(self._clock.now()))
-        yield Try(which, "GET", f"/orders?updatedSince={since}&limit=1", "GET /orders")
-        if not self._flash.reads_with_write_key:
-            yield Try(which, "POST", sales, "POST /orders", NO_SALES)
+            refund, redemption = harmless.refund(nobody, "doctor"), harmless.redemption(nobody)
+            return [harmless.STORES, harmless.NO_SALES, refund, harmless.NO_MEMBERS, redemption]
+        reads = [harmless.member(nobody), harmless.orders_since(to_ms(self._clock.now()))]
+        return reads if self._flash.reads_with_write_key else [*reads, harmless.NO_SALES]
 
-    def _judge(self, call: Try, answer: Any) -> Tried:
+    def _judge(self, which: Which, call: Question, answer: Any) -> Tried:
         """Any word of Flash's own but 401 and 403 means that the call is open to the key."""
         if isinstance(answer, Outcome):
-            return Tried(call.which, call.shown, _VERDICTS.get(answer.contact, "unreachable"), None, answer.detail)
+            return Tried(which, call.shown, _VERDICTS.get(answer.contact, "unreachable"), None, answer.detail)
         parsed = table.parse(answer.body)
         self._rate |= {
             name: int(value)
@@ -159,27 +139,25 @@ class Diagnosis:
         }
         later = answer.status in _LATER or answer.status >= 500
         if not later and answer.status not in _REFUSED and parsed is not None:
-            if call.path == wire.STORES_PATH and answer.status == 200:
+            if call is harmless.STORES and answer.status == 200:
                 self._store_shown = self._shows_store(parsed)
-            return Tried(call.which, call.shown, "allowed", answer.status)
+            return Tried(which, call.shown, "allowed", answer.status)
         pause_s = self._flash.retry_after_s(answer)
         outcome = table.judge_parsed(Kind.STORE, answer.status, parsed, retry_after=pause_s)
         if later:
-            self._learn(call.which, outcome)
+            self._learn(which, outcome)
         stranger = outcome.code == "unexpected-answer"
         verdict: Verdict = "not-flash" if stranger else _VERDICTS.get(outcome.contact, "troubled")
-        return Tried(call.which, call.shown, verdict, answer.status, outcome.detail)
+        return Tried(which, call.shown, verdict, answer.status, outcome.detail)
 
     def _shows_store(self, parsed: Any) -> bool | None:
         """None where more pages may name it, or none is asked for."""
-        stores = parsed.get("data")
-        if self._store_id is None or not isinstance(stores, list):
+        page = harmless.read_stores(parsed)
+        if self._store_id is None or page.stores is None:
             return None
-        if any(
-            isinstance(each, dict) and self._store_id in {each.get("id"), each.get("externalId")} for each in stores
-        ):
+        if any(harmless.is_called(each, self._store_id) for each in page.stores):
             return True
-        return None if parsed.get("nextCursor") else False
+        return None if page.next_path else False
 
 
 def _as_json(tried: Tried) -> dict[str, Any]:

@@ -72,13 +72,12 @@ class Refusal(AgentError):  # noqa: N818 - the field's word for a "no" to a regi
 
     `stored` is False when it is certain that nothing was kept; True when something was, or may have been.
     `operation_id` names the operation a conflict is with. `retry_after_s`: when to send the same again, whole seconds;
-    what is answered with 429, 503 or 507 always says one, `again_s` where its raiser knows no better.
+    where its raiser does not know, the answer says it (`api/problems.py`).
     """
 
     status = 500
     title = "The agent failed"
     retryable = False
-    again_s: int | None = None
 
     def __init__(
         self,
@@ -96,7 +95,7 @@ class Refusal(AgentError):  # noqa: N818 - the field's word for a "no" to a regi
         self.faults = tuple(faults)
         self.stored = stored
         self.operation_id = operation_id
-        self.retry_after_s = type(self).again_s if retry_after_s is None else retry_after_s
+        self.retry_after_s = retry_after_s
 
 
 class BadRequestError(Refusal):
@@ -161,31 +160,26 @@ class InvalidError(Refusal):
 
 class TooManyStreamsError(Refusal):
     code, status, title, retryable = "too-many-streams", 429, "Too many streams of events", True
-    again_s = 15
 
 
 class OverloadedError(Refusal):
     code, status, title, retryable = "overloaded", 503, "Too much at once", True
-    again_s = 1
 
 
 class MemberUnknownError(Refusal):
     code, status, title, retryable = "member-unknown-offline", 503, "Nobody can be asked about this member now", True
-    again_s = 5
 
 
 class FlashUnavailableError(Refusal):
     code, status, title, retryable = "flash-unavailable", 503, "Flash cannot be asked now", True
-    again_s = 15
 
 
 class StorageUnavailableError(Refusal):
     code, status, title, retryable = "storage-unavailable", 503, "The agent cannot store anything now", True
-    again_s = 5
 
 
 class DataKeyError(StorageUnavailableError):
-    code, again_s = "data-key-unavailable", 30
+    code = "data-key-unavailable"
 
 
 class SealBrokenError(DataKeyError):
@@ -194,4 +188,3 @@ class SealBrokenError(DataKeyError):
 
 class StorageFullError(Refusal):
     code, status, title, retryable = "storage-full", 507, "The disk is full", True
-    again_s = 30

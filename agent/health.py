@@ -106,8 +106,9 @@ _DECLARED = (
         Severity.WARNING,
         "Flash did not take rows of a product catalog; everything else of it was taken.",
         "flash-agent operations list --kind catalog shows which operations, flash-agent operations show ID which rows "
-        "and why. Mend them in the system that they come from, and import again. What is no longer there is forgotten "
-        "after [storage] retention_days.",
+        "and why. Mend them in the system that they come from, and import again. Where they may stay as they are: "
+        "flash-agent operations close ID --reason TEXT. What is no longer there is forgotten after [storage] "
+        "retention_days.",
         counts=True,
     ),
     Condition(

@@ -1,54 +1,31 @@
-"""The only way in: validate, derive keys and subjects, store durably, acknowledge.
+"""The only way in: every document becomes a draft (`drafting.py`), is stored durably, and only then acknowledged.
 
 Every document, whether a register posted it or an adapter parsed it, passes here and nowhere else. What goes upstream
-(path, body, key) is fixed here, before the first send, and resent unchanged.
+is fixed before the first send, and resent unchanged.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import msgspec
 from msgspec.structs import replace
-from pydantic import ValidationError
 
-from agent import common_sale, jsons
+from agent import common_sale
 from agent.common_sale import CommonSale
 from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
-from agent.errors import Fault, InvalidError, Refusal, TooLargeError
-from agent.fields import plain
-from agent.flash import wire
-from agent.masterdata import ENTITIES, Catalog, Member
-from agent.masterdata import Store as StoreRecord
-from agent.model import Document, Enrollment, Redemption, Refund, Sale, faults_of
+from agent.drafting import Drafting, Request
+from agent.errors import Refusal, TooLargeError
 from agent.outbox.catalog_rows import CatalogRow, Gathering
-from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, coupon_scope, order_scope
+from agent.outbox.operation import Accepted, Draft
 from agent.outbox.store import Store
 from agent.storage import Sealer
-from agent.upstream_ids import UpstreamIds
 
-D = TypeVar("D", bound=Document)
+__all__ = ["Intake", "Request"]
+
 REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
 MAX_BEARING = 100
-_CONSENT = ("marketingConsent", "marketingConsentAt")
-MAX_POSTED_ROWS = 10_000  # of a catalog; they are written at once, and registers wait for that
-
-
-class Request(msgspec.Struct, frozen=True):
-    """How a document came: its fields, the register's own key (scoped to token and kind), and how strict to be."""
-
-    fields: Mapping[str, Any]
-    request_key: str | None = None
-    strict: bool = False
-    common: CommonSale | None = None  # a sale that was read by the shortcut; `fields` is empty then
-    found: Document | None = None  # by an adapter: it is validated, and its ids are whole
-    upstream_key: str | None = None  # of a found one: the key that the platforms have agreed on
-
-    def __repr__(self) -> str:
-        return "<Request>"
 
 
 class Intake:
@@ -56,20 +33,15 @@ class Intake:
 
     def __init__(self, store: Store, sealer: Sealer, settings: Settings, sightings: Sightings | None = None) -> None:
         self._store = store
-        self._sightings = sightings or NoSightings()
         self._sealer = sealer
-        self._settings = settings
         self._currency = settings.store.currency
-        self._context = {"currency": self._currency}
-        self._store_id = settings.store.store_id
-        self._extended = settings.flash.extended_orders
-        self._ids = UpstreamIds(settings)
-        self._drafting: Mapping[Kind, Callable[[Request], Draft]] = {
-            Kind.SALE: self._sale,
-            Kind.REFUND: self._refund,
-            Kind.ENROLLMENT: self._enrollment,
-            Kind.STORE: self._store_record,
-            Kind.CATALOG: self._catalog,
+        self._drafting = Drafting(sealer, settings, sightings or NoSightings())
+        self._by_kind: Mapping[Kind, Callable[[Request], Draft]] = {
+            Kind.SALE: self._drafting.sale,
+            Kind.REFUND: self._drafting.refund,
+            Kind.ENROLLMENT: self._drafting.enrollment,
+            Kind.STORE: self._drafting.store,
+            Kind.CATALOG: self._drafting.catalog,
         }
 
     def common_sale(self, body: bytes) -> CommonSale | None:
@@ -78,23 +50,27 @@ class Intake:
 
     async def sale(self, request: Request) -> Accepted:
         """Accept a sale, or find the one it repeats."""
-        return await self._accept(self._sale(request))
+        return await self._accept(self._drafting.sale(request))
 
     async def refund(self, request: Request) -> Accepted:
         """Accept a refund; where its sale is known here, its amount is fixed and checked against what is left."""
-        return await self._accept(self._refund(request))
+        return await self._accept(self._drafting.refund(request))
 
     async def enrollment(self, request: Request) -> Accepted:
         """Accept a new member, or news of one."""
-        return await self._accept(self._enrollment(request))
+        return await self._accept(self._drafting.enrollment(request))
 
     async def store(self, request: Request) -> Accepted:
         """Accept a store of the chain, or news of one."""
-        return await self._accept(self._store_record(request))
+        return await self._accept(self._drafting.store(request))
 
     async def catalog(self, request: Request) -> Accepted:
         """Accept rows of a product catalog as they were posted, whether or not Flash has them already."""
-        return await self._accept(self._catalog(request))
+        return await self._accept(self._drafting.catalog(request))
+
+    async def redemption(self, request: Request) -> Accepted:
+        """Accept a redemption, or find the one it repeats; the conductor (`redemption/`) sends it while one waits."""
+        return await self._accept(await self._drafting.redemption(request))
 
     def gathering(self, source: str) -> Gathering:
         """Where the rows of a source's catalogs are brought together, to be asked about and accepted by parts."""
@@ -110,8 +86,7 @@ class Intake:
         self, source: str, rows: Sequence[CatalogRow], metadata: Mapping[str, Any], *, rehearsal: bool = False
     ) -> Accepted:
         """Accept rows that were found to be new or changed; in a rehearsal, what accepting them would come to."""
-        bodies = {entity: [body for row in rows if row.entity == entity for body in row.bodies] for entity in ENTITIES}
-        draft = self._catalog_draft(source, bodies, rows, metadata, by_rows=True)
+        draft = self._drafting.catalog_part(source, rows, metadata)
         if not rehearsal:
             return await self._accept(draft)
         (rehearsed,) = await self._store.rehearse([draft])
@@ -129,7 +104,7 @@ class Intake:
             if number % REHEARSED_AT_ONCE == 0:
                 await asyncio.sleep(0)
             try:
-                drafts.append(self._drafting[kind](request))
+                drafts.append(self._by_kind[kind](request))
             except Refusal as refusal:
                 drafts.append(refusal)
         sound = [draft for draft in drafts if isinstance(draft, Draft)]
@@ -145,233 +120,8 @@ class Intake:
         rehearsed = iter(answers)
         return [_told_or_refused(next(rehearsed)) if isinstance(draft, Draft) else draft for draft in drafts]
 
-    def _sale(self, request: Request) -> Draft:
-        sale: Sale | CommonSale
-        warnings: Sequence[str] = ()
-        if request.common is not None:
-            sale, sent = request.common, request.common.sent()
-        else:
-            sale, warnings = self._read(Sale, request)
-            sent = _without_metadata(sale.sent())
-        if request.found is not None:
-            order_id = sale.external_order_id
-        else:
-            order_id = self._ids.of_order(sale.external_order_id, sale.store_id, sale.business_date)
-        scope = order_scope(order_id)
-        body = wire.order_body(order_id, sent, sale.store_id or self._store_id, extended=self._extended)
-        content = Content(
-            request=sent,
-            path="/orders",
-            body=wire.encode(body),
-            key=request.upstream_key or wire.readable_key(Kind.SALE, order_id),
-            metadata=sale.metadata or {},
-            warnings=warnings,
-            upstream_order_id=order_id,
-        )
-        return Draft(
-            kind=Kind.SALE,
-            scope=scope,
-            content=content,
-            fingerprint=plain(sale.total_amount),
-            subjects=sale.customer.subjects(),
-            request_key=request.request_key,
-            external_order=_if_other(sale.external_order_id, order_id),
-            basket=sale.transaction_id,
-            business_date=sale.business_date,
-        )
-
-    def _refund(self, request: Request) -> Draft:
-        refund, warnings = self._read(Refund, request)
-        if request.found is not None:
-            order_id, refund_id = refund.external_order_id, refund.refund_id
-        else:
-            order_id, refund_id = self._ids.of_refunded_order(refund), self._ids.of_refund(refund)
-        sent = _without_metadata(refund.sent())
-        content = Content(
-            request=sent,
-            path=wire.refund_path(order_id),
-            body=wire.encode(wire.refund_body(refund_id, sent)),
-            key=request.upstream_key or wire.readable_key(Kind.REFUND, order_id, refund_id),
-            metadata=refund.metadata,
-            warnings=warnings,
-            upstream_order_id=order_id,
-            if_known=refund.if_known,
-        )
-
-        def decide(order: KnownOrder) -> tuple[Content, str]:
-            amount = _amount_of(refund, order)
-            if amount is None:
-                return replace(content, if_known=refund.if_known and order.total is None), "rest"
-            fixed = {**sent, "amount": amount}
-            body = wire.encode(wire.refund_body(refund_id, fixed))
-            known = refund.if_known and order.total is None
-            return replace(content, request=fixed, body=body, if_known=known), plain(amount)
-
-        return Draft(
-            kind=Kind.REFUND,
-            scope=order_scope(order_id),
-            item=f"refund:{refund_id}",
-            content=content,
-            fingerprint=None if refund.amount is None else plain(refund.amount),
-            request_key=request.request_key,
-            external_order=_if_other(refund.external_order_id, order_id),
-            business_date=refund.business_date,
-            conflict_code="refund-conflict",
-            decide=decide,
-        )
-
-    def _enrollment(self, request: Request) -> Draft:
-        enrollment, warnings = self._read(Enrollment, request)
-        sent = _without_metadata(enrollment.sent())
-        body = wire.encode(wire.member_body(sent))
-        scope = enrollment.subjects()[0]
-        content = Content(
-            request=sent,
-            path="/members",
-            body=body,
-            key=self._upsert_key(Kind.ENROLLMENT, scope),
-            metadata=enrollment.metadata,
-            warnings=warnings,
-        )
-
-        def inherit(older: Mapping[str, Any]) -> Content:
-            """A consent that was given at the counter goes along, or it would be lost with what is replaced."""
-            consent = {name: older[name] for name in _CONSENT if name in older}
-            if older.get("marketingConsent") is not True:
-                return content
-            with_it = {**sent, **consent}
-            return replace(content, request=with_it, body=wire.encode(wire.member_body(with_it)))
-
-        folded = {**sent, "email": sent["email"].casefold()} if "email" in sent else sent
-        return Draft(
-            kind=Kind.ENROLLMENT,
-            scope=scope,
-            content=content,
-            fingerprint=bytes(wire.encode(wire.member_body(folded))).decode(),
-            subjects=enrollment.subjects(),
-            request_key=request.request_key,
-            inherit=inherit if isinstance(enrollment, Member) else None,
-        )
-
-    def _store_record(self, request: Request) -> Draft:
-        record, warnings = self._read(StoreRecord, request)
-        sent = _without_metadata(record.sent())
-        body = wire.encode(wire.store_body(sent))
-        scope = f"store:{record.external_id}"
-        content = Content(
-            request=sent,
-            path=wire.STORES_PATH,
-            body=body,
-            key=self._upsert_key(Kind.STORE, scope),
-            metadata=record.metadata,
-            warnings=warnings,
-        )
-        return Draft(
-            kind=Kind.STORE,
-            scope=scope,
-            content=content,
-            fingerprint=bytes(body).decode(),
-            request_key=request.request_key,
-        )
-
-    def _catalog(self, request: Request) -> Draft:
-        catalog, warnings = self._read(Catalog, request)
-        if sum(len(getattr(catalog, entity)) for entity in ENTITIES) > MAX_POSTED_ROWS:
-            mend = "post it in pieces, or as a document: POST /v1/documents/canonical cuts it"
-            raise TooLargeError(f"A catalog may have at most {MAX_POSTED_ROWS:,} rows; {mend}.", code="too-many-rows")
-        gathering, bodies = self.gathering(catalog.source), {}
-        for entity in ENTITIES:
-            rows: list[Any] = getattr(catalog, entity)
-            bodies[entity] = [jsons.encode_sorted(row) for row in rows]  # in the order in which they came
-            for row in rows:
-                gathering.add(entity, row)
-        draft = self._catalog_draft(catalog.source, bodies, gathering.rows, catalog.metadata, by_rows=False)
-        content = replace(draft.content, warnings=warnings)
-        return replace(draft, content=content, request_key=request.request_key)
-
-    def _catalog_draft(
-        self,
-        source: str,
-        bodies: Mapping[str, Sequence[bytes]],
-        rows: Sequence[CatalogRow],
-        metadata: Mapping[str, Any],
-        *,
-        by_rows: bool,
-    ) -> Draft:
-        scope = f"catalog:{source}"
-        body = wire.catalog_body(source, bodies)
-        content = Content(
-            request={"source": source, "rows": {entity: len(own) for entity, own in bodies.items() if own}},
-            path=wire.CATALOG_PATH,
-            body=body,
-            key=self._upsert_key(Kind.CATALOG, scope),
-            metadata=metadata,
-        )
-        return Draft(
-            kind=Kind.CATALOG,
-            scope=scope,
-            content=content,
-            fingerprint=bytes(body).decode(),
-            rows=[row.hash(self._sealer) for row in rows],
-            by_rows=by_rows,
-        )
-
-    async def redemption(self, request: Request) -> Accepted:
-        """Accept a redemption, or find the one it repeats; the conductor (`redeeming.py`) sends it while one waits."""
-        redemption, warnings = self._read(Redemption, request)
-        sent = _without_metadata(redemption.sent())
-        store = self._settings.store
-        place = (store.store_id or "", store.till_id, redemption.business_date or "")
-        parts = (redemption.coupon_id, *place, redemption.transaction_id, str(redemption.attempt))
-        subjects = redemption.customer.subjects() if redemption.customer else []
-        seen = await self._sightings.sighting(redemption.coupon_id, subjects)
-        content = Content(
-            request=sent,
-            path=wire.redeem_path(redemption.coupon_id),
-            body=jsons.raw({}),
-            key=wire.readable_key(Kind.REDEMPTION, *(part or "-" for part in parts)),
-            metadata=redemption.metadata,
-            warnings=warnings,
-            coupon=seen.coupon if seen else {},
-        )
-        return await self._accept(
-            Draft(
-                kind=Kind.REDEMPTION,
-                scope=coupon_scope(redemption.coupon_id),
-                item=jsons.dumps(["redemption", *parts[1:]]),
-                content=content,
-                fingerprint=None,
-                subjects=subjects,
-                request_key=request.request_key,
-                basket=redemption.transaction_id,
-                business_date=redemption.business_date,
-            )
-        )
-
-    def _upsert_key(self, kind: Kind, scope: str) -> str:
-        """A keyed digest: it holds no personal data, and differs by till, as two tills' upserts may."""
-        return f"{kind}~{self._sealer.hash(f'upsert:{scope}').hex()}"
-
     async def _accept(self, draft: Draft) -> Accepted:
         return _told(await self._store.accept(draft))
-
-    def _read(self, model: type[D], request: Request) -> tuple[D, Sequence[str]]:
-        if request.found is not None:
-            return cast("D", request.found), ()
-        try:
-            document = model.model_validate(request.fields, context=self._context)
-        except ValidationError as error:
-            faults = faults_of(error)
-            if request.strict:
-                known = _known_names(model)
-                faults += [_unknown_fault(name) for name in request.fields if name not in known]
-            raise InvalidError("The document has faults; nothing was stored.", faults=faults) from None
-        unknown = document.unknown_fields()
-        if not unknown:
-            return document, ()
-        if request.strict:
-            raise InvalidError("The document has unknown fields.", faults=[_unknown_fault(name) for name in unknown])
-        return document, [f"The field {name!r} is unknown to this version and was left out." for name in unknown]
 
 
 def _told(accepted: Accepted) -> Accepted:
@@ -392,34 +142,3 @@ def _bears_on(earlier: Draft, group: Sequence[Draft]) -> bool:
 
 def _told_or_refused(rehearsed: Accepted | Refusal) -> Accepted | Refusal:
     return rehearsed if isinstance(rehearsed, Refusal) else _told(rehearsed)
-
-
-def _amount_of(refund: Refund, order: KnownOrder) -> Decimal | None:
-    """The refund's amount, fixed where the sale is known here; raises InvalidError when nothing, or less, is left."""
-    if order.total is None or None in order.refunded:
-        return refund.amount
-    left = order.total - sum((amount for amount in order.refunded if amount is not None), Decimal(0))
-    if left <= 0:
-        fault = Fault("amount", "nothing is left of this sale to refund")
-    elif refund.amount is not None and refund.amount > left:
-        fault = Fault("amount", f"must be at most {left}, which is left of this sale")
-    else:
-        return refund.amount if refund.amount is not None else left
-    raise InvalidError("More cannot be refunded than was sold; nothing was stored.", faults=[fault])
-
-
-def _without_metadata(sent: dict[str, Any]) -> dict[str, Any]:
-    sent.pop("metadata", None)
-    return sent
-
-
-def _if_other(external: str, upstream: str) -> str | None:
-    return external if external != upstream else None
-
-
-def _known_names(model: type[Document]) -> set[str]:
-    return {field.alias or name for name, field in model.model_fields.items()}
-
-
-def _unknown_fault(name: str) -> Fault:
-    return Fault(name, "is unknown to this version")

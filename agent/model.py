@@ -256,7 +256,10 @@ class BasketVoid(Document, defer_build=True):
 
 
 class Close(Document, defer_build=True):
-    """An operator's word on a redemption: a credit is settled, or whether a failed one burned the coupon."""
+    """An operator's word on a redemption (a credit is settled, a failed one burned the coupon or not), or a catalog.
+
+    A catalog's rows that Flash did not take are left as they are, until they say something else.
+    """
 
     reason: Text
     burned: bool | None = Field(default=None, strict=True)

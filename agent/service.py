@@ -15,34 +15,22 @@ from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
 from agent.delivery import Kind, Outcome
-from agent.drill import Drill
 from agent.errors import DataKeyError, Fault, GoneError, InvalidError, StorageUnavailableError
-from agent.events import Events
-from agent.exposure import figures, sheet
-from agent.flash.client import FlashClient
-from agent.flashkeys import FlashKeys, Which, fingerprint
+from agent.flashkeys import Which, fingerprint
+from agent.flashkeys.swap import KeySwap, State
 from agent.health import Health, how_many
-from agent.intake import Intake
-from agent.keyswap import KeySwap, State
-from agent.members.members import Members
 from agent.outbox.exposure import add_up
-from agent.outbox.keyguard import KeyGuard
-from agent.outbox.line import Connectivity, Line
+from agent.outbox.line import Connectivity
 from agent.outbox.operation import Operation
 from agent.outbox.reading import Counts
-from agent.outbox.relay import Relay
-from agent.outbox.store import Store
-from agent.receipt.wording import Wordings
-from agent.redeeming import Redeeming
-from agent.rotation import KeyState, Rotation
-from agent.storage import Database
-from agent.tokens import Tokens
-from agent.unconfirmed import Unconfirmed
+from agent.parts import Parts
+from agent.redemption.exposure import figures, sheet
+from agent.rotation import KeyState
 
 if TYPE_CHECKING:
     from agent.diagnosis import Diagnosis
-    from agent.flashorders import FlashOrders
     from agent.importing import Importing
+    from agent.reconcile.feed import FlashOrders
     from agent.rescue.taking import Taking
 
 FEATURES = (
@@ -77,51 +65,27 @@ READY_BYTES = 4096  # about what a sale takes, so that ready means that one fits
 class Service:
     """What can be asked of a running agent."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        clock: Clock,
-        health: Health,
-        database: Database,
-        store: Store,
-        intake: Intake,
-        relay: Relay,
-        line: Line,
-        flash: FlashClient,
-        key_guard: KeyGuard,
-        drill: Drill,
-        wordings: Wordings,
-        events: Events,
-        redeeming: Redeeming,
-        unconfirmed: Unconfirmed,
-        members: Members,
-        tokens: Tokens,
-        rotation: Rotation,
-        flash_keys: FlashKeys,
-        key_swap: KeySwap,
-    ) -> None:
-        self.intake = intake
-        self.store = store
+    def __init__(self, settings: Settings, clock: Clock, health: Health, parts: Parts) -> None:
         self._settings = settings
         self._clock = clock
         self._health = health
-        self._database = database
-        self._relay = relay
-        self._line = line
-        self._flash = flash
-        self._key_guard = key_guard
-        self.drill = drill
-        self.wordings = wordings
-        self.events = events
-        self.redeeming = redeeming
-        self._unconfirmed = unconfirmed
-        self.members = members
-        self.tokens = tokens
-        self.rotation = rotation
-        self.flash_keys = flash_keys
-        self.key_swap = key_swap
-        key_swap.swapped = self.keys_changed
+        self._database = parts.database
+        self._relay = parts.relay
+        self._line = parts.line
+        self._flash = parts.flash
+        self._key_guard = parts.key_guard
+        self._unconfirmed = parts.unconfirmed
+        self.intake = parts.intake
+        self.store = parts.store
+        self.drill = parts.drill
+        self.wordings = parts.wordings
+        self.events = parts.events
+        self.redeeming = parts.redeeming
+        self.members = parts.members
+        self.tokens = parts.tokens
+        self.rotation = parts.rotation
+        self.flash_keys = parts.flash_keys
+        self.key_swap = parts.key_swap
         self.spooled: Callable[[], list[dict[str, Any]]] = list  # the states of the spool folders
         self._diagnosis: Diagnosis | None = None
         self._written_at = float("-inf")
@@ -156,7 +120,7 @@ class Service:
     def flash_orders(self) -> "FlashOrders":
         """Reads Flash's feed of changed orders. Loaded when first used: a till is reconciled now and then."""
         from agent.flash.reads import Reads  # noqa: PLC0415
-        from agent.flashorders import FlashOrders  # noqa: PLC0415
+        from agent.reconcile.feed import FlashOrders  # noqa: PLC0415
 
         busy = lambda: self._relay.cashiers_are_about  # noqa: E731
         return FlashOrders(Reads(self._flash), self.members.gate, self.store, self._clock, busy)
@@ -235,8 +199,8 @@ class Service:
         return result
 
     async def close(self, operation_id: str, by: str, *, burned: bool | None, reason: str) -> Operation:
-        """An operator's word on a redemption: its credit is settled, or whether it burned the coupon."""
-        operation = await self.redeeming.redemptions.close(operation_id, burned=burned, by=by, reason=reason)
+        """An operator's word on what a redemption or a catalog left open."""
+        operation = await self.store.close(operation_id, burned=burned, by=by, reason=reason)
         self._unconfirmed.wake()
         await self.count()
         return operation

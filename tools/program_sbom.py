@@ -22,14 +22,15 @@ from tools.lockfile import LOCKED, ROOT, read
 DIST = ROOT / "dist"
 PROGRAM = DIST / "flash-agent"
 _ASK = """
-import ctypes, json, lzma, platform, ssl, sys, zlib, pyexpat
+import ctypes, json, platform, pyexpat, ssl, sys, zlib
 from importlib.metadata import version
 sqlite = ctypes.CDLL(sys.argv[1])
 sqlite.sqlite3_libversion.restype = ctypes.c_char_p
 print(json.dumps({
     "libpython": platform.python_version(), "libssl": ssl.OPENSSL_VERSION.split()[1],
     "libcrypto": ssl.OPENSSL_VERSION.split()[1], "libz": zlib.ZLIB_RUNTIME_VERSION,
-    "libsqlite3": sqlite.sqlite3_libversion().decode(), "flash-agent": version("pyinstaller"),
+    "libexpat": pyexpat.EXPAT_VERSION.removeprefix("expat_"), "libsqlite3": sqlite.sqlite3_libversion().decode(),
+    "flash-agent": version("pyinstaller"),
 }))
 """
 _NAMES = {  # of the file, what it is and its licence
@@ -38,6 +39,7 @@ _NAMES = {  # of the file, what it is and its licence
     "libcrypto": ("openssl-libcrypto", "Apache-2.0"),
     "libsqlite3": ("sqlite", "blessing"),
     "libz": ("zlib", "Zlib"),
+    "libexpat": ("expat", "MIT"),  # where the interpreter has none of its own, as Debian's
     "libbz2": ("bzip2", "bzip2-1.0.6"),
     "libffi": ("libffi", "MIT"),
     "liblzma": ("xz-utils", "0BSD"),

@@ -1,9 +1,12 @@
-"""Build the wheel, twice with the same bytes; install it with the locked requirements, and test what is installed.
+"""Build the wheel, twice with the same bytes; install it beside the locked requirements, and test what is installed.
 
 It gets an environment of its own, and the tests are copied beside, so that `import agent` finds the installed package
-or nothing. By default those tests run that start commands as processes of their own and those that read what is
-packaged beside the code: a wheel differs from the tree by what it lacks. Run by `make wheel`; its arguments are
-pytest's. `make packages` puts the packed program, which may lack more, through every command.
+or nothing: the locked requirements are those of the environment that runs this, but the tree's own package, which is
+there by a .pth file, is not, for Python reads such files only in an environment's own folder.
+
+By default those tests run that start commands as processes of their own and those that read what is packaged beside
+the code: a wheel differs from the tree by what it lacks. Run by `make wheel`; its arguments are pytest's. `make
+packages` puts the packed program, which may lack more, through every command.
 """
 
 import hashlib
@@ -11,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import venv
 from pathlib import Path
@@ -30,7 +34,6 @@ WHAT_A_WHEEL_MAY_LACK = [
     "tests/contract/test_snapshots.py",
     "tests/unit/test_receipt_templates.py",
 ]
-PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> None:
@@ -49,7 +52,7 @@ def build(target: Path, cwd: Path = ROOT, **environment: str) -> Path:
 def check_reproducible(folder: Path, wheel: Path) -> None:
     """Build it again elsewhere: another directory, other times and modes of the files, another time zone."""
     copy = folder / "elsewhere" / "a longer name"
-    ignored = shutil.ignore_patterns(".git", ".venv", ".wheel-venv", "dist", "build", "__pycache__", ".*_cache")
+    ignored = shutil.ignore_patterns(".git", ".*venv", "dist", "build", "__pycache__", ".*_cache", ".hypothesis")
     shutil.copytree(ROOT, copy, ignore=ignored)
     for path in copy.rglob("*"):
         os.utime(path, (10**9, 10**9))
@@ -65,6 +68,18 @@ def check_reproducible(folder: Path, wheel: Path) -> None:
     print(f"{wheel.name}: two builds, sha256 {digest(wheel)}")
 
 
+def install(wheel: Path) -> Path:
+    """Make the environment; returns its interpreter."""
+    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    venv.create(ENVIRONMENT)
+    python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check")
+    run(*pip, "install", "--no-deps", wheel)
+    (package,) = ENVIRONMENT.rglob("site-packages/agent")
+    (package.parent / "locked.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    return python
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -73,11 +88,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         wheel = build(Path(folder) / "dist")
         check_reproducible(Path(folder), wheel)
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        venv.create(ENVIRONMENT, with_pip=True)
-        python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
-        run(python, *PIP, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt")
-        run(python, *PIP, "--no-deps", wheel)
+        python = install(wheel)
         away = Path(folder) / "away"
         away.mkdir()
         shutil.copytree(ROOT / "tests", away / "tests", ignore=shutil.ignore_patterns("__pycache__"))

@@ -2,7 +2,7 @@
 
 - There is an end of connections. There room is made rather than the newcomer refused: first goes the oldest that never
   showed a good token, then the one that has been idle longest, so that a register is served whatever a flood does.
-- The head of a request comes whole within a time and a size; the body has its own (`agent/api/handlers.py`).
+- The head of a request comes whole within a time and a size; the body has its own (`agent/api/calls.py`).
 - They say when they are gone, which a handler that waits for news would not notice.
 - What cannot be parsed is answered with a problem like any other error, that repeats nothing of what was sent.
 

@@ -1,7 +1,7 @@
 """Diagnostics over the local API."""
 
 from agent.api import web
-from agent.api.handlers import Call, answer
+from agent.api.calls import Call, answer
 
 
 async def get_diagnostics(call: Call) -> web.Response:

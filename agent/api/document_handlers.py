@@ -6,7 +6,7 @@ import asyncio
 from importlib import import_module
 
 from agent.api import web
-from agent.api.handlers import Call
+from agent.api.calls import Call
 
 
 async def list_adapters(call: Call) -> web.Response:

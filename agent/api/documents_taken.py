@@ -11,8 +11,8 @@ from typing import Any
 from agent.adapters import registry
 from agent.adapters.base import Found, Item, Skipped
 from agent.api import guard, web
+from agent.api.calls import Call, answer, read_body, wording_for
 from agent.api.documents import operation_json
-from agent.api.handlers import Call, answer, read_body, wording_for
 from agent.catalogs import CatalogTaken
 from agent.errors import Fault, InvalidError, MediaTypeError, OverloadedError, TooLargeError
 from agent.importing import Importing, Taken, catalog_totals, totals

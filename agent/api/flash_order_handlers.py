@@ -1,7 +1,7 @@
 """The handler of Flash's feed of orders: thin, as all."""
 
 from agent.api import web
-from agent.api.handlers import Call, answer
+from agent.api.calls import Call, answer
 
 
 async def list_flash_orders(call: Call) -> web.Response:

@@ -1,143 +1,47 @@
-"""The handlers: thin, one a call. They translate HTTP to the rooms below and back, and decide nothing."""
+"""The handlers: thin, one a call. They translate HTTP to the rooms below and back, and decide nothing.
 
-import asyncio
+Those of members, redemptions, documents, keys and tokens stand in modules of their own; what all of them use of a
+call is `calls.py`.
+"""
+
 import base64
-import codecs
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
 
-import msgspec
-from pydantic import TypeAdapter, ValidationError
-
-from agent import jsons
 from agent.api import prefer, web
 from agent.api.answers import Answer
+from agent.api.calls import (
+    Call,
+    answer,
+    answer_operation,
+    date_in_query,
+    not_for_pages,
+    object_in,
+    operation_id,
+    read_body,
+    read_object,
+    request_key,
+    validated,
+    wording_for,
+    wrong_parameter,
+)
 from agent.api.documents import operation_json, operation_listed
 from agent.api.streaming import EventStream, keep_small
 from agent.common_sale import CommonSale
 from agent.delivery import Kind
 from agent.errors import (
-    BadRequestError,
-    Fault,
-    ForbiddenError,
-    InvalidError,
-    NotFoundError,
     Refusal,
-    SlowBodyError,
     StorageUnavailableError,
-    TooLargeError,
 )
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
-from agent.fields import Date
 from agent.intake import Request
-from agent.model import Discard, Document, DrillOrder, faults_of
-from agent.outbox.operation import Accepted, Operation
+from agent.model import Discard, DrillOrder
+from agent.outbox.operation import Accepted
 from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
-from agent.receipt.wording import Wording
-from agent.service import Service
-from agent.tokens import Caller, Scope
+from agent.tokens import Scope
 
-D = TypeVar("D", bound=Document)
-_REQUEST_KEY = re.compile(r"[\x20-\x7e]{1,255}")
-BODY_LIMIT_S = 10.0  # on the loopback a body takes milliseconds; who sends none must not hold memory for ever
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,16}")
-_DATE: TypeAdapter[str] = TypeAdapter(Date)
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One request on its way to a handler: what the guard and the route table found out."""
-
-    request: web.BaseRequest
-    caller: Caller
-    service: Service
-    parameters: Mapping[str, str] = {}
-
-
-def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """JSON, with a length, never cached."""
-    return Answer(jsons.encode(document), status, headers)
-
-
-def not_for_pages(call: Call) -> None:
-    """Refuse a token that is bound to an origin: tokens and keys are no page's to change; raises ForbiddenError."""
-    if call.caller.origin is not None:
-        raise ForbiddenError("A token that is bound to an origin cannot manage tokens and keys.")
-
-
-async def read_object(request: web.BaseRequest) -> dict[str, Any]:
-    """The JSON object in the body; raises BadRequestError or InvalidError naming what is wrong with it."""
-    return _object_in(await read_body(request, request.client_max_size))
-
-
-def _place_in(error: ValueError) -> str:
-    """Where the parser stopped, and nothing of what it read."""
-    found = re.search(r"byte \d+", str(error))
-    return f" ({found[0]})" if found else ""
-
-
-def _object_in(body: bytes) -> dict[str, Any]:
-    try:
-        document = jsons.loads(body.removeprefix(codecs.BOM_UTF8))
-    except UnicodeDecodeError as error:
-        raise BadRequestError(f"The body is not valid UTF-8 (byte {error.start}).", code="invalid-utf8") from None
-    except ValueError as error:
-        raise BadRequestError(f"The body is not valid JSON{_place_in(error)}.", code="malformed-json") from None
-    if not isinstance(document, dict):
-        raise InvalidError("The body must be a JSON object.", faults=[Fault("", "must be a JSON object")])
-    return document
-
-
-async def read_body(request: web.BaseRequest, max_bytes: int) -> bytes:
-    """The body; one that came whole with its head, as nearly all do, is taken without waiting.
-
-    Raises TooLargeError and SlowBodyError.
-    """
-    if request.content.is_eof():
-        body = request.content.read_nowait()
-        if len(body) <= max_bytes:
-            return body
-        raise TooLargeError(f"A body may have at most {max_bytes} bytes.")
-    pieces = bytearray()
-    try:
-        async with asyncio.timeout(BODY_LIMIT_S):
-            while piece := await request.content.readany():
-                pieces += piece
-                if len(pieces) > max_bytes:
-                    raise TooLargeError(f"A body may have at most {max_bytes} bytes.")
-            return bytes(pieces)
-    except TimeoutError:
-        raise SlowBodyError(f"The body did not come whole within {BODY_LIMIT_S:.0f} s.") from None
-    except RuntimeError:  # aiohttp's word for a connection that was lost before the reading began
-        raise ConnectionResetError("The register has hung up.") from None
-
-
-def request_key(call: Call, kind: Kind) -> str | None:
-    """The register's own Idempotency-Key, scoped to its token and the kind; never forwarded."""
-    values = call.request.headers.getall("Idempotency-Key", [])
-    if not values:
-        return None
-    value = values[0].strip()
-    if len(values) > 1 or not _REQUEST_KEY.fullmatch(value):
-        raise BadRequestError("Send one Idempotency-Key of 1 to 255 printable ASCII characters.", code="bad-header")
-    return f"{call.caller.name}:{kind}:{value}"
-
-
-def wording_for(call: Call, headers: dict[str, str]) -> Wording:
-    """The receipt's language: the store's, or what the register asks for, which the answer's headers then say."""
-    asked = call.request.headers.getall("Accept-Language", None)
-    if asked is None:
-        return call.service.wordings.default
-    wording = call.service.wordings.asked(",".join(asked))
-    headers["Content-Language"] = wording.tag
-    return wording
-
-
-def answer_operation(call: Call, operation: Operation, **more: Any) -> web.Response:
-    """One operation, with its receipt in the language that was asked for."""
-    headers: dict[str, str] = {}
-    return answer({**operation_json(operation, wording_for(call, headers)), **more}, headers=headers)
 
 
 async def _accept(
@@ -151,7 +55,7 @@ async def _accept(
     try:
         body = await read_body(call.request, call.request.client_max_size)
         common = shortcut(body)
-        fields = _object_in(body) if common is None else {}
+        fields = object_in(body) if common is None else {}
         accepted = await accept(Request(fields, key, preference.strict, common))
     except Refusal as refusal:
         if refusal.stored:
@@ -300,7 +204,7 @@ async def get_summary(call: Call) -> web.Response:
     """
     wanted = date_in_query(call)
     if wanted is None:
-        raise _fault("businessDate", "is required: a date, such as 2026-11-22")
+        raise wrong_parameter("businessDate", "is required: a date, such as 2026-11-22")
     return answer(await call.service.summary(wanted))
 
 
@@ -324,38 +228,9 @@ async def get_readyz(call: Call) -> web.Response:
     return answer({"status": "ok"})
 
 
-def validated(model: type[D], fields: dict[str, Any], otherwise: str) -> D:
-    """The document; raises InvalidError with all its faults."""
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        raise InvalidError(otherwise, faults=faults_of(error)) from None
-
-
-def operation_id(call: Call) -> str:
-    """The id in the path; raises NotFoundError for what cannot be one."""
-    given = call.parameters["id"]
-    if not re.fullmatch(r"op_[0-9a-f]{32}", given):
-        raise NotFoundError("There is no operation with this id.", code="operation-not-found")
-    return given
-
-
-def date_in_query(call: Call) -> str | None:
-    """`businessDate` of the query; raises InvalidError for what is no date."""
-    given = call.request.query.get("businessDate")
-    try:
-        return None if given is None else _DATE.validate_python(given)
-    except ValidationError:
-        raise _fault("businessDate", "must be a date, such as 2026-11-22") from None
-
-
-def _fault(field: str, message: str) -> InvalidError:
-    return InvalidError("A query parameter is wrong.", faults=[Fault(field, message)])
-
-
 def _one_of(value: str | None, field: str, allowed: list[str]) -> str | None:
     if value is not None and value not in allowed:
-        raise _fault(field, f"must be one of {', '.join(allowed)}")
+        raise wrong_parameter(field, f"must be one of {', '.join(allowed)}")
     return value
 
 
@@ -363,7 +238,7 @@ def _limit(value: str | None) -> int:
     if value is None:
         return 50
     if not re.fullmatch(r"\d{1,4}", value, re.ASCII) or not 1 <= int(value) <= MAX_LISTED:
-        raise _fault("limit", f"must be a number from 1 to {MAX_LISTED}")
+        raise wrong_parameter("limit", f"must be a number from 1 to {MAX_LISTED}")
     return int(value)
 
 
@@ -379,5 +254,5 @@ def _cursor(value: str | None) -> int | None:
             raise ValueError
         seq = int(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii"))
     except ValueError:
-        raise _fault("cursor", "must be a nextCursor of this list") from None
+        raise wrong_parameter("cursor", "must be a nextCursor of this list") from None
     return seq

@@ -1,7 +1,7 @@
 """Flash keys over the local API: given, confirmed, looked for again, listed. A key is never shown again."""
 
 from agent.api import web
-from agent.api.handlers import Call, answer, not_for_pages, read_object, validated
+from agent.api.calls import Call, answer, not_for_pages, read_object, validated
 from agent.model import FlashKeyOrder
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 from agent.api import web
-from agent.api.handlers import Call, answer, read_object, validated, wording_for
+from agent.api.calls import Call, answer, read_object, validated, wording_for
 from agent.clock import rfc3339
 from agent.errors import BadRequestError, Fault, InvalidError
 from agent.fields import minor_units

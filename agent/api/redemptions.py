@@ -7,8 +7,7 @@ from typing import Any
 from agent import jsons
 from agent.api import prefer, web
 from agent.api.answers import Answer
-from agent.api.documents import operation_json
-from agent.api.handlers import (
+from agent.api.calls import (
     Call,
     answer,
     answer_operation,
@@ -19,6 +18,7 @@ from agent.api.handlers import (
     validated,
     wording_for,
 )
+from agent.api.documents import operation_json
 from agent.delivery import Kind
 from agent.intake import Request
 from agent.model import BasketVoid, Close
@@ -62,8 +62,8 @@ async def void_basket(call: Call) -> web.Response:
     return answer({"couponId": void.coupon_id, "transactionId": void.transaction_id, "voided": True, "credit": credit})
 
 
-async def close_redemption(call: Call) -> web.Response:
-    """Close a redemption's open credit, or say of a failed one whether the coupon was burned."""
+async def close_operation(call: Call) -> web.Response:
+    """Close a redemption's credit, or say of a failed one whether it burned; leave a catalog's refused rows."""
     close = validated(Close, await read_object(call.request), _FAULTY)
     operation = await call.service.close(operation_id(call), call.caller.name, burned=close.burned, reason=close.reason)
     return answer_operation(call, operation)

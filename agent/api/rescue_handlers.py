@@ -1,8 +1,8 @@
 """What was left on a dead till, over the local API."""
 
 from agent.api import web
+from agent.api.calls import Call, answer, not_for_pages, read_body
 from agent.api.guard import Guard
-from agent.api.handlers import Call, answer, not_for_pages, read_body
 from agent.errors import BadRequestError
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -20,7 +20,7 @@ from agent.api import (
     token_handlers,
     web,
 )
-from agent.api.handlers import Call
+from agent.api.calls import Call
 from agent.masterdata import Catalog, Store
 from agent.model import (
     BasketVoid,
@@ -253,8 +253,8 @@ ROUTES: tuple[Route, ...] = (
         "/v1/operations/{id}/close",
         "POST",
         Scope.OPERATOR,
-        redemptions.close_redemption,
-        {200: "RedemptionView"},
+        redemptions.close_operation,
+        {200: "OperationView"},
         Close,
         (_ID,),
         (400, 404, 408, 409, 413, 415, 422, 503, 507),

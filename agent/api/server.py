@@ -15,9 +15,9 @@ from agent import jsons, logs
 from agent.api import guard as guards
 from agent.api import web
 from agent.api.answers import Answer, Departures
+from agent.api.calls import Call
 from agent.api.connections import Connections
 from agent.api.guard import Guard
-from agent.api.handlers import Call
 from agent.api.loopback import BACKLOG
 from agent.api.paths import Endpoint, Found, Paths
 from agent.api.problems import response_to

@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     discard.add_argument("--reason", required=True, metavar="TEXT", help="why, for the next person who looks")
     close = actions.add_parser(
         "close",
-        help="settle a redemption's credit, or say whether a failed one was burned",
-        description="Settle a redemption's open credit, or say of a failed one whether the coupon was burned.",
+        help="settle a redemption's credit, say whether a failed one was burned, leave a catalog's refused rows",
+        description="Settle a redemption's open credit, or say of a failed one whether the coupon was burned; "
+        "of a catalog, leave the rows that Flash did not take as they are, until they say something else.",
     )
     close.add_argument("id", type=_operation_id, metavar="ID")
     burned = close.add_mutually_exclusive_group()
@@ -189,7 +190,8 @@ def _discard(client: "AgentClient", arguments: argparse.Namespace) -> int:
 def _close(client: "AgentClient", arguments: argparse.Namespace) -> int:
     said = {} if arguments.burned is None else {"burned": arguments.burned}
     answer = client.call("POST", f"/v1/operations/{arguments.id}/close", {"reason": arguments.reason, **said})
-    print(f"{answer['id']}  {answer['kind']}  {answer['status']}  credit: {answer['credit'] or 'none'}")
+    left = f"credit: {answer['credit'] or 'none'}" if "credit" in answer else "its refused rows are left as they are"
+    print(f"{answer['id']}  {answer['kind']}  {answer['status']}  {left}")
     return 0
 
 

@@ -17,7 +17,7 @@ from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from agent.cli.client import AgentClient
-    from agent.reconcile import Ledger
+    from agent.reconcile.ledger import Ledger
 
 MARGIN = timedelta(minutes=5)  # of the clocks, on Flash's side alone: too many rows do no harm
 MAX_READINGS = 4
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agent import config
     from agent.cli.client import AgentClient
     from agent.cli.reconciled import as_json, sheet
-    from agent.reconcile import Ledger
+    from agent.reconcile.ledger import Ledger
 
     if arguments.since > datetime.now(UTC):
         raise ConfigError("--since lies in the future.")

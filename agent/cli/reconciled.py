@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.cli import text
 from agent.clock import rfc3339, to_ms
-from agent.reconcile import Ledger
+from agent.reconcile.ledger import Ledger
 
 WIDTH = 80
 

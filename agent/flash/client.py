@@ -24,7 +24,8 @@ from agent.delivery import Contact, Fate, Kind, MayLeave, Outcome, Parcel
 from agent.flash import outcome as table
 from agent.flash import wire
 from agent.flash.address import FlashAddress
-from agent.flash.keycheck import NO_SALES, Checked, Verdict, find_store, judge, may_write
+from agent.flash.harmless import NO_SALES, STORES
+from agent.flash.keycheck import Checked, Verdict, find_store, judge, may_write
 from agent.scrub import personal_values, scrubbed
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class FlashClient:
         if not writes or checked.verdict is not Verdict.SHOWN:
             return checked
         headers = {"Content-Type": "application/json", "Idempotency-Key": f"doctor-{uuid.uuid4().hex}"}
-        return may_write(await self._call_with(key, "POST", wire.BATCH_PATHS[Kind.SALE], NO_SALES, headers))
+        return may_write(await self._call_with(key, NO_SALES.method, NO_SALES.path, NO_SALES.body, headers))
 
     @property
     def attempt_timeout_s(self) -> float:
@@ -134,7 +135,7 @@ class FlashClient:
         With `write_key` it is asked with that key, to learn whether it is taken; else with the read key, whose refusal
         says nothing about writes.
         """
-        answer = await self._call("GET", wire.STORES_PATH, "write" if write_key else "read")
+        answer = await self._call(STORES.method, STORES.path, "write" if write_key else "read")
         if isinstance(answer, Outcome):
             return answer
         parsed = table.parse(answer.body)

@@ -5,19 +5,16 @@ Whether a write key may write is asked with a batch of no sales, which has none 
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.delivery import Kind, Outcome
+from agent.delivery import Outcome
+from agent.flash import harmless
 from agent.flash import outcome as table
-from agent.flash import wire
 
 if TYPE_CHECKING:
     from agent.flash.transport import Answer
-
-MAX_STORE_PAGES = 50
-NO_SALES = wire.batch_body(Kind.SALE, [])
 
 
 class Verdict(StrEnum):
@@ -40,20 +37,18 @@ class Checked(msgspec.Struct, frozen=True):
 
 async def find_store(get: Callable[[str], Awaitable["Answer | Outcome"]], store_id: str) -> "bool | Answer | Outcome":
     """Whether a store is in Flash's list, by Flash's id or ours; what ended the search where that cannot be told."""
-    answer = await get(wire.STORES_PATH)
-    for _ in range(MAX_STORE_PAGES):
+    answer = await get(harmless.STORES.path)
+    for _ in range(harmless.MAX_STORE_PAGES):
         if isinstance(answer, Outcome) or answer.status != 200:
             return answer
-        parsed = table.parse(answer.body) or {}
-        stores = parsed.get("data")
-        if not isinstance(stores, list):
+        page = harmless.read_stores(table.parse(answer.body))
+        if page.stores is None:
             return answer
-        if any(_is_store(store, store_id) for store in stores):
+        if any(harmless.is_called(store, store_id) for store in page.stores):
             return True
-        cursor = parsed.get("nextCursor")
-        if not isinstance(cursor, str) or not cursor:
+        if page.next_path is None:
             return False
-        answer = await get(f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}")
+        answer = await get(page.next_path)
     return answer
 
 
@@ -76,7 +71,3 @@ def may_write(answer: "Answer | Outcome") -> Checked:
     """The verdict on a key that has shown the store, after it sent no sales; only a clear no counts."""
     status = None if isinstance(answer, Outcome) or table.parse(answer.body) is None else answer.status
     return Checked({401: Verdict.REFUSED, 403: Verdict.READS_ONLY}.get(status or 0, Verdict.SHOWN))
-
-
-def _is_store(store: Any, store_id: str) -> bool:
-    return isinstance(store, dict) and store_id in {store.get("id"), store.get("externalId")}

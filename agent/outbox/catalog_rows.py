@@ -45,6 +45,7 @@ WHERE status = 'failed' AND status IN ('pending', 'failed') AND kind = 'catalog'
   AND NOT EXISTS (SELECT 1 FROM catalog_row WHERE catalog_row.seq = operation.seq)
 """  # noqa: S608
 _REFUSED = "UPDATE catalog_row SET refused = 1 WHERE seq = ? AND row IN ({rows})"
+_LEAVE = "UPDATE catalog_row SET refused = 0 WHERE seq = ? AND refused > 0 RETURNING 1"
 _IN_DOUBT = "UPDATE catalog_row SET refused = 2 WHERE seq = ?"
 # Of an operation in doubt nothing is known but that it has one.
 COUNT_REFUSED = """
@@ -174,6 +175,13 @@ class CatalogRows:
         """Give up what failed and carries no row any more: newer operations carry them all."""
         found = [self._rows.operation(row) for row in await transaction.fetch(_BEREFT, [scope])]
         await self._rows.discard(transaction, found, "agent", "superseded", now_ms)
+
+    async def leave(self, transaction: Transaction, seq: int) -> bool:
+        """Take what Flash did not take of an operation for settled: it goes again when it says something else.
+
+        Returns whether there was any.
+        """
+        return bool(await transaction.fetch(_LEAVE, [seq]))
 
     async def refuse(self, transaction: Transaction, operation: Operation, refused: Sequence[RefusedRow]) -> None:
         """Note which rows Flash did not take; where that is not certain all of the operation's are in doubt."""

@@ -78,10 +78,7 @@ class RedemptionRows:
         moved.changes.append(Change(operation.seq, operation.id, operation.kind, status, verdict.result, operation))
 
     async def _keep_verdict(self, transaction: Transaction, operation: Operation, verdict: Verdict) -> None:
-        sealed, key_id = self._rows.seal_verdict(operation.id, verdict)
-        await transaction.fetch(
-            "UPDATE operation SET outcome = ?, outcome_key_id = ? WHERE seq = ?", [sealed, key_id, operation.seq]
-        )
+        await self._rows.keep_verdict(transaction, operation, verdict)
 
     @staticmethod
     async def _set(transaction: Transaction, seq: int, **columns: Any) -> None:

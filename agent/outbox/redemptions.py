@@ -8,7 +8,7 @@ An operation is pending until it is settled; an unknown or owed one may also fai
 true for one discount given; `credit` is `open` for a coupon burned and not honored, which the next redemption of that
 coupon takes over (`used`) or an operator closes. Both are never there together: one discount a burn.
 
-Called by the conductor (`redeeming.py`), which holds one lock a redemption; fails as the store does.
+Called by the conductor (`agent/redemption/`), which holds one lock a redemption; fails as the store does.
 """
 
 from decimal import Decimal

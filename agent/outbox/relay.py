@@ -21,23 +21,13 @@ import msgspec
 
 from agent import logs
 from agent.clock import Clock
-from agent.delivery import (
-    BATCH_REFUSED,
-    BATCHABLE,
-    NOT_LEFT,
-    Contact,
-    Fate,
-    Kind,
-    MayLeave,
-    Outcome,
-    Sender,
-)
+from agent.delivery import Contact, Fate, Kind, MayLeave, Outcome, Sender
 from agent.errors import Refusal, StorageFullError
+from agent.outbox.attempts import UNREADABLE, Attempts
 from agent.outbox.line import Line
 from agent.outbox.operation import Operation
 from agent.outbox.patience import Patience
 from agent.outbox.retry import OPERATION_CEILING_S
-from agent.outbox.rows import DAMAGED
 from agent.outbox.settling import Settling
 from agent.outbox.state import PREDECESSORS, Status
 from agent.outbox.store import Store
@@ -51,17 +41,9 @@ BATCHES_IN_FLIGHT = 3
 MAX_BATCH = 100
 STAND_ASIDE_S = 0.1
 COURTEOUS_BATCH = 40
-NO_BATCHES_FOR_S = 3600.0  # where Flash has no such call
-BATCH_PAUSE_S = 10.0  # where it refused one batch: its items go singly first
 STOP_GRACE_S = 3.0
 FIND_LINE_LOOK_S = 0.02
 STORE_PAUSE_S = 1.0
-_UNREADABLE = Outcome(Fate.FAILED, Contact.ANSWERED, DAMAGED.code, DAMAGED.detail, unsent=True)
-_OWN_FAULT = Outcome(Fate.RETRY, Contact.ANSWERED, "internal", "The agent failed to send this; its log says why.")
-_TOO_LATE = Outcome(
-    Fate.RETRY, Contact.ANSWERED, "throttled", "Flash asked to slow down just before this was to go.", unsent=True
-)
-_SAYS_NOTHING_OF_THE_LINE = (_UNREADABLE, _OWN_FAULT, _TOO_LATE, NOT_LEFT)
 
 
 class RelayOptions(msgspec.Struct, frozen=True):
@@ -94,7 +76,6 @@ class Relay:
         probe: Probe | None = None,
     ) -> None:
         self._store = store
-        self._sender = sender
         self._line = line
         self._clock = clock
         self._options = options
@@ -104,6 +85,7 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiters = Waiters(line, clock)
         self._patience = Patience(store, line, clock)
+        self._attempts = Attempts(sender, line, self._patience, clock)
         self._settling = Settling(store, clock, order_wait_h=options.order_wait_h)
         self._maybe_ready = set(BACKLOG_KINDS)
         self._due_ms = 0.0
@@ -112,7 +94,6 @@ class Relay:
         self._probing = False
         self._probe_with_operation = False
         self._backlog_sent_at = float("-inf")
-        self._no_batches_until: dict[Kind, float] = {}
 
     async def start(self) -> None:
         """Take up what a former run left, then begin; on a full disk pauses stay as they were written."""
@@ -167,7 +148,7 @@ class Relay:
             return (await self._store.get(operation.id)).status is not Status.PENDING
         return operation.blocked and await self._store.is_stuck(operation.seq)
 
-    # ---- for redemptions, whose conduct is their own (`redeeming.py`) -----------------------------------------------
+    # ---- for redemptions, whose conduct is their own (`redemption/`) ------------------------------------------------
 
     async def find_line(self, within_s: float) -> bool:
         """Whether the line is open; on a dead one after one short read, whose failure does not lengthen the pause."""
@@ -199,16 +180,11 @@ class Relay:
             self._waiters.note()
         self._in_flight += 1
         try:
-            outcome = await self._attempt(operation, may_leave)
-        except Exception:  # noqa: BLE001 - what came of it is not known
-            self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
-            outcome = _OWN_FAULT
+            outcome = await self._attempts.alone(operation, may_leave)
         finally:
             self._in_flight -= 1
             self._lookout.wake()
-        if outcome not in _SAYS_NOTHING_OF_THE_LINE:
-            self._line.report(operation.kind, outcome, source=operation.id)
-        await self._patience.note(outcome)
+        await self._attempts.learn(operation, outcome)
         self._settling.count(operation.kind, outcome.fate)
         return outcome
 
@@ -325,7 +301,7 @@ class Relay:
             ):
                 self._send_alone(operation, waiting=False)
             return False
-        if self._takes_batches(kind):
+        if self._options.batch_size > 1 and self._attempts.take_batches(kind):
             while self._free_places(batched=True) > 0:
                 size = min(self._options.batch_size, COURTEOUS_BATCH if self._waiters.are_about else MAX_BATCH)
                 claimed = await self._store.claim(kind, size, fresh=True)
@@ -346,10 +322,6 @@ class Relay:
         for operation in claimed:
             self._send_alone(operation, waiting=False)
         return len(claimed) < free
-
-    def _takes_batches(self, kind: Kind) -> bool:
-        refused_until = self._no_batches_until.get(kind, float("-inf"))
-        return kind in BATCHABLE and self._options.batch_size > 1 and self._clock.monotonic() >= refused_until
 
     def _free_places(self, *, batched: bool) -> int:
         """How many more requests the backlog may start now."""
@@ -391,51 +363,21 @@ class Relay:
         self._probing = self._probing or probe
         self._start(self._send_one(operation, waiting=waiting, probe=probe), backlog=not waiting)
 
-    async def _attempt(self, operation: Operation, may_leave: MayLeave | None = None) -> Outcome:
-        """One attempt, unless Flash has asked for silence since it was claimed: that takes a commit, and its time."""
-        if not operation.content:
-            return _UNREADABLE
-        return _TOO_LATE if self._line.closed_for_s > 0 else await self._sender.send(operation.parcel(may_leave))
-
     async def _send_one(self, operation: Operation, *, waiting: bool, probe: bool) -> None:
-        try:
-            outcome = await self._attempt(operation)
-        except Exception:  # noqa: BLE001 - put back, never lost
-            self._log.exception("send failed", operation=operation.id, kind=operation.kind.value)
-            outcome = _OWN_FAULT
+        outcome = await self._attempts.alone(operation)
         if probe:
             self._probing = False
             self._probe_with_operation = False
-        if outcome not in _SAYS_NOTHING_OF_THE_LINE:
-            # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
-            self._line.report(operation.kind, outcome, probe=probe and not waiting, source=operation.id)
-        await self._patience.note(outcome)
+        # A cashier's own attempt may find the way back, but its failure does not lengthen the pause.
+        await self._attempts.learn(operation, outcome, probe=probe and not waiting)
         await self._settle([operation], [outcome])
 
     async def _send_batch(self, claimed: Sequence[Operation]) -> None:
         operations = [operation for operation in claimed if operation.content]
         if unreadable := [operation for operation in claimed if not operation.content]:
-            await self._settle(unreadable, [_UNREADABLE] * len(unreadable))
-        if not operations:
-            return
-        kind = operations[0].kind
-        try:
-            parcels = [operation.parcel() for operation in operations]
-            answer = _TOO_LATE if self._line.closed_for_s > 0 else await self._sender.send_batch(parcels)
-        except Exception:  # noqa: BLE001 - as above
-            self._log.exception("send failed", kind=kind.value, count=len(operations))
-            answer = _OWN_FAULT
-        if isinstance(answer, Outcome):
-            if answer not in _SAYS_NOTHING_OF_THE_LINE:
-                self._line.report(kind, answer, source=operations[0].id)
-            await self._patience.note(answer)
-            if answer.code == BATCH_REFUSED:
-                pause_s = NO_BATCHES_FOR_S if answer.http_status in {404, 405, 501} else BATCH_PAUSE_S
-                self._no_batches_until[kind] = self._clock.monotonic() + pause_s
-            await self._settle(operations, [answer] * len(operations))
-        else:
-            self._line.report(kind, Outcome(Fate.SUCCEEDED, Contact.ANSWERED))
-            await self._settle(operations, answer)
+            await self._settle(unreadable, [UNREADABLE] * len(unreadable))
+        if operations:
+            await self._settle(operations, await self._attempts.batch(operations))
 
     async def _settle(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
         settlements = await self._settling.settle(operations, outcomes)

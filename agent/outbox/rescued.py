@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import InvalidError
-from agent.outbox.accepting import MUST_WAIT, Acceptor
+from agent.outbox.accepting import Acceptor
 from agent.outbox.changes import Change, Changes
 from agent.outbox.left import Left, Natural, RedemptionLeft
 from agent.outbox.operation import Verdict
 from agent.outbox.redemptions import NOT_SENT
 from agent.outbox.rows import READ, Rows
+from agent.outbox.slow_way import MUST_WAIT
 from agent.outbox.state import UPSERTS, Status
 from agent.outbox.till import Till
 from agent.storage import Database, IntegrityError, Sealer, Transaction

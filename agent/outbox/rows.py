@@ -142,6 +142,13 @@ class Rows:
         key_id, sealed = self._sealer.seal(verdict.to_bytes(), operation_id, "outcome")
         return sealed, key_id
 
+    async def keep_verdict(self, transaction: Transaction, operation: Operation, verdict: Verdict) -> None:
+        """Write what is known of an outcome, and nothing else."""
+        sealed, key_id = self.seal_verdict(operation.id, verdict)
+        await transaction.fetch(
+            "UPDATE operation SET outcome = ?, outcome_key_id = ? WHERE seq = ?", [sealed, key_id, operation.seq]
+        )
+
     async def discard(
         self, transaction: Transaction, operations: Sequence[Operation], by: str, reason: str, now_ms: int
     ) -> None:

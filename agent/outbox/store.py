@@ -10,6 +10,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import ConflictError, Refusal, StorageFullError
@@ -328,6 +330,21 @@ class Store:
             for later in dependents
         ]
         return await self.get(operation_id), effects
+
+    async def close(self, operation_id: str, *, burned: bool | None, by: str, reason: str) -> Operation:
+        """An operator's word on what is left open: of a catalog its refused rows, else see `Redemptions.close`."""
+        if (await self.get(operation_id)).kind is not Kind.CATALOG:
+            return await self.redemptions.close(operation_id, burned=burned, by=by, reason=reason)
+        async with self._database.transaction() as transaction:
+            operation = await self._rows.get(transaction, operation_id)
+            if burned is not None or not await self.catalog_rows.leave(transaction, operation.seq):
+                detail = "There is nothing to close: Flash took all of its rows, or newer operations carry the others."
+                if burned is not None:
+                    detail = "Only of a redemption it can be said whether a coupon was burned."
+                raise ConflictError(detail, code="illegal-transition", operation_id=operation_id)
+            await self._rows.keep_verdict(transaction, operation, replace(operation.verdict, by=by, reason=reason))
+        self.changes.tell([Change(operation.seq, operation.id, operation.kind, operation.status, operation=operation)])
+        return await self.get(operation_id)
 
     # ---- facts -----------------------------------------------------------------------------------------------------
 

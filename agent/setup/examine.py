@@ -18,16 +18,15 @@ from agent import jsons
 from agent.clock import Clock
 from agent.delivery import Fate, Kind, Outcome, Parcel
 from agent.errors import AgentError
+from agent.flash import harmless, wire
 from agent.flash import outcome as table
-from agent.flash import wire
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
-from agent.flash.keycheck import MAX_STORE_PAGES, NO_SALES
+from agent.flash.harmless import NO_SALES
 from agent.flash.transport import Answer
 from agent.setup import reach
 
-_NOTHING = (wire.BATCH_PATHS[Kind.SALE], NO_SALES)
-_NOBODY = "/members?externalId=flash-agent-setup"
+_NOBODY = harmless.member("flash-agent-setup")
 Ask = Callable[[], Awaitable[Answer | Outcome]]
 PATIENCE_S = 10.0  # with a Flash that asks to slow down
 
@@ -87,8 +86,9 @@ async def _look_at(address: FlashAddress, which: str, key: SecretStr) -> KeySeen
     try:
         desk = _Desk(client, address, which)
         stores = await desk.stores()
-        looks_up = await desk.may(functools.partial(client.get, _NOBODY))
-        writes = await desk.may(functools.partial(client.attempt, "POST", *_NOTHING, write_key=True))
+        looks_up = await desk.may(functools.partial(client.get, _NOBODY.path))
+        sends = functools.partial(client.attempt, NO_SALES.method, NO_SALES.path, NO_SALES.body, write_key=True)
+        writes = await desk.may(sends)
         return KeySeen(stores, looks_up, writes, client.clock_skew_s)
     finally:
         await client.close()
@@ -112,17 +112,16 @@ class _Desk:
     async def stores(self) -> tuple[StoreSeen, ...] | None:
         """All of them; None where the key may not list them."""
         seen: list[StoreSeen] = []
-        path = wire.STORES_PATH
-        for _ in range(MAX_STORE_PAGES):
+        path = harmless.STORES.path
+        for _ in range(harmless.MAX_STORE_PAGES):
             answer = await self._answered(functools.partial(self._client.get, path))
             if answer is None or answer.status == 404:  # a Flash that does not list stores
                 return None
-            parsed = table.parse(answer.body) or {}
-            seen += _stores_in(parsed.get("data"))
-            cursor = parsed.get("nextCursor")
-            if not isinstance(cursor, str) or not cursor:
+            page = harmless.read_stores(table.parse(answer.body))
+            seen += _stores_in(page.stores or [])
+            if page.next_path is None:
                 break
-            path = f"{wire.STORES_PATH}?cursor={wire.segment(cursor)}"
+            path = page.next_path
         return tuple(seen)
 
     async def _answered(self, ask: Ask) -> Answer | None:
@@ -149,8 +148,8 @@ class _Desk:
         return answer
 
 
-def _stores_in(rows: Any) -> Iterator[StoreSeen]:
-    for row in rows if isinstance(rows, list) else ():
+def _stores_in(rows: list[Any]) -> Iterator[StoreSeen]:
+    for row in rows:
         if isinstance(row, dict) and isinstance(row.get("id"), str):
             texts = (row.get(name) for name in ("externalId", "name", "city"))
             external_id, name, city = (text if isinstance(text, str) and text else None for text in texts)

@@ -76,6 +76,7 @@ class DataDir:
             else:
                 self.path.chmod(0o700)
             self._lock.acquire()
+            self.withdraw()  # a killed agent's: nobody is to be found by it, nor ended for it
         except filelock.Timeout:
             mend = "Stop that agent, or start this one with another --data-dir and port."
             raise AlreadyRunningError(f"{self.in_use()} {mend}") from None

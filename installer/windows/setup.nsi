@@ -140,6 +140,11 @@ Function .onInit
   ${GetParameters} $R0
   ClearErrors
   ${GetOptions} $R0 "/LOG=" $Log
+  ${If} $Log != ""
+    FileOpen $9 "$Log" a
+    FileClose $9
+    GetFullPathName $Log "$Log" ; of what is there alone; SetOutPath leads elsewhere
+  ${EndIf}
   ${IfNot} ${RunningX64}
   ${OrIfNot} ${AtLeastWin10}
     ${Fail} ${E_WINDOWS} "${NAME} needs a 64-bit Windows 10 or newer."
@@ -168,6 +173,9 @@ Function .onInit
   ${If} $Answers != ""
   ${AndIfNot} ${FileExists} "$Answers"
     ${Fail} ${E_ANSWERS} "There is no file $Answers, which /ANSWERS names."
+  ${EndIf}
+  ${If} $Answers != ""
+    GetFullPathName $Answers "$Answers"
   ${EndIf}
 FunctionEnd
 

@@ -216,7 +216,7 @@ CAMPAIGN = Campaign(
             "a Flash key is in force and not on the disk",
             (
                 Change(
-                    "agent/keyswap.py",
+                    "agent/flashkeys/swap.py",
                     'held until Flash shows it."""\n        if new.source == "kept":\n',
                     'held until Flash shows it."""\n'
                     '        if new.source == "kept" and self._flash.key(which) is None:\n',

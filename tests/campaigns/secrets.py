@@ -38,7 +38,7 @@ ROUNDS = {Size.SHORT: 1, Size.LONG: 40}
 LIMIT = aiohttp.ClientTimeout(total=30)
 FAULTS = (
     Change(
-        "agent/api/handlers.py",
+        "agent/api/calls.py",
         "    if not isinstance(document, dict):\n",
         """    if "boom" in str(document):
         import asyncio
@@ -353,9 +353,9 @@ CAMPAIGN = Campaign(
             "a log line with the body",
             (
                 Change(
-                    "agent/api/handlers.py",
-                    "def _object_in(body: bytes) -> dict[str, Any]:\n",
-                    "def _object_in(body: bytes) -> dict[str, Any]:\n"
+                    "agent/api/calls.py",
+                    "def object_in(body: bytes) -> dict[str, Any]:\n",
+                    "def object_in(body: bytes) -> dict[str, Any]:\n"
                     "    from agent import logs\n    logs.get().debug(f'got {body!r}')\n",
                 ),
             ),

@@ -48,7 +48,7 @@ CAMPAIGN = Campaign(
             "dependences are not looked at",
             (
                 Change(
-                    "agent/outbox/accepting.py",
+                    "agent/outbox/slow_way.py",
                     "        if not await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row]):\n",
                     "        rows = await transaction.fetch(_INSERT_ONE, [seq, generation, blocked, *row])\n"
                     '        await transaction.fetch("UPDATE operation SET blocked = 0 WHERE seq = ?", [seq])\n'
@@ -74,7 +74,7 @@ CAMPAIGN = Campaign(
                     "agent/outbox/accepting.py",
                     "            await self._database.insert(self)\n",
                     "            ahead = enumerate(list(self._queue), self._next_seq)\n"
-                    "            self._answer([each for each in ahead if each[1].draft.kind is Kind.SALE])\n"
+                    "            self._answer([each for each in ahead if each[1].draft.kind.value == 'sale'])\n"
                     "            await self._database.insert(self)\n",
                 ),
             ),
@@ -83,7 +83,7 @@ CAMPAIGN = Campaign(
             "a redemption is resent blindly after its wait",
             (
                 Change(
-                    "agent/unconfirmed.py",
+                    "agent/redemption/unconfirmed.py",
                     "        if owed and not too_old:\n",
                     "        if not too_old:\n",
                 ),

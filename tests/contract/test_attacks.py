@@ -9,7 +9,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
 from agent import jsons
-from agent.api.handlers import BODY_LIMIT_S, read_object
+from agent.api.calls import BODY_LIMIT_S, read_object
 from agent.clock import Clock, to_ms
 from agent.delivery import Kind
 from agent.errors import StorageUnavailableError

@@ -394,3 +394,39 @@ async def test_catalogs_are_the_operators_alone(offline):
     answer = await offline.call("POST", "/v1/documents/canonical", raw=raw, Content_Type="application/x-ndjson")
     assert answer.json["items"][0]["reason"]["code"] == "forbidden"
     assert answer.json["catalogTotals"] is None
+
+
+async def close(register, operation, **said):
+    said = {"reason": "not sold here", **said}
+    return await register.call("POST", f"{operation['href']}/close", said, scope="operator")
+
+
+async def test_refused_rows_that_may_stay_are_closed_and_go_again_when_they_say_something_else(online, flash):
+    flash.state.refused_rows["P-2"] = "no"
+    rows = [product(1), product(2)]
+    (first,) = await settled(online, await take(online, catalog(products=rows)))
+    assert (await close(online, first, burned=True)).json["code"] == "illegal-transition"
+    assert "catalog-rows-refused" in await online.conditions()
+    closed = await close(online, first)
+    assert (closed.status, closed.json["status"]) == (200, "succeeded")
+    assert closed.json["error"]["code"] == "closed"
+    assert closed.json["error"]["detail"].endswith(": not sold here")
+    assert closed.json["warnings"] == first["warnings"], "what Flash said is still there"
+    assert "catalog-rows-refused" not in await online.conditions()
+    assert (await take(online, catalog(products=rows)))["totals"]["replayed"] == 1, "it is left as it is"
+    (other,) = await settled(online, await take(online, catalog(products=[product(1), product(2, "B")])))
+    assert other["request"]["rows"] == {"products": 1}
+    assert "catalog-rows-refused" in await online.conditions()
+    assert sent_products(flash) == ["P-1", "P-2", "P-2"]
+    again = await close(online, first)
+    assert (again.status, again.json["code"]) == (409, "illegal-transition"), "a newer operation carries its row"
+
+
+async def test_a_catalog_in_doubt_is_closed_as_a_whole(online, flash):
+    answer = {"data": {"products": {"inserted": 1, "updated": 0}, "errors": ["one of them is bad"]}}
+    flash.fault("status", status=200, body=answer, method="POST", path="/catalog/import", times=1)
+    rows = [product(1), product(2)]
+    (first,) = await settled(online, await take(online, catalog(products=rows)))
+    assert (await close(online, first)).status == 200
+    assert "catalog-rows-refused" not in await online.conditions()
+    assert (await take(online, catalog(products=rows)))["totals"]["replayed"] == 1

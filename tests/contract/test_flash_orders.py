@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent.flashorders import PAGE_EVERY_S
+from agent.reconcile.feed import PAGE_EVERY_S
 from tests.contract.test_openapi import check, served
 from tests.support.agents import running, settings, strict_flash, until
 from tests.support.strict_flash import READ_KEY

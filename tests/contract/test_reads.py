@@ -1,5 +1,6 @@
 """Typed reads against the strict server: values, Flash's own no, and every other reason as an outcome."""
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -144,6 +145,27 @@ async def test_what_changed_comes_in_pages(flash, reads, cursors):
     if cursors:
         second = await reads.changed("2026-01-01T00:00:00Z", first.cursor)
         assert not {row["id"] for row in first.rows} & {row["id"] for row in second.rows}
+
+
+@pytest.mark.parametrize(
+    ("body", "known"),
+    [(b'{"data": []}', True), (b"<html>Log in</html>", False), (b"", False), (b"[]", False)],
+    ids=["Flash", "a portal", "nothing", "a list"],
+)
+async def test_nobody_but_flash_tells_the_time(body, known):
+    head = f"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2018 00:00:00 GMT\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.encode() + body)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = FlashAddress(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        stranger = FlashClient(address, Clock(), write_key=SecretStr(WRITE_KEY))
+        await stranger.probe(write_key=True)
+        assert stranger.time_ms()[1] is known
+        await stranger.close()
 
 
 async def test_flashs_time_is_told_whatever_the_tills_clock_says(flash, client, reads):

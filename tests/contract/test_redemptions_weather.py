@@ -19,7 +19,7 @@ from agent.outbox import MIGRATIONS
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.store import Store
-from agent.redeeming import Redeeming
+from agent.redemption.redeeming import Redeeming
 from agent.storage import Database, KeyFile, Sealer
 from agent.storage.connection import Connection
 from agent.storage.migrations import migrate

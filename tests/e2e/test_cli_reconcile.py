@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.differences import Code
+from agent.reconcile.differences import Code
 from tests.support.agents import AgentProcess, agent_process, strict_flash
 from tests.support.commands import NOWHERE, PYTHON, environment, flash_agent, of, post, sell, until
 

@@ -1,10 +1,12 @@
 """Property tests measure nothing and leave nothing behind; time passes only when a test says so."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import settings
 
+from agent import config
 from agent.clock import Clock
 
 settings.register_profile("unit", deadline=None, database=None)
@@ -36,3 +38,24 @@ class ManualClock(Clock):
 @pytest.fixture
 def clock():
     return ManualClock()
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """The environment without this machine's own settings of the agent; what a test sets in it goes with the test."""
+    for name in list(os.environ):
+        if name.upper().startswith("FLASH_AGENT_"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads settings from a configuration file of this text (or bytes), and flags."""
+
+    def load_text(text="", flags=None):
+        path = tmp_path / "agent.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return config.load(str(path), flags)
+
+    return load_text

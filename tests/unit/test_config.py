@@ -1,7 +1,6 @@
 """The settings: file, then environment, then flags; anything unknown or malformed stops the start with its name."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,26 +9,10 @@ from agent import config
 from agent.config import Settings
 from agent.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("environ")
+
 KEY = "fl_live_0123456789abcdef"
 OTHER_KEY = "fl_live_fedcba9876543210"
-
-
-@pytest.fixture(autouse=True)
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("FLASH_AGENT_"):
-            monkeypatch.delenv(name)
-    return monkeypatch
-
-
-@pytest.fixture
-def load(tmp_path):
-    def load_text(text="", flags=None):
-        path = tmp_path / "agent.toml"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return config.load(str(path), flags)
-
-    return load_text
 
 
 @pytest.fixture

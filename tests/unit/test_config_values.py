@@ -1,35 +1,16 @@
 """Settings that guard something: the address, the templates, the keys."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent import config
 from agent.config import Settings
 from agent.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("environ")
+
 KEY = "fl_live_0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("FLASH_AGENT_"):
-            monkeypatch.delenv(name)
-    return monkeypatch
-
-
-@pytest.fixture
-def load(tmp_path):
-    def load_text(text):
-        path = tmp_path / "agent.toml"
-        path.write_text(text, "utf-8")
-        return config.load(str(path))
-
-    return load_text
 
 
 # ---- the address ---------------------------------------------------------------------------------------------------

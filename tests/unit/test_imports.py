@@ -1,14 +1,19 @@
 """What a till that does nothing has in memory: what is rarely needed is loaded when it is."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import agent
 
 RARELY_NEEDED = {
+    "agent.api.key_documents",
     "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "agent.adapters", "agent.api.views", "agent.api.openapi",
     "agent.api.day_documents", "agent.api.diagnostic_documents", "agent.api.documents_taken",
     "agent.api.flash_order_documents", "agent.api.member_documents", "agent.api.token_documents", "agent.catalogs",
-    "agent.diagnosis", "agent.doctor", "agent.flashorders", "agent.importing", "agent.outbox.left",
+    "agent.diagnosis", "agent.doctor", "agent.importing", "agent.outbox.left",
     "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile", "agent.rescue", "agent.sandbox", "agent.setup",
     "agent.spool", "agent.summary", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing",
     "platformdirs", "prometheus_client", "psutil", "pyrage", "tenacity", "tqdm", "truststore", "watchfiles",
@@ -87,3 +92,12 @@ import aiohttp
 print(hasattr(aiohttp, "no_such_name"), hasattr(aiohttp, "ClientTimeout"), hasattr(aiohttp, "__nothing__"))
 """)
     assert shown.split() == ["False", "True", "False"]
+
+
+def test_the_map_of_the_tree_names_every_package_and_nothing_that_is_not_there():
+    rows = re.findall(r"^    ((?:\w+, )*\w+)  +\S", agent.__doc__, re.MULTILINE)
+    named = {name for row in rows for name in row.split(", ")}
+    tree = Path(agent.__file__).parent
+    packages = {path.parent.name for path in tree.glob("*/__init__.py")}
+    assert packages - named == set()
+    assert named - packages - {path.stem for path in tree.glob("*.py")} == set()

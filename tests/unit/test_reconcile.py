@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cli.flash_feed import STALLED_PAGES, Walk
-from agent.differences import MEANINGS, Code
 from agent.errors import AgentError
 from agent.flash import readings
-from agent.reconcile import Ledger
+from agent.reconcile.differences import MEANINGS, Code
+from agent.reconcile.ledger import Ledger
 
 BEFORE, SINCE, DURING, READ, AFTER = (f"2026-11-22T0{hour}:00:00.000Z" for hour in range(5))
 

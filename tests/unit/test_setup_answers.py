@@ -1,6 +1,5 @@
 """The answers file of setup: every fault at once, with its mend, and no key in what is said."""
 
-import os
 import socket
 
 import pytest
@@ -8,6 +7,8 @@ import pytest
 from agent.errors import ConfigError
 from agent.setup import answers, numbers
 from agent.setup.example import EXAMPLE
+
+pytestmark = pytest.mark.usefixtures("environ")
 
 KEY = "fl_live_0123456789abcdef"
 SOUND = f"""
@@ -17,14 +18,6 @@ till_id = "lane-3"
 currency = "USD"
 order_numbers = "unique"
 """
-
-
-@pytest.fixture(autouse=True)
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("FLASH_AGENT_"):
-            monkeypatch.delenv(name)
-    return monkeypatch
 
 
 def read(text=SOUND, *, known=None, has_key=False, till=None):

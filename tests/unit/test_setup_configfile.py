@@ -12,6 +12,8 @@ from agent.errors import AgentError, ConfigError
 from agent.setup import answers, configfile
 from agent.setup.place import Place
 
+pytestmark = pytest.mark.usefixtures("environ")
+
 KEY = "fl_live_0123456789abcdef"
 OLD_KEY = "fl_live_fedcba9876543210"
 OURS = f"""\
@@ -31,14 +33,6 @@ unit_count = true
 [orders]
 id_template = "{{external_order_id}}"
 """
-
-
-@pytest.fixture(autouse=True)
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("FLASH_AGENT_"):
-            monkeypatch.delenv(name)
-    return monkeypatch
 
 
 @pytest.fixture

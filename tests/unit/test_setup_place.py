@@ -10,15 +10,10 @@ from agent import config
 from agent.errors import AgentError, ConfigError
 from agent.setup import place, ports
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the system's answers are Linux'")
-
-
-@pytest.fixture(autouse=True)
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("FLASH_AGENT_"):
-            monkeypatch.delenv(name)
-    return monkeypatch
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="the system's answers are Linux'"),
+    pytest.mark.usefixtures("environ"),
+]
 
 
 def test_the_service_has_one_place_whatever_this_user_has_set(environ):

@@ -144,20 +144,19 @@ def test_doctor_says_why_the_service_does_not_start_where_root_could(till: Till)
     machine.run("chown", "root:flash-agent", "/etc/flash-agent/flash.key")
     machine.run("chmod", "0640", "/etc/flash-agent/flash.key")
     assert "The configuration can be used" in machine.run("flash-agent", "config", "check").stdout
-    machine.run("systemctl", "restart", UNIT)
-    assert till.sell("90871")["status"]
 
 
-def test_a_spool_folder_is_the_services_once_its_unit_names_it(till: Till):
+def test_a_spool_folder_is_the_services_once_its_unit_names_it(unset: Till, flash: StrictFlash):
     """And config check knows both beforehand."""
-    machine = till.machine
+    machine = unset.machine
+    unset.configure(flash.base_url, WRITE_KEY)
     machine.run("install", "-d", "-o", "root", "-g", "flash-agent", "-m", "2770", "/srv/spool")
     config = machine.root / CONFIG
     config.write_text(config.read_text() + '[spool]\nsettle_s = 0.1\n[spool.folders]\ncanonical = "/srv/spool"\n')
     outside = "keeps it from writing into a spool folder: canonical, /srv/spool."
     assert outside in machine.run("flash-agent", "config", "check").stdout
-    machine.run("systemctl", "restart", UNIT)
-    until(lambda: "spool-unusable" in {each["code"] for each in till.status["conditions"]})
+    machine.run("systemctl", "start", UNIT)
+    until(lambda: "spool-unusable" in {each["code"] for each in unset.status["conditions"]})
     drop_in = machine.root / "etc/systemd/system/flash-agent.service.d/spool.conf"
     drop_in.parent.mkdir(parents=True)
     drop_in.write_text("[Service]\nReadWritePaths=-/srv/spool\n")

@@ -131,17 +131,35 @@ def test_where_no_version_gets_ready_both_stay(site: Site) -> None:
     assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
 
 
-@pytest.mark.parametrize("failing", ["service install", "service start"])
-def test_a_first_version_that_does_not_get_ready_can_be_called_and_removed(site: Site, failing: str) -> None:
+@pytest.fixture
+def fresh(site: Site) -> Site:
+    """A Windows that nothing of ours was installed on."""
     site.wine.run("reg", "delete", _KEY, "/f", check=False)
     shutil.rmtree(site.programs, ignore_errors=True)
-    config = site.wine.drive / "ProgramData" / "flash-agent" / "agent.toml"
+    return site
+
+
+def test_files_that_are_named_without_their_folder_are_those_where_the_setup_was_started(
+    fresh: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "answers.toml").touch()
+    there = ("sh", "-c", f'cd "{tmp_path}" && exec "$@"', "sh")
+    assert fresh.run_here("/ANSWERS=answers.toml", "/LOG=setup.log", through=there) == 0
+    assert fresh.asked[-1] == f"0.2.0 setup --from {wine.windows_path(tmp_path / 'answers.toml')}"
+    log = (tmp_path / "setup.log").read_text("utf-16-le")
+    assert log.startswith("Flash POS Agent 0.2.0")
+    assert log.rstrip().endswith("done")
+
+
+@pytest.mark.parametrize("failing", ["service install", "service start"])
+def test_a_first_version_that_does_not_get_ready_can_be_called_and_removed(fresh: Site, failing: str) -> None:
+    config = fresh.wine.drive / "ProgramData" / "flash-agent" / "agent.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.touch()
-    assert site.run_here(**{f"0.2.0 {failing}": 1}) == 15
-    assert site.asked[-1] == f"0.2.0 {failing}"
-    assert "0.2.0" in site.command
-    assert (site.programs / "uninstall.exe").exists()
+    assert fresh.run_here(**{f"0.2.0 {failing}": 1}) == 15
+    assert fresh.asked[-1] == f"0.2.0 {failing}"
+    assert "0.2.0" in fresh.command
+    assert (fresh.programs / "uninstall.exe").exists()
 
 
 def test_a_policy_that_cannot_be_written_is_said_and_the_version_stays(site: Site) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from agent.differences import Code, Difference
+from agent.reconcile.differences import Code, Difference
 
 _LANDED = {
     "pending": Code.LANDED_PENDING,

@@ -17,7 +17,6 @@ from collections.abc import Callable
 import msgspec
 
 from agent import logs
-from agent.cases import Case, Cases, Post
 from agent.clock import Clock
 from agent.config import Settings
 from agent.coupons import Limits, Sightings, why_not_offline
@@ -31,6 +30,7 @@ from agent.outbox.operation import Operation, basket_key, redeemed_of
 from agent.outbox.redemptions import Exposure, Redemptions
 from agent.outbox.relay import Relay
 from agent.outbox.state import Status
+from agent.redemption.cases import Case, Cases, Post
 
 PROBE_WAIT_S = 1.0
 DECIDING_S = 0.03  # of a wait, for the commits that its end takes

@@ -5,7 +5,7 @@ systemd hands to the service, and what `flash-agent keys set` kept in the data d
 like the data key. The same for the read key. A key that does not open is missing, and a condition says so.
 
 A new key that Flash has not taken yet waits beside the kept one (`flash-write.next.key`), which stays as it is: a
-restart in between goes on with both. How a key comes into force: `keyswap.py`.
+restart in between goes on with both. How a key comes into force: `swap.py`.
 """
 
 import hashlib

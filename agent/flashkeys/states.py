@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from agent.clock import rfc3339
 from agent.flash.keycheck import Verdict
-from agent.flashkeys import Source, fingerprint
+from agent.flashkeys.sources import Source, fingerprint
 
 WHY = {
     Verdict.SHOWN: "it comes into force now",

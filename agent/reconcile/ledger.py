@@ -13,8 +13,8 @@ the two sides as long as the operations of whatever differs are read again after
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agent.differences import Code, Difference
-from agent.orderfacts import Facts, Sent, There, decimal, money, of_refunds, of_sale, total_of
+from agent.reconcile.differences import Code, Difference
+from agent.reconcile.facts import Facts, Sent, There, decimal, money, of_refunds, of_sale, total_of
 
 Row = Mapping[str, Any]
 _READ_AGAIN = frozenset({Code.MISSING, Code.REFUND_MISSING})

@@ -25,9 +25,9 @@ from agent.delivery import Contact, Fate, Outcome
 from agent.errors import ConfigError, ConflictError, Refusal
 from agent.flash.client import FlashClient
 from agent.flash.keycheck import Checked, Verdict
-from agent.flashkeys import WHICH, FlashKeys, Which, fingerprint
+from agent.flashkeys.sources import WHICH, FlashKeys, Which, fingerprint
+from agent.flashkeys.states import WHY, Previous, Slot, Waiting
 from agent.health import Health
-from agent.keystates import WHY, Previous, Slot, Waiting
 from agent.members.gate import Gate
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Connectivity, Line

@@ -10,7 +10,6 @@ Nothing is timed while nothing is open. Started and stopped by the composition r
 """
 
 from agent import logs
-from agent.cases import Case
 from agent.clock import Clock, to_ms
 from agent.coupons import Sightings, Standing, standing
 from agent.delivery import Contact, Fate, Kind, Outcome
@@ -25,7 +24,8 @@ from agent.outbox.operation import Operation, redeemed_of
 from agent.outbox.redemptions import NOT_BURNED
 from agent.outbox.retry import operation_wait_s
 from agent.outbox.state import Status
-from agent.redeeming import Redeeming, subjects_of
+from agent.redemption.cases import Case
+from agent.redemption.redeeming import Redeeming, subjects_of
 from agent.tasks import Lookout
 
 _CLOCK_STEP_MS = 5 * 60_000  # a clock may have been set back so far between two starts without meaning anything

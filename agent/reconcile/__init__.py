@@ -1,0 +1,1 @@
+"""What this till sent against what Flash has: the feed of changed orders, the ledger of both sides, the differences."""
