@@ -2,11 +2,12 @@
 
     document → adapter → items → here → intake → outbox
 
-Sales side by side, everything else one after another, in the document's order: a refund behind its sale, a sale behind
-its member; catalogs of one source that follow each other are one (`catalogs.py`). Taking the same document again finds
-everything there already; so whoever was interrupted begins again. Called by the API (`POST /v1/documents`), the spool
-and through them by `flash-agent import`. Raises StorageFullError, StorageUnavailableError and OverloadedError, after
-which the same items are to be taken again; a refusal of one item is that item's answer and stops nothing.
+Sales side by side, and so are members; everything else one after another, in the document's order: a refund behind its
+sale, a sale behind its member; catalogs of one source that follow each other are one (`catalogs.py`). Taking the same
+document again finds everything there already; so whoever was interrupted begins again. Called by the API (`POST
+/v1/documents`), the spool and through them by `flash-agent import`. Raises StorageFullError, StorageUnavailableError
+and OverloadedError, after which the same items are to be taken again; a refusal of one item is that item's answer and
+stops nothing.
 """
 
 import asyncio
@@ -121,7 +122,7 @@ class Importing:
         if way is Catalog:
             return await self._take_catalogs(group, origin, None, master_data=master_data)
         taken: list[Taken] = []
-        step = SIDE_BY_SIDE if way is Sale else 1
+        step = SIDE_BY_SIDE if way in {Sale, Member} else 1
         for start in range(0, len(group), step):
             waiting = [self._take(item, origin, master_data=master_data) for item in group[start : start + step]]
             for result in await asyncio.gather(*waiting, return_exceptions=True):
@@ -209,6 +210,8 @@ def _way(item: Item) -> tuple[type, str]:
         return Sale, ""
     if isinstance(item.document, Catalog):
         return Catalog, item.document.source
+    if isinstance(item.document, Member | Enrollment):  # two of one person are accepted in the order of their arrival
+        return Member, ""
     return Found, ""
 
 

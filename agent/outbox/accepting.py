@@ -4,7 +4,8 @@ One writer. Accepts that arrive while a commit is under way share the next one: 
 itself, so one fsync serves many registers and no timer delays anybody. The connection's thread takes the next group by
 itself when a commit is done, so that the disk need not wait for the event loop. A row that is there already is passed
 over by a trigger; the writer sees that rows are missing, and has them take the slow way (`slow_way.py`). Refunds and
-upserts always take it, for they depend on what is there.
+upserts always take it, for they depend on what is there; members and stores that arrive one behind the other, as an
+import's do, share a commit on it.
 
 The order of arrival is the order of acceptance. A failed commit fails its group; of each is then said whether it was
 kept all the same.
@@ -31,6 +32,7 @@ from agent.storage import Database, Sealer, Transaction
 from agent.storage.database import placeholders
 
 MAX_GROUP = 256
+MAX_SHARED = 16  # of the slow way in one commit: some milliseconds, in which no register's sale is written
 MAX_WAITING = 4096
 
 # What is known, has a history or must wait is passed over by a trigger.
@@ -123,9 +125,34 @@ class Acceptor:
             self._arrived.clear()
             while self._queue:
                 if self._queue[0].needs_history:
-                    await self._write_one_by_one([self._queue.popleft()])
+                    await self._write_the_slow_way()
                 else:
                     await self._write_together()
+
+    async def _write_the_slow_way(self) -> None:
+        group = [self._queue.popleft()]
+        while self._queue and len(group) < MAX_SHARED and group[-1].may_share and self._queue[0].may_share:
+            group.append(self._queue.popleft())
+        if len(group) == 1 or not await self._write_in_one(group):
+            await self._write_one_by_one(group)
+
+    async def _write_in_one(self, group: Sequence[Arrival]) -> bool:
+        """Look and write for each, one commit. False where that failed: what was kept all the same is found again."""
+
+        async def look_and_write(transaction: Transaction) -> list[Accepted]:
+            return [await self._slow_way.look_then_write(transaction, waiting) for waiting in group]
+
+        try:
+            accepted = await self._database.transact(look_and_write)
+        except Exception:  # noqa: BLE001 - one is refused, or nothing can be stored: each learns its own
+            return False
+        await self._explain_waits([each.operation for each in accepted])
+        self._database.mark.raise_to(max(each.operation.seq for each in accepted))
+        for waiting, answer in zip(group, accepted, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+        self._tell([each.operation for each in accepted if not each.replayed])
+        return True
 
     async def _write_together(self) -> None:
         """Let the connection take groups; look after one that it did not write, or not whole."""

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from agent.delivery import Kind
 from agent.outbox.operation import Accepted, Content, Draft, Operation, Verdict, new_id
 from agent.outbox.state import UPSERTS, Status
 from agent.storage import Sealer
@@ -28,6 +29,11 @@ class Arrival:
     def needs_history(self) -> bool:
         """Whether it depends on what is there already."""
         return self.draft.decide is not None or self.draft.kind in UPSERTS
+
+    @property
+    def may_share(self) -> bool:
+        """Whether it is small enough to be written in one commit with others that depend on what is there."""
+        return self.draft.kind in {Kind.ENROLLMENT, Kind.STORE}
 
     def operation(self, content: Content, seq: int, generation: int, *, blocked: bool) -> Operation:
         """What it is once it is written."""

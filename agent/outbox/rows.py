@@ -68,17 +68,15 @@ class Rows:
         raise NotFoundError("There is no operation with this id.", code="operation-not-found")
 
     async def add_waiting_for(self, reader: Reader, operations: Sequence[Operation]) -> None:
-        """Fill in `waiting_for` of those that are blocked."""
-        blocked = {operation.seq: operation for operation in operations if operation.blocked}
+        """Fill in `waiting_for` of those that are blocked; one may stand there twice, accepted and found again."""
+        blocked = [operation for operation in operations if operation.blocked]
         if not blocked:
             return
-        found: dict[int, list[str]] = {}
-        for seq, operation_id in await reader.fetch(
-            _WAITING_FOR.format(rows=placeholders(len(blocked))), list(blocked)
-        ):
-            found.setdefault(seq, []).append(operation_id)
-        for seq, operation in blocked.items():
-            operation.waiting_for = list(dict.fromkeys(found.get(seq, [])))
+        found: dict[int, list[str]] = {operation.seq: [] for operation in blocked}
+        for seq, operation_id in await reader.fetch(_WAITING_FOR.format(rows=placeholders(len(found))), list(found)):
+            found[seq].append(operation_id)
+        for operation in blocked:
+            operation.waiting_for = list(dict.fromkeys(found[operation.seq]))
 
     async def add_redeemed(self, reader: Reader, operations: Sequence[Operation]) -> None:
         """Fill in `redeemed` of those that are redemptions."""

@@ -116,3 +116,13 @@ async def test_a_document_brings_no_consent(tmp_path, consent):
         (item,) = await push(register, {**ADA, **consent})
     assert item["outcome"] == "faulty"
     assert "marketingConsent" in item["reason"]["reason"]
+
+
+async def test_news_of_one_person_in_one_document_arrive_in_their_order(tmp_path, flash):
+    told = [{**ADA, "fullName": name} for name in ("Ada Lovelace", "A. King", "Ada King")]
+    others = [{"externalId": f"CRM-{number}"} for number in range(5)]
+    async with running(tmp_path, settings(flash.base_url, documents=PUSH)) as register:
+        items = await push(register, *others, told[0], told[1], *others, told[2])
+        await settled(register, items)
+    assert [item["outcome"] for item in items] == ["accepted"] * 7 + ["replayed"] * 5 + ["accepted"]
+    assert [member["fullName"] for member in sent(flash) if "fullName" in member] == [each["fullName"] for each in told]
