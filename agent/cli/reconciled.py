@@ -38,7 +38,7 @@ def sheet(report: dict[str, Any]) -> Iterator[str]:
     yield text.printable(f"Since {since}: store {report['storeId']}, till {report['tillId']}")
     compared = (
         f"Of this till: sales {counts['sales']:,}, refunds {counts['refunds']:,}. "
-        f"Flash's feed: {counts['flashRows']:,} rows, {counts['matched']:,} orders of this till's among them."
+        f"Flash's feed: rows {counts['flashRows']:,}, orders of this till's among them {counts['matched']:,}."
     )
     yield from textwrap.wrap(compared, WIDTH)
     if not report["differences"]:

@@ -1,14 +1,18 @@
 """After an I/O error the connection is not trusted: the next caller has a new one, and a failed commit is no "no"."""
 
+import asyncio
 import sqlite3
 
+import aiohttp
 import pytest
 
+from agent.app import Agent
 from agent.clock import Clock
 from agent.errors import StorageUnavailableError
 from agent.health import Health
 from agent.storage import Database
 from agent.storage.connection import Connection
+from tests.support.agents import Register, settings, strict_flash, until
 
 
 def io_error():
@@ -78,3 +82,42 @@ async def test_a_row_that_breaks_the_rules_costs_nobody_the_connection(database)
     with pytest.raises(sqlite3.IntegrityError):
         await database.fetch("INSERT INTO word VALUES ('a')")
     assert (Failing.opened, database.reopened) == (1, 0)
+
+
+class WrittenLate(Connection):
+    """A real connection, whose next group of sales is written and reports an I/O error all the same."""
+
+    is_near = False
+
+    async def visit(self, call):
+        answer = await super().visit(call)
+        if WrittenLate.is_near and isinstance(answer, int) and answer:  # rows that were inserted, and no claim
+            WrittenLate.is_near = False
+            raise io_error()
+        return answer
+
+
+class LateAgent(Agent):
+    def _database(self):
+        return Database(self._data_dir.database, self._data_dir.quarantine, self._health, connection=WrittenLate)
+
+
+async def test_a_sale_that_was_stored_although_its_commit_failed_is_sent_without_being_asked_for_again(tmp_path):
+    with strict_flash() as flash:
+        agent = LateAgent(settings(flash.base_url), tmp_path)
+        await agent.start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                register = Register(agent, session)
+                assert (await register.sell("before", wait=10)).json["status"] == "succeeded"
+                WrittenLate.is_near = True
+                refused = await register.sell("late")
+                assert (refused.status, refused.json["code"], refused.json["stored"]) == (
+                    503, "storage-unavailable", True,
+                )  # fmt: skip
+                await until(lambda: asyncio.sleep(0, flash.awards["late"] == 1))
+                again = await register.sell("late", wait=10)
+                assert (again.status, again.headers["Idempotency-Replayed"]) == (200, "true")
+        finally:
+            await agent.stop()
+        assert flash.doubles() == {}
