@@ -84,17 +84,28 @@ async def test_a_row_that_breaks_the_rules_costs_nobody_the_connection(database)
     assert (Failing.opened, database.reopened) == (1, 0)
 
 
-class WrittenLate(Connection):
-    """A real connection, whose next group of sales is written and reports an I/O error all the same."""
+class _Late:
+    """sqlite3's connection, whose next INSERT of sales is written and reports an I/O error all the same."""
 
     is_near = False
 
-    async def visit(self, call):
-        answer = await super().visit(call)
-        if WrittenLate.is_near and isinstance(answer, int) and answer:  # rows that were inserted, and no claim
-            WrittenLate.is_near = False
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def execute(self, sql, *parameters):
+        cursor = self._inner.execute(sql, *parameters)
+        if _Late.is_near and sql.startswith("INSERT INTO operation"):
+            _Late.is_near = False
             raise io_error()
-        return answer
+        return cursor
+
+
+class WrittenLate(Connection):
+    async def visit(self, call):
+        return await super().visit(lambda inner: call(_Late(inner)))
 
 
 class LateAgent(Agent):
@@ -110,7 +121,7 @@ async def test_a_sale_that_was_stored_although_its_commit_failed_is_sent_without
             async with aiohttp.ClientSession() as session:
                 register = Register(agent, session)
                 assert (await register.sell("before", wait=10)).json["status"] == "succeeded"
-                WrittenLate.is_near = True
+                _Late.is_near = True
                 refused = await register.sell("late")
                 assert (refused.status, refused.json["code"], refused.json["stored"]) == (
                     503, "storage-unavailable", True,
