@@ -82,6 +82,12 @@ async def test_the_same_twice_is_one(online, flash):
     assert len(members_sent(flash)) == 1
 
 
+async def test_an_address_in_another_case_is_the_same_payload(register):
+    first = await enroll(register)
+    again = await enroll(register, email=ADA["email"].upper())
+    assert (again.json["id"], again.json["replayed"]) == (first.json["id"], True)
+
+
 async def test_fields_in_another_order_are_the_same_payload(register):
     first = await enroll(register)
     again = await enroll(register, dict(reversed(ADA.items())))

@@ -82,6 +82,16 @@ async def test_what_was_declined_takes_nothing_from_the_rest_of_its_sale(online,
     assert {float(amount) for amount in clawed_back(flash).values()} == {120.0}
 
 
+async def test_one_whose_sale_this_till_knows_is_never_declined_for_want_of_it(online, flash):
+    """Flash may only be slow to know what it has said yes to; `ifKnown` is for sales that nobody knows."""
+    await online.sell(wait=10)
+    flash.fault("status", status=404, path="/refund$", times=1)
+    early = await refund(online, amount=60, ifKnown=True)
+    settled = await online.settled(early.json["id"])
+    assert (settled["status"], settled["attempts"]) == ("succeeded", 2)
+    assert {float(amount) for amount in clawed_back(flash).values()} == {60.0}
+
+
 async def test_one_that_waits_for_its_sale_goes_on_and_does_not_begin_anew(online, flash):
     waits = await refund(online, amount=60, wait=10)
     assert (waits.json["status"], waits.json["error"]["code"]) == ("pending", "order-unknown")
