@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from agent.clock import Clock
-from tests.support.agents import running, settings, strict_flash, until
+from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
 
 ADA = "POS-CUST-5512"
 
@@ -70,6 +70,16 @@ async def test_only_members_met_here_are_followed(tmp_path, flash):
         await look(till, 503, email="ada@example.com")  # no longer hers
         await look(till, 503, externalId="C-0")
         flash.start()
+
+
+async def test_whoever_may_not_be_asked_for_ends_no_run_and_is_left_to_the_next_look_up(tmp_path, flash):
+    ada = flash.add_member(externalId=ADA)
+    async with running(tmp_path, chosen(flash)) as till, asyncio.timeout(40):
+        await look(till, externalId=ADA)
+        change(flash, ada, points=5000)
+        flash.deny(WRITE_KEY, *(f"GET /members/{{id}}{part}" for part in ("", "/points", "/tier", "/coupons")))
+        done = await synced(till)
+        assert (done["error"], done["refreshed"], done["due"]) == (None, 1, 0)
 
 
 @pytest.mark.parametrize("cursors", [True, False])

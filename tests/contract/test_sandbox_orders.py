@@ -206,6 +206,15 @@ async def test_the_documented_refund_gives_the_documented_answer(http):
     assert (answer.status_code, answer.json()) == (200, {"data": {"clawedBack": 4, "balance": 1822}})
 
 
+async def test_a_part_of_a_point_is_taken_back_with_the_rest_of_the_order(http):
+    await http.post("/orders", **order(amount="120.00"))
+    taken = []
+    for number, amount in enumerate((35, 5, 79, 1)):  # 1.75, 2, 5.95 and 6 of 6 points, in all
+        answer = await http.post("/orders/90871/refund", json={"refundId": f"re_{number}", "amount": amount})
+        taken.append(answer.json()["data"]["clawedBack"])
+    assert taken == [1, 1, 3, 1]
+
+
 async def test_a_refund_is_idempotent_per_refund_id(sandbox, http):
     await http.post("/orders", **order())
     first = await http.post("/orders/90871/refund", json={"refundId": "re_1", "amount": 60})
