@@ -95,6 +95,7 @@ async def test_one_whose_sale_this_till_knows_is_never_declined_for_want_of_it(o
 async def test_one_that_waits_for_its_sale_goes_on_and_does_not_begin_anew(online, flash):
     waits = await refund(online, amount=60, wait=10)
     assert (waits.json["status"], waits.json["error"]["code"]) == ("pending", "order-unknown")
+    assert waits.json["attempts"] == 1  # asked again at once Flash would not know it either
     await online.sell(wait=10)
     again = await refund(online, amount=60)
     assert (again.json["id"], again.json["replayed"]) == (waits.json["id"], True)
