@@ -3,7 +3,8 @@
 import pytest
 
 from agent import jsons
-from agent.flash.keycheck import MAX_STORE_PAGES, Verdict, find_store, judge
+from agent.flash.harmless import MAX_STORE_PAGES
+from agent.flash.keycheck import Verdict, find_store, judge
 from agent.flash.transport import Answer
 
 
