@@ -1,6 +1,6 @@
 """What a running agent is made of. Built by `wiring.py`, started and stopped by `app.py`, asked by `service.py`."""
 
-from dataclasses import dataclass
+import msgspec
 
 from agent.drill import Drill
 from agent.events import Events
@@ -21,8 +21,7 @@ from agent.storage import Database
 from agent.tokens import Tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """One of each."""
 
     # what is kept

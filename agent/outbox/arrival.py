@@ -1,8 +1,9 @@
 """A draft on its way into the table of operations: its row, and the operation that it becomes."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from agent.delivery import Kind
 from agent.outbox.operation import Accepted, Content, Draft, Operation, Verdict, new_id
@@ -15,8 +16,7 @@ COLUMNS = (
 )
 
 
-@dataclass(slots=True)
-class Arrival:
+class Arrival(msgspec.Struct):
     """A draft, its row (the values of COLUMNS), and who waits for the word that it is there."""
 
     draft: Draft

@@ -55,11 +55,9 @@ class RelayOptions(msgspec.Struct, frozen=True):
 
 
 class Probe(Protocol):
-    """A harmless read with or without the write key; the key guard's, or the sender's own."""
+    """A harmless read with or without the write key; the key guard's, or the sender's own (see Sender.probe)."""
 
-    async def __call__(self, *, write_key: bool) -> Outcome:
-        """See Sender.probe."""
-        ...
+    async def __call__(self, *, write_key: bool) -> Outcome: ...
 
 
 class Relay:
