@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.outbox.accepting import _COLUMNS
+from agent.outbox.arrival import COLUMNS
 from benchmarks.sales import ORDER_ID_LENGTH
 
 _A_TRANSACTION = 100_000
@@ -42,7 +42,7 @@ def _rows(first: int, count: int) -> Iterator[tuple[Any, ...]]:
 def fill(database: Path, count: int) -> None:
     """Add so many settled sales; raises sqlite3.Error, for example while an agent has the database."""
     assert ORDER_ID_LENGTH == 24, "measure _SEALED_BYTES again"
-    columns = f"seq, {_COLUMNS}, status, settled_at"
+    columns = f"seq, {COLUMNS}, status, settled_at"
     sql = f"INSERT INTO operation ({columns}) VALUES ({', '.join('?' * len(columns.split(',')))})"
     connection = sqlite3.connect(database, isolation_level=None)
     try:
