@@ -83,6 +83,24 @@ async def test_a_refund_that_may_have_been_sent_is_not_discarded_with_its_sale(t
         assert [(each.status, each.blocked) for each in found] == [(Status.PENDING, False), (Status.DISCARDED, False)]
 
 
+async def test_a_refund_that_comes_with_its_sale_is_decided_by_it(tmp_path):
+    """In whatever group: the order of arrival is the order of acceptance."""
+    content = Content({"amount": "2"}, "/orders/1/refund", jsons.raw({}), "refund-1")
+    known = []
+
+    def decide(order):
+        known.append(order.total)
+        return content, "2"
+
+    refund = Draft(Kind.REFUND, "order:1", content, "2", item="refund:r1", decide=decide)
+    async with started(Store, tmp_path) as (store, _database):
+        drafts = [sale(2), sale(1), refund, sale(3)]
+        accepted = await asyncio.gather(*(store.accept(draft) for draft in drafts))
+    assert known == [9]
+    assert [answer.operation.seq for answer in accepted] == [1, 2, 3, 4]
+    assert [answer.operation.blocked for answer in accepted] == [False, False, True, False]
+
+
 async def test_too_many_at_once_are_refused_and_those_before_them_stored(tmp_path):
     async with started(Store, tmp_path) as (store, database):
         async with database.transaction():

@@ -55,6 +55,21 @@ async def test_a_refused_key_holds_the_sending_and_nothing_else(tmp_path, flash)
     assert flash.awards == {"1": 1, "2": 1}
 
 
+async def test_an_answer_to_the_read_key_releases_no_write_key(tmp_path, flash):
+    flash.add_key("fl_live_test_read_0001", "t1", scope="read")
+    flash.revoke("fl_live_test_write_0001")
+    chosen = settings(flash.base_url, flash={"read_key": "fl_live_test_read_0001"})
+    async with running(tmp_path, chosen) as register:
+        await register.sell("1", wait=5)
+        assert (await register.status())["connectivity"] == "unauthorized"
+        tried = [seen.request.below for seen in flash.requests if seen.request.write]
+        found = await register.call("GET", "/v1/members?externalId=POS-CUST-5512")
+        assert (found.status, found.json["source"]) == (200, "flash")
+        assert (await register.status())["connectivity"] == "unauthorized"
+        assert (await register.sell("2", wait=5)).status == 202
+        assert [seen.request.below for seen in flash.requests if seen.request.write] == tried
+
+
 async def test_a_key_of_another_tenant_does_not_drain_the_queue(tmp_path, flash):
     flash.stop()
     async with running(tmp_path, settings(flash.base_url)) as register:
