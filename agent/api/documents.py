@@ -91,7 +91,8 @@ def _redemption_json(operation: Operation, wording: Wording) -> dict[str, Any]:
     if content:
         known |= {"id": content.request["couponId"], **content.coupon}
     result = operation.verdict.result
-    if result.get("id") in {None, known["id"]}:
+    theirs = result.get("id")  # whatever it is: lists and objects are in no set
+    if theirs is None or theirs == known["id"]:
         known |= {name: value for name, value in result.items() if name in known and value is not None}
     honor, basis = (redeemed.honor, redeemed.basis) if redeemed else (False, "unconfirmed")
     return {

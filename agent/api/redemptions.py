@@ -45,14 +45,18 @@ async def post_redemption(call: Call) -> web.Response:
 
     left_s = preference.wait_s - (clock.time() - began)
     told = await call.service.redeeming.redeem(accepted.operation, left_s, is_gone)
-    operation = told.operation
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
-    wording = wording_for(call, headers)
-    document = operation_json(operation, wording, replayed=accepted.replayed, differs=list(accepted.differs))
-    status = 202 if operation.status is Status.PENDING else 200
-    if told.written is None:
-        return answer(document, status, headers)
-    return _Watched(jsons.encode(document), status, headers, told.written)
+    try:
+        document = operation_json(
+            told.operation, wording_for(call, headers), replayed=accepted.replayed, differs=list(accepted.differs)
+        )
+        body = jsons.encode(document)
+    except BaseException:
+        if told.written is not None:
+            told.written(False)  # the register gets another answer, and no yes
+        raise
+    status = 202 if told.operation.status is Status.PENDING else 200
+    return Answer(body, status, headers) if told.written is None else _Watched(body, status, headers, told.written)
 
 
 async def void_basket(call: Call) -> web.Response:

@@ -158,6 +158,13 @@ async def test_unknown_at_the_waits_end_posting_stops_and_a_burn_becomes_a_credi
     assert flash.violations == []
 
 
+@pytest.mark.parametrize("odd", [["C-5"], {"is": "C-5"}, 7, True, "C-6"], ids=str)
+async def test_a_yes_in_a_form_that_nobody_expects_is_a_yes_and_spoils_no_list(till, flash, odd):
+    flash.fault("status", status=200, body={"data": {"id": odd, "status": odd, "terms": odd}}, path="/redeem$", times=1)
+    assert told(await redeem(till)) == ("succeeded", True, "flash", None)
+    assert (await till.call("GET", "/v1/operations")).status == 200
+
+
 async def test_unknown_but_still_active_was_not_burned(till, flash):
     flash.fault("drop-before-commit", path="/redeem$")
     answer = await redeem(till, wait=0.5)
