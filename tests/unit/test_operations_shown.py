@@ -7,7 +7,7 @@ import pytest
 
 from agent import jsons
 from agent.api.documents import operation_event, operation_json, operation_listed
-from agent.app import wordings_of
+from agent.config.settings import wordings_of
 from agent.delivery import Kind
 from agent.outbox.operation import Content, Operation, Redeemed, Verdict
 from agent.outbox.state import Status
