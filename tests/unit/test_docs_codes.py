@@ -9,6 +9,7 @@ import agent.errors
 from agent.errors import Refusal, SealBrokenError
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(agent.errors.__file__).parent
 KINDS = {
     name: kind
     for name, kind in vars(agent.errors).items()
@@ -18,7 +19,7 @@ KINDS = {
 
 def _raised():
     """Each place in the program that makes a refusal: its kind, and its `code` where it gives one."""
-    for file in sorted((ROOT / "agent").rglob("*.py")):
+    for file in sorted(PACKAGE.rglob("*.py")):
         for call in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in KINDS:
                 yield KINDS[call.func.id], next((each.value for each in call.keywords if each.arg == "code"), None)
