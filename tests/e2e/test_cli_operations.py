@@ -116,3 +116,11 @@ def test_a_catalog_shows_what_flash_took_and_each_row_that_it_did_not(agent: Age
     assert shown[first + 1].strip().startswith("products P-2: title")
     assert shown[first + 2].strip().startswith("products P-3: title")
     assert "catalog-rows-refused" in of(agent, "status").stdout
+    closed = of(agent, "operations", "close", catalog["id"], "--reason", "not sold here")
+    assert closed.stdout.strip() == f"{catalog['id']}  catalog  succeeded  its refused rows are left as they are"
+    _, row = of(agent, "operations", "list", "--kind", "catalog").stdout.splitlines()
+    assert row.endswith("  closed")
+    assert "catalog-rows-refused" not in of(agent, "status").stdout
+    again = of(agent, "operations", "close", catalog["id"], "--reason", "not sold here")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "nothing to close" in again.stderr
