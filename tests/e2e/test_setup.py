@@ -236,7 +236,7 @@ def test_killed_at_any_moment_it_goes_on(till: Till) -> None:
                 run.send_signal(signal.SIGKILL)
                 run.communicate()
                 killed += 1
-                delay_s += 0.1
+                delay_s *= 1.25
             else:
                 assert run.returncode == 0, said
                 break

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -77,9 +78,14 @@ def serving(*arguments: object, **settings: str) -> Iterator[Served]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that no other test is likely to be given."""
-    with socket.create_server(("127.0.0.1", 0)) as asked:
-        return int(asked.getsockname()[1])
+    """A port that nobody listens on, and that no other test is likely to be given.
+
+    It is below those that systems give to connections: another test has ten thousand of them open.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # not `random`: every test starts with the same seed
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def call(method: str, url: str, token: str, body: Any = None, **headers: str) -> tuple[int, Any]:

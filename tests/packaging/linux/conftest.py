@@ -1,7 +1,6 @@
 """Packages to install, and Debians to install them on."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from tests.packaging.linux import machine as machines
 from tests.packaging.linux.machine import Machine
 from tests.packaging.linux.till import Till
 from tests.support.agents import WRITE_KEY, strict_flash
+from tests.support.commands import free_port
 from tests.support.strict_flash import StrictFlash
 
 ROOT = Path(__file__).parents[3]
@@ -100,11 +100,8 @@ def flash() -> Iterator[StrictFlash]:
 def unset(machine: Machine, package: Path) -> Iterator[Till]:
     """The package on a machine that runs, before anybody set it up."""
     machine.install(package)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
     with machine.booted():
-        yield Till(machine, port)
+        yield Till(machine, free_port())
 
 
 @pytest.fixture

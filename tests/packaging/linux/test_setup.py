@@ -1,12 +1,12 @@
 """`flash-agent setup` on a Debian under its own systemd: from the package to a till that sells, and again."""
 
 import json
-import socket
 from pathlib import Path
 
 from tests.packaging.linux.machine import Machine
 from tests.packaging.linux.till import CONFIG, DATA, Till
 from tests.support.agents import WRITE_KEY
+from tests.support.commands import free_port
 from tests.support.strict_flash import StrictFlash
 
 
@@ -19,8 +19,7 @@ def answers(flash: StrictFlash, port: int, key: str = WRITE_KEY, till: str = "la
 
 def test_from_the_package_to_a_till_that_sells(machine: Machine, flash: StrictFlash, package: Path) -> None:
     machine.install(package)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        till = Till(machine, free.getsockname()[1])
+    till = Till(machine, free_port())
     told = machine.root / "root" / "answers.toml"
 
     def setup(text: str, *, check: bool = True) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from installer.windows import build, installers, wine
 from tests.packaging.windows.till import Till, timed
+from tests.support.commands import free_port
 
 TOOLS = {"makensis": "nsis", "wixl": "wixl", "msibuild": "msitools", "osslsigncode": "osslsigncode", "npm": "npm"}
 
@@ -74,10 +74,7 @@ def till(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ti
     """A Windows with nothing of ours in it, and a program that waits, so that services live on."""
     machine = wine.Wine(tmp_path_factory.mktemp("windows") / "prefix")
     subprocess.run(["cp", "-a", build.CACHE / "prefix", machine.prefix], check=True)  # quicker than a new one
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    there = Till(machine, port)
+    there = Till(machine, free_port())
     there.power_on()
     try:
         yield there
