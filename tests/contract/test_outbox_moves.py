@@ -154,6 +154,66 @@ class BusyFlash(Flash):
         return outcome
 
 
+class OrdersAlone(Flash):
+    """A gateway lets orders through; where the probe asks somebody else answers."""
+
+    async def probe(self, *, write_key):
+        return Outcome(Fate.RETRY, Contact.UNREACHABLE, "unexpected-answer")
+
+
+async def test_where_the_probe_meets_a_stranger_an_operation_finds_the_way_back(tmp_path):
+    clock, flash = AheadClock(), OrdersAlone()
+    async with started(Store, tmp_path, clock) as (store, _database):
+        line = line_of(clock)
+        line.report("", Outcome(Fate.RETRY, Contact.UNREACHABLE, unsent=True))
+        relay = Relay(store, flash, line, clock, RelayOptions())
+        sold = (await store.accept(sale())).operation
+        await relay.start()
+
+        async def is_settled():
+            clock.ahead_s += 20  # longer than a dead line is left alone
+            relay.wake()
+            return (await store.get(sold.id)).status is Status.SUCCEEDED
+
+        try:
+            await until(is_settled)
+        finally:
+            await relay.stop()
+        assert line.is_open
+
+
+class Refusing(BusyFlash):
+    """The key may not do this."""
+
+    async def send(self, parcel):
+        await super().send(parcel)
+        return Outcome(Fate.HOLD, Contact.ENDPOINT_REFUSED, "flash-endpoint-refused", unsent=True)
+
+
+async def test_one_operation_a_minute_tries_an_endpoint_that_is_refused(tmp_path):
+    clock, flash = AheadClock(), Refusing()
+    async with started(Store, tmp_path, clock) as (store, _database):
+        line = line_of(clock)
+        line.report(Kind.SALE, Outcome(Fate.HOLD, Contact.ENDPOINT_REFUSED))
+        relay = Relay(store, flash, line, clock, RelayOptions(batch_size=1))
+        await asyncio.gather(*(store.accept(sale(number)) for number in range(5)))
+        await relay.start()
+        try:
+            for minute in (1, 2, 3):
+                flash.may_answer.clear()
+                clock.ahead_s = 61.0 * minute
+                relay.wake()
+                await until(lambda minute=minute: asyncio.sleep(0, len(flash.keys) >= minute))
+                for _ in range(5):
+                    relay.wake()
+                    await store.counts()
+                assert len(flash.keys) == minute
+                flash.may_answer.set()
+                await until(lambda minute=minute: asyncio.sleep(0, sum(relay.attempts.values()) >= minute))
+        finally:
+            await relay.stop()
+
+
 def restock(number):
     content = Content({"name": "Lane"}, "/stores", jsons.raw({}), f"store-{number}")
     return Draft(Kind.STORE, f"store:{number}", content, "Lane")

@@ -38,6 +38,20 @@ async def test_a_coupon_is_burned_and_honored(till, flash):
     assert [(each["honor"], each["basis"]) for each in listed] == [(True, "flash")]
 
 
+async def test_whoever_waits_behind_one_that_nobody_waits_for_any_more_is_answered_then(tmp_path, flash):
+    """Not at the end of the attempt that is under way, which may be long."""
+    flash.fault("hang", path="/redeem$")
+    async with running(tmp_path, settings(flash.base_url, flash={"attempt_timeout_s": 30.0})) as register:
+        async with asyncio.timeout(15):
+            first = asyncio.create_task(redeem(register, "T-1", wait=1))
+            await until(lambda: asyncio.to_thread(flash.wait_for, posts, 0.05))
+            second = await redeem(register, "T-2", wait=25)
+        assert told(await first) == ("pending", False, "unconfirmed", None)
+        assert (second.json["status"], second.json["honor"], second.json["basis"]) == ("declined", False, "unconfirmed")
+        assert len(posts(flash)) == 1
+        flash.stop()  # or the stop would wait for the attempt
+
+
 async def test_a_key_that_flash_has_for_another_request_stays_the_redemptions_key(till, flash):
     """A new one could burn a second time; a retry reads alone."""
     flash.fault("status", status=409, code="IDEMPOTENCY_CONFLICT", path="/redeem$")
