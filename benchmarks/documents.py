@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Form:
 
     adapter: str
     suffix: str
-    options: dict[str, object]
+    options: Mapping[str, object]
     head: str
     receipt: Callable[[int], str]
     tail: str = ""

@@ -44,11 +44,15 @@ def wait_until_drained(upstream: Server, agent: Server, prefix: str, count: int,
     while time.monotonic() < give_up_at:
         seen = drive.get_json(upstream, f"/_bench/seen/{prefix}")
         if seen["orders"] == count:
-            names = ("orders", "began_at", "first_at", "last_at", "requests", "most_at_once")
-            return Drained(**{name: seen[name] for name in names})  # type: ignore[arg-type]
+            return _drained(seen)
         time.sleep(_PAUSE_S)
     seen = drive.get_json(upstream, f"/_bench/seen/{prefix}")
     raise agent.child.failure(f"{seen['orders']} of {count} sales arrived in {limit_s:g} s; the agent said:")
+
+
+def _drained(seen: dict[str, object]) -> Drained:
+    names = ("orders", "began_at", "first_at", "last_at", "requests", "most_at_once")
+    return Drained(**{name: seen[name] for name in names})  # type: ignore[arg-type]
 
 
 def watch(upstream: Server, prefix: str, count: int, *, seconds: float) -> Drained | None:
@@ -57,8 +61,7 @@ def watch(upstream: Server, prefix: str, count: int, *, seconds: float) -> Drain
     while True:
         seen = drive.get_json(upstream, f"/_bench/seen/{prefix}")
         if seen["orders"] == count or time.monotonic() > stop_at:
-            names = ("orders", "began_at", "first_at", "last_at", "requests", "most_at_once")
-            return Drained(**{name: seen[name] for name in names}) if seen["orders"] else None
+            return _drained(seen) if seen["orders"] else None
         time.sleep(_PAUSE_S)
 
 
