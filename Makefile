@@ -12,10 +12,11 @@ JOBS   ?= 1
 PROGRAM_TESTS := tests/e2e/test_demo.py $(wildcard tests/e2e/test_cli_*.py) tests/e2e/test_doctor.py -k "not never_ends and (not test_doctor or sound or healthy)"
 OUT    ?= dist
 WORK   ?= build/pyinstaller
-# Tests start hundreds of processes: a fourth of each start would be the compiling of our own modules.
-unexport PYTHONDONTWRITEBYTECODE
+# Tests start hundreds of processes, and a fourth of a start would be the compiling of our own modules. It is done before,
+# and never by those processes: one that may write only so much would leave a torn file for all that come after it.
+export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: demo test simulate prove lint types contracts wheel sbom binary deb windows packages audit bench lock clean
+.PHONY: demo compiled test simulate prove lint types contracts wheel sbom binary deb windows packages audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -45,13 +46,16 @@ $(PACKED)/.package: requirements/package.txt  # what a store installs and PyInst
 demo: $(VENV)/.dev  ## the agent and a stand-in for Flash in one; ARGS=--once ends after the story
 	$(BIN)/flash-agent demo $(ARGS)
 
-test: $(VENV)/.dev  ## every test, against the tree
+compiled: $(VENV)/.dev
+	$(BIN)/python -m compileall -q agent tests
+
+test: compiled  ## every test, against the tree
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)  # more than cores: half of it waits
 
-simulate: $(VENV)/.dev  ## the agent on a virtual clock, SEEDS=10000 JOBS=2 for many seeds; SEED=17 for one with its story
+simulate: compiled  ## the agent on a virtual clock, SEEDS=10000 JOBS=2 for many seeds; SEED=17 for one with its story
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(JOBS)) $(ARGS)
 
-prove: $(VENV)/.dev  ## every promise, attacked; ARGS="--long --only kills" for one in its long form
+prove: compiled  ## every promise, attacked; ARGS="--long --only kills" for one in its long form
 	$(BIN)/python -m tests.prove $(ARGS)
 
 lint: $(VENV)/.dev
@@ -89,7 +93,7 @@ deb: binary build/pages/flash-agent.1 $(VENV)/.supply  ## the package for Debian
 windows: $(VENV)/.dev  ## the Windows program and its installers, under Wine, into dist/
 	$(BIN)/python -m installer.windows.build $(ARGS)
 
-packages: deb $(VENV)/.dev  ## the packages, built, installed, upgraded and removed on machines of their own
+packages: deb compiled  ## the packages, built, installed, upgraded and removed on machines of their own
 	FLASH_TEST_PROGRAM=$(CURDIR)/dist/flash-agent/flash-agent $(BIN)/python -m pytest -n 3 --dist worksteal $(PROGRAM_TESTS)
 	$(BIN)/python -m pytest -p no:randomly tests/packaging/linux $(ARGS)
 	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile tests/packaging/windows $(ARGS)
@@ -97,7 +101,7 @@ packages: deb $(VENV)/.dev  ## the packages, built, installed, upgraded and remo
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
 	$(BIN)/python -m tools.audit $(ARGS)
 
-bench: $(VENV)/.bench $(STORE)/.run  ## the figures of the README, side by side in one run; writes benchmarks/results.md
+bench: compiled $(VENV)/.bench $(STORE)/.run  ## the figures of the README, side by side in one run; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(VENV)/.dev  ## renew the lock files from pyproject.toml

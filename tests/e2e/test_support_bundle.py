@@ -149,7 +149,7 @@ def test_it_is_its_owners_alone_named_by_the_time_and_writes_over_nothing(tmp_pa
 @pytest.mark.skipif(os.name != "posix", reason="a file's size is limited on POSIX alone")
 def test_one_that_cannot_be_written_whole_is_not_there(tmp_path):
     """A full disk, as far as a file's greatest size can stand for one."""
-    limited = "import resource, sys; from agent.cli.main import main; "
+    limited = "import resource, sys; sys.dont_write_bytecode = True; from agent.cli.main import main; "  # or it is torn
     limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); sys.exit(main(sys.argv[1:]))"
     output = tmp_path / "bundle.zip"
     done = subprocess.run(
