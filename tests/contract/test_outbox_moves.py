@@ -264,6 +264,17 @@ async def test_one_row_that_cannot_be_read_fails_alone_in_a_batch(tmp_path):
     assert sorted(flash.keys) == ["sale-1", "sale-3"]
 
 
+async def test_a_settled_row_whose_answer_cannot_be_read_says_so(tmp_path):
+    async with started(Store, tmp_path) as (store, database):
+        sold = (await store.accept(sale())).operation
+        (claimed,) = await store.claim(Kind.SALE, 1, fresh=True)
+        await store.settle([Settlement(claimed, Status.SUCCEEDED, Verdict(result={"awarded": 6}), settled_at=1)])
+        assert (await store.get(sold.id)).verdict.result == {"awarded": 6}
+        await database.fetch("UPDATE operation SET outcome = zeroblob(60) WHERE seq = ?", [sold.seq])
+        found = await store.get(sold.id)
+        assert (found.status, found.verdict.code) == (Status.SUCCEEDED, "content-damaged")
+
+
 class StillClock(AheadClock):
     """Durations stand still."""
 
