@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *ROOT.glob("docs/**/*.md")])
 SOURCES = sorted(ROOT.glob("agent/**/*.py"))
 NAMED = re.compile(r"`((?:[\w-]+/)*[\w-]+\.(?:py|sql))(?:::\w+)?`")
 THERE = [
