@@ -116,14 +116,14 @@ def _asking(may_leave: MayLeave) -> Callable[[str, Any], Coroutine[Any, Any, Non
 
 async def _read(response: httpx.Response) -> bytes:
     """The whole body, unpacked; raises ValueError for one that is too long, cut, or packed in another way."""
-    packing = response.headers.get("content-encoding", "identity").strip().lower()
+    packing = response.headers.get("content-encoding", "").strip().lower() or "identity"
     if packing not in {"identity", "gzip", "x-gzip"}:
         raise ValueError("the answer is packed in a way that was not asked for")
     unpacking = None if packing == "identity" else zlib.decompressobj(_GZIP)
     content = bytearray()
     async for chunk in response.aiter_raw():
         content += chunk if unpacking is None else _unpacked(unpacking, chunk, MAX_ANSWER_BYTES + 1 - len(content))
-        if len(content) > MAX_ANSWER_BYTES:
+        if max(len(content), response.num_bytes_downloaded) > MAX_ANSWER_BYTES:  # zlib keeps what is behind the end
             raise ValueError("the answer is too long")
     if unpacking is not None and response.num_bytes_downloaded and not unpacking.eof:
         raise ValueError("the answer was cut")

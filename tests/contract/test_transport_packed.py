@@ -17,6 +17,8 @@ from agent.flash.address import FlashAddress
 from agent.flash.transport import MAX_ANSWER_BYTES, Transport
 
 ORDER = b'{"data":{"awarded":6}}'
+_NOTHING = gzip.compress(b"")
+_EMPTY_BLOCKS = _NOTHING[:10] + b"\x00\x00\x00\xff\xff" * (MAX_ANSWER_BYTES // 5 + 1) + _NOTHING[10:]
 
 
 @contextlib.asynccontextmanager
@@ -49,11 +51,13 @@ async def asked(content, packing):
     ("content", "packing"),
     [
         (ORDER, "identity"),
+        (ORDER, ""),
         (gzip.compress(ORDER), "gzip"),
+        (gzip.compress(ORDER) + bytes(512), "gzip"),
         (gzip.compress(ORDER), "X-GZIP"),
         (gzip.compress(b" " * (MAX_ANSWER_BYTES - len(ORDER)) + ORDER), "gzip"),
     ],
-    ids=["as it is", "packed", "by its old name", "as long as it may be"],
+    ids=["as it is", "in nothing", "packed", "padded", "by its old name", "as long as it may be"],
 )
 async def test_a_packed_answer_is_the_answer(content, packing):
     assert (await asked(content, packing)).body.lstrip() == ORDER
@@ -73,8 +77,13 @@ async def test_nothing_is_nothing_whatever_it_is_said_to_be_packed_in():
         (gzip.compress(gzip.compress(ORDER)), "gzip, gzip"),
         (gzip.compress(b" " * (MAX_ANSWER_BYTES + 1)), "gzip"),
         (b" " * (MAX_ANSWER_BYTES + 1), "identity"),
+        (gzip.compress(ORDER) + bytes(MAX_ANSWER_BYTES), "gzip"),
+        (_EMPTY_BLOCKS, "gzip"),
     ],
-    ids=["cut", "cut to nothing", "not packed", "deflate", "twice", "too long", "too long as it is"],
+    ids=[
+        *("cut", "cut to nothing", "not packed", "deflate", "twice", "too long", "too long as it is"),
+        *("gone on for long behind its end", "much that is nothing"),
+    ],
 )
 async def test_what_was_cut_is_too_long_or_packed_otherwise_is_no_answer(content, packing):
     answer = await asked(content, packing)
