@@ -44,7 +44,8 @@ class Account(NamedTuple):
     def may(self, path: Path, rights: str) -> bool:
         """Whether it has all these rights (`rwx`) on a path, access lists and the folders above included.
 
-        True where that cannot be told.
+        True where that cannot be told. What asks has a session of its own: another program of that account could take
+        hold of it, and root's terminal would be within its reach.
         """
         if self.is_us:
             return os.access(path, sum({"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}[right] for right in rights))
@@ -56,7 +57,7 @@ class Account(NamedTuple):
         try:
             done = subprocess.run(  # noqa: S603 - the system's, as that account
                 command, user=self.uid, group=self.gid, extra_groups=self.groups, cwd="/", env={}, check=False,
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S, start_new_session=True,
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError):
             return True

@@ -80,6 +80,21 @@ def test_a_key_that_only_root_may_read_is_said(till, name):
 
 
 @as_root
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="sessions are read where Linux shows them")
+def test_what_asks_as_that_account_has_neither_the_terminal_of_root_nor_its_words(till, environ):
+    """Else another program of that account could trace it, and type into the terminal that root sits at."""
+    asking = till / "test"
+    tells = f"read -r _ _ _ _ _ session _ < /proc/$$/stat\necho $session $KEY > {till}/data/seen"
+    asking.write_text(f"#!/bin/sh\n{tells}\n")
+    asking.chmod(0o755)
+    environ.setenv("PATH", str(till), prepend=os.pathsep)
+    environ.setenv("KEY", KEY)
+    account.of_agent(till / "data", till / "agent.toml").may(till / "write.key", "r")
+    (session,) = (till / "data" / "seen").read_text().split()
+    assert int(session) != os.getsid(0)
+
+
+@as_root
 def test_a_folder_above_that_lets_nobody_through_is_seen_and_so_are_the_settings(till):
     (till / "agent.toml").write_text("")
     (till / "agent.toml").chmod(0o640)
