@@ -246,7 +246,7 @@ class Acceptor:
 
     async def _explain_waits(self, operations: Sequence[Operation]) -> None:
         """Say what blocked operations wait for; they are accepted, so a fault here is no reason to refuse them."""
-        with contextlib.suppress(StorageUnavailableError, StorageFullError):
+        with contextlib.suppress(Exception):
             await self._rows.add_waiting_for(self._database, operations)
 
     async def _refuse(self, group: Sequence[Arrival], error: Exception) -> None:

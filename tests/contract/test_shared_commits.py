@@ -9,12 +9,22 @@ from agent.errors import ConflictError
 from agent.outbox.accepting import MAX_SHARED
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
+from agent.storage.connection import Connection
 from tests.contract.test_storage_trouble import started
 
 
 def member(name, says="1", **more):
     content = Content({"says": says}, "/members", jsons.raw({}), f"enrollment-{name}")
     return Draft(Kind.ENROLLMENT, f"enrollment:{name}", content, says, subjects=(f"member:externalId:{name}",), **more)
+
+
+class Cramped(Connection):
+    """A real connection, in whose process there is no memory left for what accepted operations wait for."""
+
+    async def fetch(self, sql, parameters=()):
+        if "FROM waiting JOIN operation" in sql:
+            raise MemoryError
+        return await super().fetch(sql, parameters)
 
 
 def commits(database):
@@ -83,3 +93,11 @@ async def test_where_nothing_can_be_stored_each_is_told_so_and_none_is_there(tmp
         assert [each.replayed for each in await accepted(store, *(member(number) for number in range(8)))] == [
             False
         ] * 8
+
+
+async def test_whatever_befalls_the_telling_what_is_stored_is_accepted_and_the_next_one_too(tmp_path):
+    async with started(Store, tmp_path, connection=Cramped) as (store, _), asyncio.timeout(20):
+        first, second = await accepted(store, member("ada"), member("ada", "2"))
+        third = await store.accept(member("ada", "3"))
+        assert [each.operation.blocked for each in (first, second, third)] == [False, True, True]
+        assert not third.operation.waiting_for

@@ -20,6 +20,7 @@ from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.state import Status
 from agent.outbox.store import Store
 from agent.storage import Database, KeyFile, Sealer
+from agent.storage.connection import Connection
 from agent.storage.migrations import migrate
 from tests.support.agents import settings, until
 
@@ -64,10 +65,10 @@ class Flash:
 
 
 @contextlib.asynccontextmanager
-async def started(kind, tmp_path, clock=None):
+async def started(kind, tmp_path, clock=None, connection=Connection):
     """A store and its database."""
     clock = clock or Clock()
-    database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock))
+    database = Database(tmp_path / "agent.db", tmp_path / "quarantine", Health(clock), connection=connection)
     await database.open()
     await migrate(database, "outbox", outbox.MIGRATIONS)
     store = kind(database, Sealer(KeyFile(tmp_path / "data.key").load_or_create(None)), clock)
