@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.members.vault import Vault
 from agent.storage import Database, Sealer
-from agent.storage.database import placeholders, values_rows
+from agent.storage.statements import placeholders, values_rows
 
 _LOOKED_AT = 2_000
 _SLICE = 50

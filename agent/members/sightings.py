@@ -14,7 +14,7 @@ from agent.flash import readings
 from agent.members.snapshot import News
 from agent.members.vault import Vault
 from agent.storage import Database, Transaction
-from agent.storage.database import placeholders, values_rows
+from agent.storage.statements import placeholders, values_rows
 
 KEPT_DAYS = 400
 _BY_ID = "member:memberId:"

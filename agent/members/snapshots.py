@@ -13,7 +13,7 @@ from agent.members.sightings import SightingTable
 from agent.members.snapshot import PARTS, News, Snapshot, subjects_of
 from agent.members.vault import Vault
 from agent.storage import Database, Row, Transaction
-from agent.storage.database import placeholders, values_rows
+from agent.storage.statements import placeholders, values_rows
 
 _COLUMNS = "seq, id, clock_known, looked_at, profile, profile_at, points, points_at, tier, tier_at, coupons, coupons_at"
 _READ = ", ".join(f"member.{column}" for column in _COLUMNS.split(", "))

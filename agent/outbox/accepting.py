@@ -29,7 +29,7 @@ from agent.outbox.operation import Accepted, Draft, Operation
 from agent.outbox.rows import Rows
 from agent.outbox.slow_way import SlowWay
 from agent.storage import Database, Sealer, Transaction
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 MAX_GROUP = 256
 MAX_SHARED = 16  # of the slow way in one commit: some milliseconds, in which no register's sale is written

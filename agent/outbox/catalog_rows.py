@@ -19,7 +19,7 @@ from agent.outbox.operation import Operation, RowHash
 from agent.outbox.rows import READ, Reader, Rows
 from agent.scrub import scrubbed
 from agent.storage import Sealer, Transaction
-from agent.storage.database import placeholders, values_rows
+from agent.storage.statements import placeholders, values_rows
 
 SLICE = 250  # rows in one statement
 MAX_WARNINGS = 20

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from agent.outbox.operation import Operation, first_id
 from agent.outbox.rows import READ, Rows
 from agent.storage import Database
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 SLICE_ROWS = 64  # opened in about a millisecond
 SLICE_BYTES = 256 * 1024  # or fewer, where registers send long baskets

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.storage import Database, Transaction
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 _SLICE = 2_000  # rows looked at in one transaction: some milliseconds
 

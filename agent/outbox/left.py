@@ -13,7 +13,7 @@ from agent.outbox.operation import Content, Operation, Verdict
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import Status
 from agent.storage import Database
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 _SLICE = 100
 _MORE = "scope, item, current, fingerprint, EXISTS (SELECT 1 FROM forgotten WHERE forgotten.seq = operation.seq)"

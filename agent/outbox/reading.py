@@ -11,7 +11,7 @@ from agent.outbox.operation import Operation, order_scope
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UNSETTLED
 from agent.storage import Database, Sealer
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 _PENDING_AFTER = f"""
 SELECT {READ} FROM operation

@@ -24,7 +24,7 @@ from agent.outbox.slow_way import MUST_WAIT
 from agent.outbox.state import UPSERTS, Status
 from agent.outbox.till import Till
 from agent.storage import Database, IntegrityError, Sealer, Transaction
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 Fate = Literal["taken", "known", "repeated", "conflicting"]
 _SAME = "SELECT fingerprint, current, status FROM operation WHERE scope = ? AND item = ? ORDER BY current DESC"

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.errors import SealBrokenError
 from agent.storage import Database, Row, Sealer
-from agent.storage.database import placeholders, values_rows
+from agent.storage.statements import placeholders, values_rows
 
 _LOOKED_AT = 2_000  # rows a step: some milliseconds where none of them is of an older key
 _SLICE = 50  # rows sealed anew in one transaction: about two milliseconds

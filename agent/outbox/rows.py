@@ -11,7 +11,7 @@ from agent.errors import NotFoundError, SealBrokenError
 from agent.outbox.operation import Content, Operation, Redeemed, Verdict
 from agent.outbox.state import Status
 from agent.storage import Row, Sealer, Transaction
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 READ = (
     "seq, id, kind, status, generation, blocked, attempts, maybe_sent, strikes, accepted_at, next_attempt_at, "

@@ -14,7 +14,7 @@ from typing import Any
 from agent.outbox.history import EPOCH_FACT
 from agent.storage import Database, IntegrityError, Transaction
 from agent.storage.damaged import DamagedDatabase
-from agent.storage.database import placeholders, values_rows
+from agent.storage.statements import placeholders, values_rows
 
 _CHUNK = 200
 _SCHEMA = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema WHERE type IN ('table', 'index')"

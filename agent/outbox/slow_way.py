@@ -17,7 +17,7 @@ from agent.outbox.operation import Accepted, Content, Draft, KnownOrder, Operati
 from agent.outbox.rows import READ, Rows
 from agent.outbox.state import UNSETTLED, UPSERTS, Status
 from agent.storage import Row, Sealer, Transaction
-from agent.storage.database import placeholders
+from agent.storage.statements import placeholders
 
 # What the trigger would ask is said here: the generation, and whether it must wait.
 _INSERT_ONE = f"INSERT INTO operation (seq, generation, blocked, {COLUMNS}) VALUES ({placeholders(16)}) RETURNING seq"  # noqa: S608

@@ -26,7 +26,7 @@ from agent.outbox.redemptions import Redemptions
 from agent.outbox.rows import READ, Rows, read_as_json
 from agent.outbox.state import UNSETTLED, Status, may_discard, may_retry
 from agent.storage import Database, Sealer
-from agent.storage.database import values_rows
+from agent.storage.statements import values_rows
 
 if TYPE_CHECKING:
     from agent.outbox.rescued import Rescued

@@ -20,14 +20,14 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
 from agent.health import Health
 from agent.storage.connection import Connection, Row
 from agent.storage.mark import Mark
 from agent.storage.quarantine import Quarantine
-from agent.storage.transactions import AtOnce, Transaction, run_through
+from agent.storage.transactions import AtOnce, Batches, Transaction, run_through
 
 T = TypeVar("T")
 IntegrityError = sqlite3.IntegrityError
@@ -51,18 +51,6 @@ _CACHED_STATEMENTS = 256
 _INSERTS_A_VISIT = 8
 _READING = ("SELECT", "PRAGMA", "WITH")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-class Batches(Protocol):
-    """Groups of rows that are put together when the connection is free for them. Called in the connection's thread."""
-
-    def take(self) -> tuple[str, Sequence[Any]] | None:
-        """The next INSERT and its parameters; None: nothing to write now."""
-        ...
-
-    def wrote(self, count: int) -> None:
-        """It was committed, with so many rows; triggers' rows do not count. Ask `Database.gone` before saying yes."""
-        ...
 
 
 Lacks = Callable[[Transaction, int], Awaitable[str]]
@@ -404,14 +392,3 @@ def _size(path: Path) -> int:
 def _code(error: sqlite3.Error) -> int:
     """SQLite's primary result code; 0 for an error of our own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def placeholders(count: int) -> str:
-    """`?, ?, …` for an IN list."""
-    return ", ".join("?" * count)
-
-
-def values_rows(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    """`(?, ?), (?, ?)` and the flattened parameters of a multi-row statement."""
-    row = f"({placeholders(len(rows[0]))})"
-    return ", ".join([row] * len(rows)), [value for values in rows for value in values]

@@ -1,4 +1,5 @@
-"""Statements between BEGIN and COMMIT: one after another on the way there and back, or all within one visit.
+"""Statements between BEGIN and COMMIT, one after another on the way there and back, or all within one visit; and groups
+of rows, each a statement that commits by itself.
 
 Handed out and run by `Database`, which sees to it that there is one at a time.
 """
@@ -6,7 +7,7 @@ Handed out and run by `Database`, which sees to it that there is one at a time.
 import contextlib
 import sqlite3
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from agent.storage.connection import Connection, Row
 
@@ -22,6 +23,18 @@ class Transaction:
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return all its rows."""
         return await self._connection.fetch(sql, parameters)
+
+
+class Batches(Protocol):
+    """Groups of rows that are put together when the connection is free for them. Called in the connection's thread."""
+
+    def take(self) -> tuple[str, Sequence[Any]] | None:
+        """The next INSERT and its parameters; None: nothing to write now."""
+        ...
+
+    def wrote(self, count: int) -> None:
+        """It was committed, with so many rows; triggers' rows do not count. Ask `Database.gone` before saying yes."""
+        ...
 
 
 class AtOnce(Transaction):
