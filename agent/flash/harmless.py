@@ -67,4 +67,4 @@ def read_stores(answer: Any) -> StorePage:
 
 def is_called(store: Any, name: str) -> bool:
     """Whether a store of a page is this one, by Flash's id or by the chain's own."""
-    return isinstance(store, dict) and name in {store.get("id"), store.get("externalId")}
+    return isinstance(store, dict) and any(store.get(of_it) == name for of_it in ("id", "externalId"))

@@ -31,6 +31,12 @@ async def test_a_store_is_found_on_whatever_page_it_is(wanted, found):
     assert asked[1:2] == ([] if wanted == "st_1" else ["/stores?cursor=c%201"])
 
 
+@pytest.mark.parametrize("wrong", [["st_2"], {"is": "st_2"}, None, 2])
+async def test_a_store_whose_id_is_no_text_is_another_one(wrong):
+    get, _ = pages(wrong, "st_2")
+    assert await find_store(get, "st_2") is True
+
+
 async def test_a_list_without_an_end_says_nothing_of_what_is_not_in_it():
     get, asked = pages("st_1", ends=False)
     found = await find_store(get, "st_9")
