@@ -315,12 +315,13 @@ class Database:
 
         A commit may be there that nobody synced: its agent was killed between the two, or the sync failed. A register
         that sends it again is told yes without another write. The log is synced and copied, for after a failed sync the
-        system takes its pages for written. A full disk ends the copying; the log has been synced by then.
+        system takes its pages for written. A full disk ends the copying; the log has been synced by then, unless it was
+        the sync that failed: some file systems look for space no sooner.
         """
         try:
             await connection.fetch("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.OperationalError as error:
-            if not self._is_full(error):
+            if not self._is_full(error) or error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC:
                 raise
 
     async def _disconnect(self) -> None:

@@ -17,9 +17,9 @@ FILES = ("agent.db", "agent.db-wal")
 
 
 @contextlib.asynccontextmanager
-async def database_in(folder, connection=Connection):
+async def database_in(folder, connection=Connection, kind=Database):
     """Not open yet; closed in the end, or its thread would stay."""
-    database = Database(folder / "agent.db", folder / "quarantine", Health(Clock()), connection=connection)
+    database = kind(folder / "agent.db", folder / "quarantine", Health(Clock()), connection=connection)
     try:
         yield database
     finally:
@@ -120,3 +120,22 @@ async def test_a_disk_that_cannot_sync_is_one(killed):
     async with database_in(killed, whose_checkpoint_fails(sqlite3.SQLITE_IOERR)) as database:
         with pytest.raises(ConfigError, match="cannot be opened"):
             await database.open()
+
+
+class OnFullDisk(Database):
+    """A database on a disk that says that nothing is free."""
+
+    def free_bytes(self):
+        return 0
+
+
+async def test_a_full_disk_that_finds_no_space_for_the_log_as_it_syncs_is_one_too(killed):
+    async with database_in(killed, whose_checkpoint_fails(sqlite3.SQLITE_IOERR_FSYNC), OnFullDisk) as database:
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            await database.open()
+
+
+async def test_a_full_disk_that_has_no_space_for_the_copy_is_none(killed):
+    async with database_in(killed, whose_checkpoint_fails(sqlite3.SQLITE_IOERR_WRITE), OnFullDisk) as database:
+        await database.open()
+        assert await database.fetch("SELECT number FROM sale") == [(7,)]
