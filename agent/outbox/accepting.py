@@ -137,14 +137,17 @@ class Acceptor:
             await self._write_one_by_one(group)
 
     async def _write_in_one(self, group: Sequence[Arrival]) -> bool:
-        """Look and write for each, one commit. False where that failed: what was kept all the same is found again."""
+        """Look and write for each, one commit. False where one of them stands in the way: each is to learn its own."""
 
         async def look_and_write(transaction: Transaction) -> list[Accepted]:
             return [await self._slow_way.look_then_write(transaction, waiting) for waiting in group]
 
         try:
             accepted = await self._database.transact(look_and_write)
-        except Exception:  # noqa: BLE001 - one is refused, or nothing can be stored: each learns its own
+        except (StorageUnavailableError, StorageFullError) as error:  # what was kept is not to be written again
+            await self._refuse(group, error)
+            return True
+        except Exception:  # noqa: BLE001 - one is refused, and nothing was kept
             return False
         await self._explain_waits([each.operation for each in accepted])
         self._database.mark.raise_to(max(each.operation.seq for each in accepted))

@@ -1,7 +1,10 @@
 """Members that arrive one behind the other share commits, and each is told its own all the same."""
 
 import asyncio
+import sqlite3
 import struct
+
+import pytest
 
 from agent import jsons
 from agent.delivery import Kind
@@ -25,6 +28,21 @@ class Cramped(Connection):
         if "FROM waiting JOIN operation" in sql:
             raise MemoryError
         return await super().fetch(sql, parameters)
+
+
+class Torn(Connection):
+    """A real connection with a disk that once says no to a commit, which is there all the same or is not."""
+
+    kept = fails = False
+
+    async def visit(self, call):
+        failing, Torn.fails = Torn.fails, False
+        answer = await super().visit(call) if self.kept or not failing else None
+        if failing:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+        return answer
 
 
 def commits(database):
@@ -101,3 +119,15 @@ async def test_whatever_befalls_the_telling_what_is_stored_is_accepted_and_the_n
         third = await store.accept(member("ada", "3"))
         assert [each.operation.blocked for each in (first, second, third)] == [False, True, True]
         assert not third.operation.waiting_for
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_after_a_failed_commit_each_is_told_whether_it_was_kept(tmp_path, kept):
+    Torn.kept = kept
+    async with started(Store, tmp_path, connection=Torn) as (store, database):
+        Torn.fails = True
+        told = await accepted(store, member("ada"), member("ada", "2"), member("bob"))
+        assert [(each.code, each.stored) for each in told] == [("storage-unavailable", kept)] * 3
+        rows = await database.fetch("SELECT current FROM operation ORDER BY seq")
+        assert rows == ([(0,), (1,), (1,)] if kept else [])
+        assert [each.replayed for each in await accepted(store, member("ada", "2"), member("bob"))] == [kept] * 2
