@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from agent import tasks
 from agent.clock import Clock, to_ms
 from agent.errors import OverloadedError, Refusal, StorageFullError, StorageUnavailableError
 from agent.outbox.arrival import COLUMNS, Arrival, arrive
@@ -83,12 +82,11 @@ class Acceptor:
         self._writer = asyncio.create_task(self._write(), name="outbox-writer")
 
     async def stop(self) -> None:
-        """Write what was queued, then accept nothing more."""
+        """Accept nothing more, and write what was queued or is in hand: whoever asked gets an answer."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            while self._queue:
-                await asyncio.wait([waiting.answer for waiting in self._queue])
-            await tasks.end(writer)
+            self._arrived.set()
+            await writer
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""
@@ -128,6 +126,8 @@ class Acceptor:
                     await self._write_the_slow_way()
                 else:
                     await self._write_together()
+            if self._writer is None:
+                return
 
     async def _write_the_slow_way(self) -> None:
         group = [self._queue.popleft()]

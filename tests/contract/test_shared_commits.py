@@ -8,7 +8,7 @@ import pytest
 
 from agent import jsons
 from agent.delivery import Kind
-from agent.errors import ConflictError
+from agent.errors import ConflictError, StorageUnavailableError
 from agent.outbox.accepting import MAX_SHARED
 from agent.outbox.operation import Content, Draft
 from agent.outbox.store import Store
@@ -43,6 +43,23 @@ class Torn(Connection):
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
             raise error
         return answer
+
+
+class Held(Connection):
+    """A real connection that is `slow` about what is to be written."""
+
+    slow = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def visit(self, call):
+        type(self).asked.set()
+        await type(self).slow.wait()
+        return await super().visit(call)
+
+
+def sale(number):
+    content = Content({"totalAmount": "1.00"}, "/orders", jsons.raw({}), f"sale-{number}")
+    return Draft(Kind.SALE, f"order:{number}", content, "1")
 
 
 def commits(database):
@@ -131,3 +148,23 @@ async def test_after_a_failed_commit_each_is_told_whether_it_was_kept(tmp_path, 
         rows = await database.fetch("SELECT current FROM operation ORDER BY seq")
         assert rows == ([(0,), (1,), (1,)] if kept else [])
         assert [each.replayed for each in await accepted(store, member("ada", "2"), member("bob"))] == [kept] * 2
+
+
+@pytest.mark.parametrize("drafted", [member, sale])
+async def test_a_stop_waits_for_what_is_in_hand_and_each_is_answered(tmp_path, drafted):
+    Held.slow, Held.asked = asyncio.Event(), asyncio.Event()
+    Held.slow.set()  # to start
+    async with started(Store, tmp_path, connection=Held) as (store, database), asyncio.timeout(20):
+        Held.slow.clear()
+        Held.asked.clear()
+        asking = [asyncio.create_task(store.accept(drafted(str(number)))) for number in range(3)]
+        await Held.asked.wait()
+        stopping = asyncio.create_task(store.stop())
+        await asyncio.wait([stopping], timeout=0.05)
+        Held.slow.set()
+        told = await asyncio.gather(*asking)
+        await stopping
+        rows = await database.fetch("SELECT id FROM operation ORDER BY seq")
+        assert [operation_id for (operation_id,) in rows] == [each.operation.id for each in told]
+        with pytest.raises(StorageUnavailableError):
+            await store.accept(drafted("late"))
