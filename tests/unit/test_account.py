@@ -32,12 +32,7 @@ BindReadOnlyPaths=/home/erp:/opt/erp
 """
 
 
-@pytest.fixture(autouse=True)
-def environ(monkeypatch):
-    for name in list(os.environ):
-        if name.upper().startswith("FLASH_AGENT_"):
-            monkeypatch.delenv(name)
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("environ")
 
 
 @pytest.fixture
