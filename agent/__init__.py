@@ -10,9 +10,9 @@ Where to look, from the outside in; each package says more in its own first line
     flash, flashkeys                          the calls to Flash and what its answers mean; its keys
     members, redemption, coupons              the counter: look-ups, coupons burned while a register waits
     adapters, importing, spool                other systems' documents
-    catalogs, masterdata                      what a chain tells Flash of itself
+    masterdata                                what a chain tells Flash of itself: stores, catalogs, members
     reconcile, summary, receipt               what was sent against what Flash has; a day in numbers; lines to print
-    rescue, recovery, rotation                a dead till's queue; data keys
+    rescue, datakeys                          a dead till's queue; data keys changed, and recovered
     storage                                   the one SQLite file, its directory, sealing
     config, health, logs                      settings; fault conditions; the log
     servicemanager, systemd, windows_service  the system that starts it

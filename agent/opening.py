@@ -12,12 +12,12 @@ from typing import NamedTuple
 from agent import __version__, logs
 from agent.clock import Clock
 from agent.config import Settings
+from agent.datakeys.recovery import Recovery
 from agent.errors import ConfigError, DataKeyError, Refusal
 from agent.flashkeys import FlashKeys
 from agent.health import Health
 from agent.outbox.completeness import KEPT, lacks
 from agent.outbox.till import Till, remember
-from agent.recovery import Recovery
 from agent.rooms import ROOMS
 from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer, Upgrade
 from agent.storage.keyfile import CHECK_FACT

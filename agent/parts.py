@@ -2,6 +2,7 @@
 
 import msgspec
 
+from agent.datakeys.rotation import Rotation
 from agent.drill import Drill
 from agent.events import Events
 from agent.flash.client import FlashClient
@@ -16,7 +17,6 @@ from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
 from agent.redemption.redeeming import Redeeming
 from agent.redemption.unconfirmed import Unconfirmed
-from agent.rotation import Rotation
 from agent.storage import Database
 from agent.tokens import Tokens
 

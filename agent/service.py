@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
+from agent.datakeys.rotation import KeyState
 from agent.delivery import Kind, Outcome
 from agent.errors import DataKeyError, Fault, GoneError, InvalidError, StorageUnavailableError
 from agent.flashkeys import Which, fingerprint
@@ -25,7 +26,6 @@ from agent.outbox.operation import Operation
 from agent.outbox.reading import Counts
 from agent.parts import Parts
 from agent.redemption.exposure import figures, sheet
-from agent.rotation import KeyState
 
 if TYPE_CHECKING:
     from agent.diagnosis import Diagnosis

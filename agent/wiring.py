@@ -8,6 +8,7 @@ import random
 from agent.api import documents
 from agent.clock import Clock
 from agent.config import Settings, wordings_of
+from agent.datakeys.rotation import Rotation
 from agent.drill import Drill
 from agent.events import Events
 from agent.flash.address import FlashAddress
@@ -29,7 +30,6 @@ from agent.parts import Parts
 from agent.receipt.wording import Wordings
 from agent.redemption.redeeming import Redeeming
 from agent.redemption.unconfirmed import Unconfirmed
-from agent.rotation import Rotation
 
 
 def flash_client(settings: Settings, clock: Clock, keys: FlashKeys) -> FlashClient:

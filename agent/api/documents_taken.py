@@ -13,9 +13,8 @@ from agent.adapters.base import Found, Item, Skipped
 from agent.api import guard, web
 from agent.api.calls import Call, answer, read_body, wording_for
 from agent.api.documents import operation_json
-from agent.catalogs import CatalogTaken
 from agent.errors import Fault, InvalidError, MediaTypeError, OverloadedError, TooLargeError
-from agent.importing import Importing, Taken, catalog_totals, totals
+from agent.importing import CatalogTaken, Importing, Taken, catalog_totals, totals
 from agent.receipt.wording import Wording
 from agent.tokens import Scope
 

@@ -132,7 +132,7 @@ def _without_user(url: str) -> str:
 
 
 def _warnings(settings: "Settings", data_dir: "Path") -> Iterator[str]:
-    from agent import advice
+    from agent.config import advice
 
     if settings.key("write") is None and not os.path.exists(data_dir / "flash-write.key"):  # noqa: PTH110 - of others
         yield (

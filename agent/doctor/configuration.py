@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import plainfile
-from agent.advice import unwise
+from agent.config.advice import unwise
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, fine

@@ -1,4 +1,4 @@
-"""What an older data key sealed in the members room, sealed anew with the current one: by `agent.rotation`.
+"""What an older data key sealed in the members room, sealed anew with the current one: by `datakeys`.
 
 As in the outbox: a slice is one transaction, and what does not open stays as it is.
 """

@@ -1,4 +1,4 @@
-"""Operations that an older data key sealed, sealed anew with the current one: a few at a time, by `agent.rotation`.
+"""Operations that an older data key sealed, sealed anew with the current one: a few at a time, by `datakeys`.
 
 A slice is read and written in one transaction, so that a verdict that comes meanwhile is not written over. What does
 not open stays as it is, and keeps its key in use.

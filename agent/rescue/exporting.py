@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent import __version__
 from agent.clock import Clock, rfc3339, to_ms
+from agent.datakeys.recovery import path_beside, reveal
 from agent.errors import AgentError, DataKeyError
 from agent.health import Health
 from agent.outbox.completeness import KEPT, lacks
@@ -13,7 +14,6 @@ from agent.outbox.left import Hashes, Left, unsettled
 from agent.outbox.rows import Rows
 from agent.outbox.salvage import salvage
 from agent.outbox.till import Till, recall
-from agent.recovery import path_beside, reveal
 from agent.rescue import natural
 from agent.rescue.travelling import FORMAT, VERSION, Rescue
 from agent.rooms import ROOMS

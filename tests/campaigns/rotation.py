@@ -195,7 +195,7 @@ CAMPAIGN = Campaign(
             "a new key seals before it is on the disk",
             (
                 Change(
-                    "agent/rotation.py",
+                    "agent/datakeys/rotation.py",
                     "            await asyncio.to_thread(self._save, renewed)\n",
                     "            self._sealer.adopt(renewed)\n            await asyncio.sleep(0.4)\n"
                     "            await asyncio.to_thread(self._save, renewed)\n",
@@ -206,7 +206,7 @@ CAMPAIGN = Campaign(
             "older keys leave the file while rows need them",
             (
                 Change(
-                    "agent/rotation.py",
+                    "agent/datakeys/rotation.py",
                     "(unused := self._keys.older - used)",
                     "(unused := self._keys.older)",
                 ),

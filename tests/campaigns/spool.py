@@ -185,7 +185,7 @@ CAMPAIGN = Campaign(
             "a file that was taken before the kill takes effect under another id",
             (
                 Change(
-                    "agent/importing.py",
+                    "agent/importing/items.py",
                     '    document = item.document.model_copy(update={"metadata": metadata})\n',
                     '    document = item.document.model_copy(update={"metadata": metadata})\n'
                     "    if isinstance(document, Sale):\n"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from agent import agefile
+from agent.datakeys.recovery import reveal
 from agent.errors import ConfigError
-from agent.recovery import reveal
 from agent.storage.keyfile import KeyFile
 from tests.support.agents import running, settings, until
 

@@ -12,7 +12,7 @@ RARELY_NEEDED = {
     "agent.api.key_documents",
     "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "agent.adapters", "agent.api.views", "agent.api.openapi",
     "agent.api.day_documents", "agent.api.diagnostic_documents", "agent.api.documents_taken",
-    "agent.api.flash_order_documents", "agent.api.member_documents", "agent.api.token_documents", "agent.catalogs",
+    "agent.api.flash_order_documents", "agent.api.member_documents", "agent.api.token_documents",
     "agent.diagnosis", "agent.doctor", "agent.importing", "agent.outbox.left",
     "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile", "agent.rescue", "agent.sandbox", "agent.setup",
     "agent.spool", "agent.summary", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx", "multiprocessing",

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from agent import agefile
+from agent.datakeys.recovery import Recovery, path_beside, reveal
 from agent.errors import ConfigError
-from agent.recovery import Recovery, path_beside, reveal
 from agent.storage.keyfile import KeyFile
 from agent.storage.sealing import DataKeys
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.config import Settings
+from agent.config.settings import Settings
 
 _UNIQUE = {"store_id": "store", "till_id": "till", "business_date": "day"}
 

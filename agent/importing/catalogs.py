@@ -2,7 +2,7 @@
 
 Catalogs of one source that follow each other are one: their rows go in the order in which a row finds what it refers
 to (brands, categories, products, variants, inventory), without those that Flash has as they are, or will have. All is
-done in slices, so that a register never waits for a catalog. Called by `importing.py`; raises the refusals of the
+done in slices, so that a register never waits for a catalog. Called by `items.py`; raises the refusals of the
 store that are to be tried again, and what was accepted before is unchanged then.
 """
 

@@ -4,10 +4,9 @@
 
 Sales side by side, and so are members; everything else one after another, in the document's order: a refund behind its
 sale, a sale behind its member; catalogs of one source that follow each other are one (`catalogs.py`). Taking the same
-document again finds everything there already; so whoever was interrupted begins again. Called by the API (`POST
-/v1/documents`), the spool and through them by `flash-agent import`. Raises StorageFullError, StorageUnavailableError
-and OverloadedError, after which the same items are to be taken again; a refusal of one item is that item's answer and
-stops nothing.
+document again finds everything there already; so whoever was interrupted begins again. Raises StorageFullError,
+StorageUnavailableError and OverloadedError, after which the same items are to be taken again; a refusal of one item is
+that item's answer and stops nothing.
 """
 
 import asyncio
@@ -19,10 +18,10 @@ from typing import Any, BinaryIO
 from agent.adapters import registry
 from agent.adapters.base import Adapter, Canonical, Found, Item, Site, Skipped
 from agent.adapters.canonical import kind_of
-from agent.catalogs import Catalogs, CatalogTaken, Rehearsal
 from agent.config import Settings
 from agent.delivery import Kind
 from agent.errors import ConfigError, ForbiddenError, NotConfiguredError, Refusal
+from agent.importing.catalogs import Catalogs, CatalogTaken, Rehearsal
 from agent.intake import Intake, Request
 from agent.masterdata import Catalog, Member, Store
 from agent.model import Enrollment, Refund, Sale
