@@ -5,7 +5,7 @@ Where to look, from the outside in; each package says more in its own first line
     cli, setup, doctor                        what a person starts: commands, set-up, what is wrong with this till
     app, opening, wiring, parts               how a running agent is opened, put together, started and stopped
     api, service, events                      what registers and operators may ask of it, and are told
-    intake, drafting, model, fields           what a document must be to become a draft, and then an operation
+    intake, model, fields                     what a document must be to become a draft, and then an operation
     outbox                                    durable: accepting, what goes next, sending, settling, the line
     flash, flashkeys                          the calls to Flash and what its answers mean; its keys
     members, redemption, coupons              the counter: look-ups, coupons burned while a register waits

@@ -27,7 +27,6 @@ from agent.api.calls import (
 )
 from agent.api.documents import operation_json, operation_listed
 from agent.api.streaming import EventStream, keep_small
-from agent.common_sale import CommonSale
 from agent.delivery import Kind
 from agent.errors import (
     Refusal,
@@ -35,6 +34,7 @@ from agent.errors import (
 )
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
 from agent.intake import Request
+from agent.intake.common_sale import CommonSale
 from agent.model import Discard, DrillOrder
 from agent.outbox.operation import Accepted
 from agent.outbox.reading import MAX_LISTED, Filter

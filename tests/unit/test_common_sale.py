@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent import common_sale, jsons
+from agent import jsons
 from agent.errors import InvalidError
-from agent.intake import Intake, Request
+from agent.intake import Intake, Request, common_sale
 from agent.storage import NoSealer
 from tests.support.agents import settings
 

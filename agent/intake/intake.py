@@ -1,4 +1,4 @@
-"""The only way in: every document becomes a draft (`drafting.py`), is stored durably, and only then acknowledged.
+"""Every document becomes a draft (`drafting.py`), is stored durably, and only then acknowledged.
 
 Every document, whether a register posted it or an adapter parsed it, passes here and nowhere else. What goes upstream
 is fixed before the first send, and resent unchanged.
@@ -10,19 +10,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agent import common_sale
-from agent.common_sale import CommonSale
 from agent.config import Settings
 from agent.coupons import NoSightings, Sightings
 from agent.delivery import Kind
-from agent.drafting import Drafting, Request
 from agent.errors import Refusal, TooLargeError
+from agent.intake import common_sale
+from agent.intake.common_sale import CommonSale
+from agent.intake.drafting import Drafting, Request
 from agent.outbox.catalog_rows import CatalogRow, Gathering
 from agent.outbox.operation import Accepted, Draft
 from agent.outbox.store import Store
 from agent.storage import Sealer
-
-__all__ = ["Intake", "Request"]
 
 REHEARSED_AT_ONCE = 50  # the database is theirs for so long: some milliseconds, for registers wait meanwhile
 MAX_BEARING = 100

@@ -13,20 +13,20 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from agent import jsons
-from agent.common_sale import CommonSale
 from agent.config import Settings
 from agent.coupons import Sightings
 from agent.delivery import Kind
 from agent.errors import Fault, InvalidError, TooLargeError
 from agent.fields import plain
 from agent.flash import wire
+from agent.intake.common_sale import CommonSale
+from agent.intake.upstream_ids import UpstreamIds
 from agent.masterdata import ENTITIES, Catalog, Member
 from agent.masterdata import Store as StoreRecord
 from agent.model import Document, Enrollment, Redemption, Refund, Sale, faults_of
 from agent.outbox.catalog_rows import CatalogRow, Gathering
 from agent.outbox.operation import Content, Draft, KnownOrder, coupon_scope, order_scope
 from agent.storage import Sealer
-from agent.upstream_ids import UpstreamIds
 
 D = TypeVar("D", bound=Document)
 _CONSENT = ("marketingConsent", "marketingConsentAt")
