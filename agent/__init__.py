@@ -15,7 +15,7 @@ Where to look, from the outside in; each package says more in its own first line
     rescue, datakeys                          a dead till's queue; data keys changed, and recovered
     storage                                   the one SQLite file, its directory, sealing
     config, health, logs                      settings; fault conditions; the log
-    servicemanager, systemd, windows_service  the system that starts it
+    servicemanager                            the system that starts it
     sandbox                                   a stand-in for Flash
 """
 

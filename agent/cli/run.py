@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _serve(settings: "Settings", data_dir: Path) -> int:
     from agent.app import Agent
     from agent.cli import process
-    from agent.systemd import Notifier
+    from agent.servicemanager.notifier import Notifier
 
     service = Notifier()
     agent = Agent(settings, data_dir)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent.windows_service import Hosted
+    from agent.servicemanager.hosted import Hosted
 
 MAX_LOG_BYTES = 5 * 1024 * 1024
 OLD_LOGS = 3
@@ -24,9 +24,9 @@ OLD_LOGS = 3
 
 def run(arguments: argparse.Namespace) -> int:
     """Until the service is stopped; does not return then. Raises AgentError where Windows did not start us."""
-    from agent import windows_service
+    from agent.servicemanager import hosted
 
-    windows_service.host(lambda service: _work(arguments, service))
+    hosted.host(lambda service: _work(arguments, service))
     return 0
 
 

@@ -7,6 +7,8 @@
 
 Each raises AgentError with the mend: no such service, no rights, a start that failed. On Linux a package brings the
 unit, and `install` switches it on; on Windows `install` makes the whole registration.
+
+What the running agent itself tells its manager is in `notifier` (systemd) and `hosted` (Windows).
 """
 
 import sys

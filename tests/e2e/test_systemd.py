@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.systemd import START_LIMIT_S
+from agent.servicemanager.notifier import START_LIMIT_S
 from tests.support.agents import AgentProcess
 
 pytestmark = pytest.mark.e2e

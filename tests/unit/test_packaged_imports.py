@@ -25,7 +25,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] in UNUSED]:
 import agent
 failed = []
 for module in pkgutil.walk_packages(agent.__path__, "agent."):
-    if module.name in {"agent.__main__", "agent.windows_service", *sys.argv[2].split()}:
+    if module.name in {"agent.__main__", *sys.argv[2].split()}:
         continue
     try:
         importlib.import_module(module.name)
@@ -33,7 +33,7 @@ for module in pkgutil.walk_packages(agent.__path__, "agent."):
         failed.append(f"{module.name}: {error}")
 print("\\n".join(failed))
 """
-WINDOWS = "agent.servicemanager.windows agent.storage.windows agent.cli.service_host"
+WINDOWS = "agent.servicemanager.windows agent.servicemanager.hosted agent.storage.windows agent.cli.service_host"
 
 
 def unused():

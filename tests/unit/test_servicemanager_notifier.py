@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.systemd import Notifier
+from agent.servicemanager.notifier import Notifier
 
 
 async def test_where_nobody_listens_no_timer_runs_and_nothing_fails(monkeypatch: pytest.MonkeyPatch):
