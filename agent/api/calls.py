@@ -30,7 +30,7 @@ from agent.fields import Date
 from agent.model import Document, faults_of
 from agent.outbox.operation import Operation
 from agent.receipt.wording import Wording
-from agent.service import Service
+from agent.service.service import Service
 from agent.tokens import Caller
 
 D = TypeVar("D", bound=Document)

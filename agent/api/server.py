@@ -28,7 +28,7 @@ from agent.errors import (
     NotFoundError,
     Refusal,
 )
-from agent.service import Service
+from agent.service.service import Service
 from agent.tokens import Scope
 
 SHUTDOWN_S = 3.0

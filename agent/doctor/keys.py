@@ -11,7 +11,6 @@ from typing import Any
 
 from agent import logs
 from agent.clock import Clock
-from agent.diagnosis import Diagnosis
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
 from agent.doctor.findings import Finding, fine
@@ -19,6 +18,7 @@ from agent.errors import AgentError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
 from agent.flashkeys import FlashKeys, Found, Which, kept_path
+from agent.service.diagnosis import Diagnosis
 from agent.storage import DataDir, KeyFile
 
 ANSWER_S = 10.0

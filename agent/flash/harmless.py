@@ -1,7 +1,7 @@
 """Calls that change nothing at Flash whatever it answers, by which a key shows what it may do; and its list of stores.
 
 A read; a batch of nothing; something about an order, a coupon or a member whose id nobody has. Asked before a key comes
-into force (`keycheck.py`), by setup (`agent/setup/examine.py`) and when a fault is looked for (`agent/diagnosis.py`).
+into force (`keycheck.py`), by setup (`setup/examine.py`) and when a fault is looked for (`service/diagnosis.py`).
 """
 
 from typing import Any, NamedTuple

@@ -11,7 +11,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 
-from agent import app
+from agent.app import agent as composed
 from agent.cli.main import main
 from agent.clock import Clock
 from agent.delivery import Kind
@@ -65,5 +65,5 @@ class HollowStore(Store):
 
 
 if __name__ == "__main__":
-    setattr(app, "Store", HollowStore)  # noqa: B010 - a name that the module does not offer
+    setattr(composed, "Store", HollowStore)  # noqa: B010 - a name that the module does not offer
     sys.exit(main())

@@ -292,7 +292,7 @@ CAMPAIGN = Campaign(
     controls=(
         Control(
             "it sends and accepts before it is ready",
-            (Change("agent/app.py", "            self._upgrade.ready()\n", "            pass\n"),),
+            (Change("agent/app/agent.py", "            self._upgrade.ready()\n", "            pass\n"),),
         ),
         Control(
             "nothing is copied",

@@ -249,7 +249,9 @@ def test_a_quarantine_is_looked_into_as_well(tmp_path):
 @pytest.mark.parametrize("moved", [0, 1, 2], ids=["not put back", "half put back", "nearly put back"])
 def test_a_till_that_died_in_an_upgrade_gives_what_was_there_before_it(tmp_path, moved):
     disk, keys = dead_till(tmp_path, 5)
-    change = Change("agent/app.py", "            self._upgrade.ready()\n", "            __import__('os')._exit(9)\n")
+    change = Change(
+        "agent/app/agent.py", "            self._upgrade.ready()\n", "            __import__('os')._exit(9)\n"
+    )
     newer = newer_copy(tmp_path / "newer", changes=[change])
     assert "Traceback" not in refusal(AgentProcess(disk, NOWHERE, launch=launch_from(newer), **A))
     (copy,) = (disk / "upgrades").glob("*.db")

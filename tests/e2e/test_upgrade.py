@@ -31,7 +31,9 @@ QUEUED = 60
 OLDER = agent.__version__
 SCHEMA = newest(ROOMS)
 CRASH = Change(
-    "agent/app.py", "            self._upgrade.ready()\n", '            raise RuntimeError("a fault of this version")\n'
+    "agent/app/agent.py",
+    "            self._upgrade.ready()\n",
+    '            raise RuntimeError("a fault of this version")\n',
 )
 BEFORE_READY = pytest.mark.parametrize("how", ["crash", "killed"])
 

@@ -17,7 +17,7 @@ from agent.model import BasketVoid
 from agent.outbox.operation import Operation, redeemed_of
 from agent.outbox.reading import Filter
 from agent.outbox.state import Status
-from agent.service import Service
+from agent.service.service import Service
 from tests.simulation.network import Network
 from tests.simulation.plan import Ask, Drill, LookUp, Operate
 from tests.simulation.till import ConnectionLostError, Till

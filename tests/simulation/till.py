@@ -13,7 +13,7 @@ from agent.clock import Clock
 from agent.config import Settings
 from agent.flash.client import FlashClient
 from agent.outbox.changes import Change
-from agent.service import Service
+from agent.service.service import Service
 from agent.storage import Database
 from tests.simulation.disk import Files, SimulatedConnection
 from tests.simulation.flash import STORE

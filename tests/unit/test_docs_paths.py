@@ -29,7 +29,7 @@ def test_the_program_names_files_that_are_there():
 
 
 def test_what_is_not_there_is_found():
-    assert lost("`agent/app.py`, `line.py`, `schema.sql`; `agent/nowhere.py` and `outbox/app.py`") == [
+    assert lost("`agent/app/agent.py`, `line.py`, `schema.sql`; `agent/nowhere.py` and `outbox/app.py`") == [
         "agent/nowhere.py",
         "outbox/app.py",
     ]

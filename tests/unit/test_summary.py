@@ -12,7 +12,7 @@ from agent.outbox.day import DayRedemption
 from agent.outbox.operation import Content, Operation, Verdict
 from agent.outbox.rows import DAMAGED
 from agent.outbox.state import Status
-from agent.summary import MAX_NAMED, DaySummary, RedemptionSummary, local_day, spelt
+from agent.service.summary import MAX_NAMED, DaySummary, RedemptionSummary, local_day, spelt
 
 
 def operation(kind=Kind.SALE, status=Status.SUCCEEDED, *, date="2026-11-25", verdict=None, stripped=False, **request):

@@ -1,9 +1,8 @@
-"""What a running agent is made of. Built by `wiring.py`, started and stopped by `app.py`, asked by `service.py`."""
+"""What a running agent is made of. Built by `wiring.py`, started and stopped by `app`, asked by `service.py`."""
 
 import msgspec
 
 from agent.datakeys.rotation import Rotation
-from agent.drill import Drill
 from agent.events import Events
 from agent.flash.client import FlashClient
 from agent.flashkeys import FlashKeys
@@ -17,6 +16,7 @@ from agent.outbox.store import Store
 from agent.receipt.wording import Wordings
 from agent.redemption.redeeming import Redeeming
 from agent.redemption.unconfirmed import Unconfirmed
+from agent.service.drill import Drill
 from agent.storage import Database
 from agent.tokens import Tokens
 

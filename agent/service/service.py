@@ -24,14 +24,14 @@ from agent.outbox.exposure import add_up
 from agent.outbox.line import Connectivity
 from agent.outbox.operation import Operation
 from agent.outbox.reading import Counts
-from agent.parts import Parts
 from agent.redemption.exposure import figures, sheet
+from agent.service.parts import Parts
 
 if TYPE_CHECKING:
-    from agent.diagnosis import Diagnosis
     from agent.importing import Importing
     from agent.reconcile.feed import FlashOrders
     from agent.rescue.taking import Taking
+    from agent.service.diagnosis import Diagnosis
 
 FEATURES = (
     "sales",
@@ -127,7 +127,7 @@ class Service:
 
     def _diagnose(self) -> "Diagnosis":
         """Tries the keys at Flash. Loaded when first used: somebody looks for a fault."""
-        from agent.diagnosis import Diagnosis  # noqa: PLC0415
+        from agent.service.diagnosis import Diagnosis  # noqa: PLC0415
 
         self._diagnosis = self._diagnosis or Diagnosis(
             self._flash,
@@ -326,7 +326,7 @@ class Service:
 
     async def summary(self, business_date: str) -> dict[str, Any]:
         """The fields of SummaryView; one day at a time. Raises GoneError for a day whose tombstones may be removed."""
-        from agent.summary import DaySummary, RedemptionSummary, local_day  # noqa: PLC0415 - asked for once a day
+        from agent.service.summary import DaySummary, RedemptionSummary, local_day  # noqa: PLC0415 - asked for once a day
 
         try:
             begin, end = local_day(business_date)
@@ -361,7 +361,7 @@ class Service:
 
     async def metrics(self) -> bytes:
         """Prometheus text of the same facts, and the attempts since the start."""
-        from agent.metrics import exposition  # noqa: PLC0415 - a daemon nobody scrapes never loads it
+        from agent.service.metrics import exposition  # noqa: PLC0415 - a daemon nobody scrapes never loads it
 
         status = await self.status()
         return exposition(status, dict(self._relay.attempts), *self.members.counts)

@@ -14,22 +14,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent import logs, opening
+from agent import logs
 from agent.api.guard import Guard
 from agent.api.loopback import listen_on_loopback
 from agent.api.server import Server
+from agent.app import opening
+from agent.app.opening import Opened, Opening
+from agent.app.wiring import Wiring, flash_client
 from agent.clock import Clock
 from agent.config import Settings
 from agent.errors import ConfigError
 from agent.flash.client import FlashClient
 from agent.health import Health
-from agent.opening import Opened, Opening
 from agent.outbox.housekeeping import MAX_SKEW_S, Housekeeping
 from agent.outbox.store import Store
-from agent.parts import Parts
-from agent.service import Service
+from agent.service.parts import Parts
+from agent.service.service import Service
 from agent.storage import Database, DataDir, Upgrade
-from agent.wiring import Wiring, flash_client
 
 if TYPE_CHECKING:
     from agent.spool.spool import Spool

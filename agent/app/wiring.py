@@ -6,10 +6,10 @@ Called by the composition root once the data directory is open; a change to what
 import random
 
 from agent.api import documents
+from agent.app.opening import Opened, Opening
 from agent.clock import Clock
 from agent.config import Settings, wordings_of
 from agent.datakeys.rotation import Rotation
-from agent.drill import Drill
 from agent.events import Events
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -20,16 +20,16 @@ from agent.intake import Intake
 from agent.members.gate import Gate
 from agent.members.members import Members
 from agent.members.resealing import seals_of
-from agent.opening import Opened, Opening
 from agent.outbox.keyguard import KeyGuard
 from agent.outbox.line import Line
 from agent.outbox.relay import Relay, RelayOptions
 from agent.outbox.resealing import OperationSeals
 from agent.outbox.store import Store
-from agent.parts import Parts
 from agent.receipt.wording import Wordings
 from agent.redemption.redeeming import Redeeming
 from agent.redemption.unconfirmed import Unconfirmed
+from agent.service.drill import Drill
+from agent.service.parts import Parts
 
 
 def flash_client(settings: Settings, clock: Clock, keys: FlashKeys) -> FlashClient:
