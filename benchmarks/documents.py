@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+STORES = {"12": "st_1"}  # what the receipts call their store, and what Flash calls it
 _CARD = "LOY-{:08d}"
 _SALE = {"externalOrderId": "erp-{Store}-{Receipt}", "totalAmount": "Total", "customer.externalId": "Card"}
 _MAPPED = {"mappings": {"receipts": {"sale": {**_SALE, "businessDate": "Day"}}}}
@@ -40,7 +41,7 @@ class Form:
     def settings(self) -> dict[str, str]:
         """The same, for an agent's environment."""
         own = {"FLASH_AGENT_ADAPTERS__" + self.adapter.upper(): json.dumps(self.options)} if self.options else {}
-        return {**own, "FLASH_AGENT_DOCUMENTS__STORES": json.dumps({"12": "st_1"})}
+        return {**own, "FLASH_AGENT_DOCUMENTS__STORES": json.dumps(STORES)}
 
 
 def _poslog(number: int) -> str:

@@ -8,21 +8,29 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent.adapters import registry
 from agent.adapters.base import Found, Site
+from benchmarks.documents import STORES
 from benchmarks.processes import peak_mb
 
 
+def read(name: str, file: Path, options: Mapping[str, object]) -> int:
+    """Read the file to its end and keep nothing; returns how many documents were found in it."""
+    adapter, chosen, site = registry.adapter(name), registry.options_of(name, options), Site("USD", stores=STORES)
+    with file.open("rb") as source:
+        return sum(isinstance(item, Found) for item in adapter.items(source, chosen, site))
+
+
 def main() -> None:
-    """Read the file to its end and keep nothing."""
+    """Read a file and say how long it took."""
     name, file, options = sys.argv[1:]
-    adapter, chosen = registry.adapter(name), registry.options_of(name, json.loads(options))
-    with Path(file).open("rb") as source:
-        began = time.perf_counter()
-        documents = sum(isinstance(item, Found) for item in adapter.items(source, chosen, Site("USD")))
-        seconds = time.perf_counter() - began
+    chosen = json.loads(options)
+    began = time.perf_counter()
+    documents = read(name, Path(file), chosen)
+    seconds = time.perf_counter() - began
     print(json.dumps({"documents": documents, "seconds": seconds, "peak_mb": peak_mb()}))
 
 
