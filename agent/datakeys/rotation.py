@@ -23,7 +23,6 @@ PAUSE_S = 0.05  # between slices: registers go first
 ASIDE_S = 0.2
 ASIDE_LIMIT_S = 10.0  # a busy till's rows have their turn too
 AGAIN_S = 15.0
-CHECKPOINT_SLICES = 40  # at 50 rows of one or two KiB a few MiB of log
 
 
 class Seals(Protocol):
@@ -156,16 +155,13 @@ class Rotation:
 
     async def _sweep(self) -> int:
         """All rows once; those that come meanwhile have the new key already. What older keys sealed is overwritten."""
-        total = slices = 0
+        total = 0
         for seals in self._seals:
             after: int | None = 0
             while after is not None:
                 await self._let_pass()
                 after, count = await seals.reseal(after)
                 total += count
-                slices += 1
-                if slices % CHECKPOINT_SLICES == 0:
-                    await self._database.checkpoint()
         await self._database.checkpoint(truncate=True)
         return total
 

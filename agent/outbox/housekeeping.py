@@ -1,11 +1,11 @@
 """Keeps the database small: checkpoints, retention, tombstones. Runs beside the writer and never holds it for long.
 
-The write-ahead log is copied into the database after every CHECKPOINT_WRITES rows, or soon after the writing stops;
-then it is emptied, so that deleted content is gone from the disk. Rows are counted because the file's size says
-nothing: after a checkpoint SQLite writes it again from the beginning without shrinking it. Settled operations lose
-their content after the retention time and their tombstone later, and only while Flash's clock says that the till's is
-right: a clock that woke up years ahead would forget what was settled this morning. Failures are never touched. Of the
-log of changes the newest entries are kept. Nothing is timed while nothing is written.
+The write-ahead log is copied into the database when it is longer than LOG_BYTES, or soon after the writing stops; then
+it is emptied, so that deleted content is gone from the disk. Its size counts, for rows differ: a sale takes about ten
+KiB of it, a page of members a MiB. Settled operations lose their content after the retention time and their tombstone
+later, and only while Flash's clock says that the till's is right: a clock that woke up years ahead would forget what
+was settled this morning. Failures are never touched. Of the log of changes the newest entries are kept. Nothing is
+timed while nothing is written.
 """
 
 import asyncio
@@ -17,9 +17,8 @@ from agent import logs, tasks
 from agent.clock import Clock, to_ms
 from agent.errors import Refusal
 from agent.health import Health
-from agent.storage import Database
+from agent.storage import LOG_BYTES, Database
 
-CHECKPOINT_WRITES = 600  # at four pages of 4 KiB each about 10 MiB, and a pause of some ten milliseconds
 IDLE_S = 2.0
 PRUNE_EVERY_S = 6 * 3600.0
 PRUNE_ROWS = 500
@@ -98,7 +97,6 @@ class Housekeeping:
         self._tombstone_ms = max(tombstone_days, retention_days) * _DAY_MS
         self._written = asyncio.Event()
         self._oversize = asyncio.Event()
-        self._rows = 0
         self._pruned_at = float("-inf")
         self._trimmed_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -113,11 +111,10 @@ class Housekeeping:
     async def stop(self) -> None:
         await tasks.end(self._task)
 
-    def written(self, rows: int) -> None:
-        """So many rows were written: look after them."""
-        self._rows += rows
+    def written(self) -> None:
+        """Something was written: look after it."""
         self._written.set()
-        if self._rows >= CHECKPOINT_WRITES:
+        if self._database.wal_bytes() > LOG_BYTES:
             self._oversize.set()
 
     async def _run(self) -> None:
@@ -139,10 +136,7 @@ class Housekeeping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_S):
                     await self._oversize.wait()
-            if self._oversize.is_set():
-                self._oversize.clear()
-                self._rows = 0
-                await self._database.checkpoint()
+            await self._shorten()
         self.check_disk()
         if self._clock.monotonic() - self._trimmed_at > PRUNE_EVERY_S:
             await self.trim()
@@ -156,8 +150,14 @@ class Housekeeping:
         if clock_is_right and self._clock.monotonic() - self._pruned_at > PRUNE_EVERY_S:
             await self.prune()
             self._pruned_at = self._clock.monotonic()
-        self._rows = 0
         await self._database.checkpoint(truncate=True)
+        self._oversize.clear()
+
+    async def _shorten(self) -> None:
+        """Checkpoint if the log is too long; what is written meanwhile is in it, or begins the log anew."""
+        if self._oversize.is_set():
+            await self._database.checkpoint()
+            self._oversize.clear()
 
     def check_disk(self) -> None:
         """Raise or clear the condition of a disk that is nearly full; one that is full is said by who cannot write."""
@@ -170,18 +170,21 @@ class Housekeeping:
         dated = PRUNE_ROWS
         while dated == PRUNE_ROWS:
             dated = len(await self._database.fetch(_DATE_ANEW, [now, _FIRST_VERSION_MS, now + _DAY_MS, PRUNE_ROWS]))
+            await self._shorten()
         stripped = PRUNE_ROWS
         while stripped == PRUNE_ROWS:
             stripped = len(await self._database.fetch(_STRIP, [now - self._retention_ms, PRUNE_ROWS]))
+            await self._shorten()
         await self._database.fetch(_FORGET_VOIDS, [now - self._tombstone_ms])
         while True:
             async with self._database.transaction() as transaction:
                 removed = await transaction.fetch(_REMOVE, [now - self._tombstone_ms, PRUNE_ROWS])
                 await transaction.fetch(_FORGET_KEYS, [str([seq for (seq,) in removed])])
+            await self._shorten()
             if len(removed) < PRUNE_ROWS:
                 break
 
     async def trim(self) -> None:
         """Forget all but the newest changes, a few at a time."""
         while len(await self._database.fetch(_FORGET_CHANGES, [KEPT_CHANGES, PRUNE_ROWS])) == PRUNE_ROWS:
-            pass
+            await self._shorten()

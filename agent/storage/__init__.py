@@ -4,7 +4,7 @@ Nothing else opens SQLite. The rooms above speak SQL through `Database` and keep
 """
 
 from agent.storage.connection import Row
-from agent.storage.database import Database, IntegrityError
+from agent.storage.database import LOG_BYTES, Database, IntegrityError
 from agent.storage.datadir import DataDir
 from agent.storage.durable import write_durably
 from agent.storage.keyfile import KeyFile
@@ -13,6 +13,7 @@ from agent.storage.transactions import Transaction
 from agent.storage.upgrade import Upgrade
 
 __all__ = [
+    "LOG_BYTES",
     "DataDir",
     "DataKeys",
     "Database",

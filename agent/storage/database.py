@@ -36,14 +36,14 @@ _BUSY_TIMEOUT_S = 2.0
 _RETRY_AFTER_S = 5
 _NEARLY_FULL_BYTES = 1024 * 1024
 _PAGE_BYTES = 4096
-_WAL_SIZE_LIMIT_BYTES = 8 * 1024 * 1024
+LOG_BYTES = 8 * 1024 * 1024  # SQLite cuts the log back to it whenever it begins it anew
 _PRAGMAS = (
     ("locking_mode=EXCLUSIVE", "exclusive"),  # before journal_mode: then there is no -shm file to go wrong
     ("journal_mode=WAL", "wal"),
     ("synchronous=FULL", None),
     ("secure_delete=ON", 1),
     ("wal_autocheckpoint=0", 0),  # housekeeping checkpoints, off the register's path
-    (f"journal_size_limit={_WAL_SIZE_LIMIT_BYTES}", _WAL_SIZE_LIMIT_BYTES),
+    (f"journal_size_limit={LOG_BYTES}", LOG_BYTES),
     ("temp_store=MEMORY", None),
 )
 _PARAMETERS_A_ROW = 8  # a multi-row statement has at least as many for each
@@ -76,7 +76,7 @@ class Database:
         self._identity = (0, 0)
         self._log_identity: tuple[int, int] | None = None  # there from the first write on
         self._gone = False
-        self.wrote: Callable[[int], None] = lambda _rows: None
+        self.wrote: Callable[[], None] = lambda: None
         self.on_reopen: Callable[[], None] = lambda: None
 
     async def open(self, *, was_used: bool = False, lacks: Lacks | None = None) -> None:
@@ -127,7 +127,7 @@ class Database:
         rows = await self._in_turn(lambda connection: connection.fetch(sql, parameters))
         if not sql.lstrip().startswith(_READING):
             stored = sql.startswith("INSERT") or len(parameters) > _PARAMETERS_A_ROW
-            self._written(max(1, len(parameters) // _PARAMETERS_A_ROW), stored=stored)
+            self._written(stored=stored)
         return rows
 
     async def visit(self, call: Callable[[sqlite3.Connection], T]) -> T:
@@ -146,7 +146,7 @@ class Database:
             return str(text)
 
         text = await self._in_turn(lambda connection: connection.visit(call))
-        self._written(1, stored=False)
+        self._written(stored=False)
         return text
 
     async def insert(self, batches: Batches) -> None:
@@ -160,7 +160,7 @@ class Database:
         """
         count = await self._in_turn(lambda connection: connection.visit(lambda inner: self._insert(inner, batches)))
         if self.gone() is None:
-            self._written(count, stored=count > 0)
+            self._written(stored=count > 0)
 
     def gone(self) -> StorageUnavailableError | None:
         """After a commit: why it does not count, where the files are not those that were opened."""
@@ -218,7 +218,7 @@ class Database:
         gone = self.gone()
         if gone is not None:
             raise gone
-        self._written(1, stored=False)
+        self._written(stored=False)
 
     async def transact(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
         """As `transaction`, all of it in one visit of the connection's thread, where each statement would be one.
@@ -235,7 +235,7 @@ class Database:
         gone = self.gone()
         if gone is not None:
             raise gone
-        self._written(1, stored=False)
+        self._written(stored=False)
         return answer
 
     def _file_is_there(self) -> bool:
@@ -258,14 +258,14 @@ class Database:
         self._health.set("storage-unavailable", active=True, detail=detail)
         return StorageUnavailableError("The database file is gone.", stored=True, retry_after_s=_RETRY_AFTER_S)
 
-    def _written(self, rows: int, *, stored: bool) -> None:
+    def _written(self, *, stored: bool) -> None:
         """A commit succeeded; where something new was stored, there is space again."""
         self._health.set(
             "storage-unavailable", active=self._gone, detail="The database file is gone; restart the agent."
         )
         if stored:
             self._health.set("storage-full", active=False)
-        self.wrote(rows)
+        self.wrote()
 
     async def run_script(self, script: str) -> None:
         """Run a migration: statements that bring their own BEGIN and COMMIT."""
@@ -283,7 +283,11 @@ class Database:
         await self.fetch(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})")
 
     def wal_bytes(self) -> int:
-        """The size of the write-ahead log on disk."""
+        """The size of the write-ahead log on disk; above LOG_BYTES it wants a checkpoint.
+
+        After one SQLite begins the log anew without shrinking it, but for what is above LOG_BYTES. So a log that is
+        longer has grown so long since the last one.
+        """
         return _size(self._log)
 
     def free_bytes(self) -> int:

@@ -199,7 +199,7 @@ CAMPAIGN = Campaign(
             (
                 Change(
                     "agent/outbox/housekeeping.py",
-                    "                await self._database.checkpoint()\n",
+                    "            await self._database.checkpoint()\n",
                     "",
                 ),
             ),

@@ -1,6 +1,5 @@
 """What lies on the disk: who may read it, what stands in it in the clear, and how long."""
 
-import asyncio
 import json
 import os
 import stat
@@ -12,16 +11,9 @@ from pathlib import Path
 import pytest
 
 import agent
-from agent import jsons
 from agent.clock import Clock
-from agent.delivery import Kind
-from agent.health import Health
-from agent.outbox.housekeeping import CHECKPOINT_WRITES, Housekeeping
-from agent.outbox.operation import Content, Draft
-from agent.outbox.store import Store
 from agent.rooms import ROOMS
-from agent.storage import Database, KeyFile, Sealer
-from agent.storage.migrations import migrate, newest
+from agent.storage.migrations import newest
 from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
 
 CANARIES = {
@@ -280,35 +272,3 @@ async def test_copies_that_cannot_be_removed_keep_nothing_else_from_going(tmp_pa
         assert (await register.sell()).status == 202
         await tidied(tmp_path)
     assert copy.exists()
-
-
-async def test_the_log_stays_small_under_twenty_thousand_accepts(tmp_path):
-    clock = Clock()
-    health = Health(clock)
-    database = Database(tmp_path / "agent.db", tmp_path / "quarantine", health)
-    await database.open()
-    await migrate(database, "outbox", Path(agent.__file__).parent / "outbox" / "migrations")
-    sealer = Sealer(KeyFile(tmp_path / "data.key").load_or_create(None))
-    store = Store(database, sealer, clock)
-    await store.start()
-    house = Housekeeping(database, clock, health, skew_s=lambda: 0.0, retention_days=30, tombstone_days=400)
-    house.start()
-    largest = 0
-    try:
-        for start in range(0, 20_000, 500):
-            await asyncio.gather(*(store.accept(draft(number)) for number in range(start, start + 500)))
-            largest = max(largest, database.wal_bytes())
-    finally:
-        await house.stop()
-        await store.stop()
-        await database.close()
-    bound = CHECKPOINT_WRITES * 16 * 1024
-    assert (tmp_path / "agent.db").stat().st_size > largest / 2  # or nothing was shown
-    assert largest < bound < 64 * 1024 * 1024
-
-
-def draft(number):
-    request = {"externalOrderId": f"o{number}", "customer": {"externalId": f"C{number}"}, "totalAmount": 120}
-    content = Content(request, "/orders", jsons.raw(request), f"sale-o{number}", metadata={"note": "x" * 400})
-    subjects = [f"order:o{number}", f"member:externalId:C{number}"]
-    return Draft(Kind.SALE, f"order:o{number}", content, "120", subjects=subjects)
