@@ -66,6 +66,14 @@ def rfc3339(milliseconds: int | None) -> str | None:
     return f"{_to_the_second(seconds)}.{rest:03d}Z"
 
 
+def local_text(moment: str) -> str:
+    """An RFC 3339 time for people: by the till's own clock, to the second, with its offset; else what was given."""
+    try:
+        return datetime.fromisoformat(moment).astimezone().isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):  # another's words, or a year that the system's calendar has not
+        return moment
+
+
 @functools.lru_cache(maxsize=64)
 def _to_the_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

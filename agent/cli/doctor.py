@@ -5,7 +5,6 @@ failure.
 """
 
 import argparse
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,8 +86,8 @@ def report(findings: "Sequence[Finding]") -> Iterator[str]:
     from agent.doctor.findings import Severity, unseen
 
     counts = document(findings)["counts"]
-    said = [f"{counts[name]} {name}{'s' if counts[name] != 1 else ''}" for name in ("error", "warning", "note")]
-    yield f"Flash POS Agent {__version__}: {', '.join(said)}, {counts['ok']} checks in order."
+    said = [text.counted(counts[name], name) for name in ("error", "warning", "note")]
+    yield f"Flash POS Agent {__version__}: {', '.join(said)}, {text.counted(counts['ok'], 'check')} in order."
     for finding in findings:
         if finding.kind.severity is Severity.OK:
             continue
@@ -106,4 +105,4 @@ def report(findings: "Sequence[Finding]") -> Iterator[str]:
 
 
 def _paragraph(words: str, indent: str) -> list[str]:
-    return textwrap.wrap(text.printable(words), _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+    return text.wrapped(words, _WIDTH, indent, f"{indent}  ")

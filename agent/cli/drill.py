@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _state(drill: dict[str, Any]) -> str:
     if not drill["active"]:
         return "No drill runs."
-    left = text.duration(drill["secondsLeft"])
-    return f"An outage drill runs: nothing is sent to Flash. It ends by itself at {drill['endsAt']}, in {left}."
+    end = f"at {text.local(drill['endsAt'])}, in {text.duration(drill['secondsLeft'])}"
+    return f"An outage drill runs: nothing is sent to Flash. It ends by itself {end}."
 
 
 def _minutes(given: str) -> int:

@@ -155,7 +155,7 @@ def _print(keys: list[Any]) -> int:
         state = _HOW[key["verified"]] if key["fingerprint"] else "none"
         if key["refusedCalls"]:
             state += f", refused: {', '.join(key['refusedCalls'])}"
-        rows.append((key["which"], key["source"], key["fingerprint"], key["since"], state))
+        rows.append((key["which"], key["source"], key["fingerprint"], text.local(key["since"]), state))
     for line in text.table(rows):
         print(line)
     for key in keys:
@@ -165,15 +165,21 @@ def _print(keys: list[Any]) -> int:
 
 
 def _besides(key: Any) -> list[str]:
+    from agent.cli import text
+
     lines = []
     if waiting := key["waiting"]:
-        lines.append(f"{key['which']}: {waiting['fingerprint']} waits since {waiting['since']}: {waiting['text']}")
+        lines.append(
+            f"{key['which']}: {waiting['fingerprint']} waits since {text.local(waiting['since'])}: {waiting['text']}"
+        )
     if key["outranked"]:
         lines.append(f"{key['which']}: {key['outranked']} is kept and not used; the {key['source']} goes before it.")
     if previous := key["previous"]:
         calls, used = previous["callsUnderWay"], previous["inUse"]
         end = "still in use." if used else f"{calls} calls under way." if calls else "it can be revoked at Flash."
-        lines.append(f"{key['which']}: {previous['fingerprint']} was replaced at {previous['replacedAt']}; {end}")
+        lines.append(
+            f"{key['which']}: {previous['fingerprint']} was replaced at {text.local(previous['replacedAt'])}; {end}"
+        )
     return lines
 
 

@@ -94,7 +94,7 @@ def _row(operation: dict[str, Any]) -> tuple[Any, ...]:
         operation["status"],
         order,
         _amount(operation["request"]),
-        operation["acceptedAt"],
+        text.local(operation["acceptedAt"]),
         _outcome_with_origin(operation),
     )
 
@@ -119,10 +119,14 @@ def _outcome(operation: dict[str, Any]) -> str | None:
     if operation["error"]:
         return str(operation["error"]["code"])
     if "awarded" in result:
-        return f"{result['awarded']:+d} points" if result["awarded"] else str(result.get("reason", "+0 points"))
+        return _points(result["awarded"]) if result["awarded"] else str(result.get("reason", _points(0)))
     if "clawedBack" in result:
-        return f"{-result['clawedBack']:+d} points"
+        return _points(-result["clawedBack"])
     return _catalog_outcome(operation) if operation["kind"] == "catalog" and result else None
+
+
+def _points(change: int) -> str:
+    return f"{change:+d} points" if change else "0 points"
 
 
 def _catalog_outcome(operation: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """How `reconcile` tells what it found: as JSON, and as a sheet for people."""
 
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
@@ -40,7 +39,7 @@ def sheet(report: dict[str, Any]) -> Iterator[str]:
         f"Of this till: sales {counts['sales']:,}, refunds {counts['refunds']:,}. "
         f"Flash's feed: rows {counts['flashRows']:,}, orders of this till's among them {counts['matched']:,}."
     )
-    yield from textwrap.wrap(compared, WIDTH)
+    yield from text.wrapped(compared, WIDTH)
     if not report["differences"]:
         yield from ("", "No difference.")
     for look, found in groupby(report["differences"], key=lambda each: bool(each["look"])):
@@ -50,11 +49,11 @@ def sheet(report: dict[str, Any]) -> Iterator[str]:
             yield from _section(list(same))
     for note in _notes(counts):
         yield ""
-        yield from textwrap.wrap(note, WIDTH)
+        yield from text.wrapped(note, WIDTH)
     if report.get("others"):
         yield ""
         header = ("ORDER", "AMOUNT", "CHANGED")
-        rows = [(row["upstreamOrderId"], row["totalAmount"], row["updatedAt"]) for row in report["others"]]
+        rows = [(row["upstreamOrderId"], row["totalAmount"], text.local(row["updatedAt"])) for row in report["others"]]
         yield from text.table([header, *rows], right={1})
 
 
@@ -63,7 +62,7 @@ def _section(same: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield f"{first['code']}: {len(same)}"
     for words in (first["meaning"], f"To do: {first['mend']}"):
-        yield from textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from text.wrapped(words, WIDTH, "  ", "  ")
     header = ("  ORDER", "HERE", "FLASH", "OPERATION", "")
     rows = [
         (f"  {each['upstreamOrderId']}", each["here"], each["flash"], each["operation"], each["detail"] or "")

@@ -73,8 +73,10 @@ def _tell(rescue: "Rescue", output: Path, opened_by: str) -> None:
         print("Nothing was left to deliver.")
     for each in rescue.missing:
         print(text.printable(f"Missing: {each}"), file=sys.stderr)
-    print(f"{output} holds {len(rescue.operations)} operations, sealed. Take it in at another till of that store:")
+    holds = text.counted(len(rescue.operations), "operation")
+    print(f"{output} holds {holds}, sealed. Take it in at another till of that store:")
     print(f"  flash-agent rescue import {output.name}")
     print("Do not start the dead till's agent again: should it happen, nothing counts twice at Flash.")
     if owed := owed_in(rescue.operations):
-        print(f"It owes customers the discount of {owed} coupons. Take it in at one till alone, or two may give it.")
+        owes = f"It owes customers the discount of {text.counted(owed, 'coupon')}."
+        print(f"{owes} Take it in at one till alone, or two may give it.")

@@ -32,11 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     client = AgentClient(config.data_dir(arguments.data_dir))  # before anybody is asked for a passphrase
     rescue = _opened(arguments)
     till = rescue.till
-    print(text.printable(f"From till {till.till_id} of {till.store_id or 'no store'}, read {rescue.made}:"))
+    print(text.printable(f"From till {till.till_id} of {till.store_id or 'no store'}, read {text.local(rescue.made)}:"))
     for each in rescue.missing:
         print(text.printable(f"Missing: {each}"), file=sys.stderr)
     if owed := owed_in(rescue.operations):
-        print(f"It owes customers the discount of {owed} coupons. Was it taken in at another till, two may give it.")
+        owes = f"It owes customers the discount of {text.counted(owed, 'coupon')}."
+        print(f"{owes} Was it taken in at another till, two may give it.")
     fates: Counter[str] = Counter()
     try:
         for part in _parts(rescue):

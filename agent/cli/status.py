@@ -77,6 +77,6 @@ def _spool(folder: dict[str, Any]) -> tuple[str, str]:
 def _conditions(conditions: list[dict[str, Any]]) -> Iterator[str]:
     for condition in conditions:
         yield ""
-        yield text.printable(f"{condition['severity']}: {condition['code']} since {condition['since']}")
+        yield text.printable(f"{condition['severity']}: {condition['code']} since {text.local(condition['since'])}")
         yield f"  {text.printable(condition['text'])}"
         yield f"  {text.printable(condition['mend'])}"

@@ -7,6 +7,7 @@ it can steer the terminal.
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,18 @@ def table(rows: Sequence[Sequence[Any]], *, right: Collection[int] = ()) -> Iter
         yield "  ".join(padded).rstrip()
 
 
+def wrapped(words: Any, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Lines of a paragraph; a command, an option or a path in it is never cut, or nobody could copy it."""
+    return textwrap.wrap(
+        printable(words),
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
 def duration(seconds: float | None) -> str:
     """How long, in the largest unit that fits: `4 s`, `12 min`, `3 h`, `2 d`."""
     if seconds is None:
@@ -53,12 +66,24 @@ def duration(seconds: float | None) -> str:
     return f"{max(0, int(seconds))} s"
 
 
+def local(moment: str | None) -> str:
+    """An RFC 3339 time by this machine's own clock, for a person compares it with a receipt; NOTHING for None."""
+    from agent.clock import local_text
+
+    return NOTHING if moment is None else local_text(moment)
+
+
 def ago(moment: str | None) -> str:
-    """An RFC 3339 time with how long ago that is."""
+    """An RFC 3339 time by this machine's own clock, with how long ago that is."""
     if moment is None:
         return NOTHING
     passed = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    return f"{moment} ({duration(passed)} ago)"
+    return f"{local(moment)} ({duration(passed)} ago)"
+
+
+def counted(count: int, one: str) -> str:
+    """A number and what it counts, in English: `1 coupon`, `2 coupons`."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def size(count: int) -> str:

@@ -70,7 +70,8 @@ def _list(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 
 def _row(token: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(token[field] for field in ("name", "scope", "origin", "createdAt", "createdBy", "id"))
+    made = text.local(token["createdAt"])
+    return (token["name"], token["scope"], token["origin"], made, token["createdBy"], token["id"])
 
 
 def _revoke(client: "AgentClient", arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import psutil
 
 from agent import __version__, servicemanager
 from agent.api.loopback import listen_on_loopback
+from agent.clock import local_text
 from agent.doctor import log_sources
 from agent.doctor.case import Case
 from agent.doctor.catalogue import found
@@ -121,9 +122,10 @@ def look_at_upgrade(case: Case) -> Iterator[Finding]:
     if record is None:
         return
     facts = {"phase": record.phase, "to": record.to.program, "at": record.at}
+    at = local_text(record.at)
     if record.phase == "put-back":
-        yield found("upgrade-rolled-back", f"to {record.to.program}, at {record.at}.", **facts)
+        yield found("upgrade-rolled-back", f"to {record.to.program}, at {at}.", **facts)
     elif record.phase == "begun" and case.agent != "running":
-        yield found("upgrade-open", f"to {record.to.program}, since {record.at}.", **facts)
+        yield found("upgrade-open", f"to {record.to.program}, since {at}.", **facts)
     else:
-        yield fine("upgrade", f"Version {record.to.program} got ready at {record.at}, with its database.", **facts)
+        yield fine("upgrade", f"Version {record.to.program} got ready at {at}, with its database.", **facts)

@@ -25,6 +25,12 @@ from agent.flash.address import FlashAddress
 CONNECT_SHARE = 0.6  # of the total: so that a connection that was never made is known as such
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say it
+_WORDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (  # the first that fits; for people
+    (httpx.ProxyError, "the proxy did not let it through"),
+    (httpx.ConnectError, "there is no connection"),
+    ((httpx.TimeoutException, TimeoutError), "there was no answer in time"),
+    ((httpx.NetworkError, httpx.RemoteProtocolError), "the connection ended before the answer was whole"),
+)
 READ_CONNECTIONS = 6  # beside those of the relay, so that a rush of look-ups never holds up a sale
 
 
@@ -157,4 +163,5 @@ def _reason(error: BaseException) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({cause.verify_message})"
         cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    name = type(error).__name__
+    return next((f"{words} ({name})" for kinds, words in _WORDS if isinstance(error, kinds)), name)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 
 from agent import logs
-from agent.clock import Clock, rfc3339, to_ms
+from agent.clock import Clock, local_text, rfc3339, to_ms
 from agent.health import Health
 from agent.outbox.line import Line
 
@@ -75,4 +75,6 @@ class Drill:
 
     def show(self) -> None:
         """Raise or clear the condition that says so."""
-        self._health.set("outage-drill", active=self.is_on, detail=f"It ends at {self.ends_at}.")
+        ends_at = self.ends_at
+        detail = f"It ends at {local_text(ends_at)}." if ends_at else ""
+        self._health.set("outage-drill", active=self.is_on, detail=detail)

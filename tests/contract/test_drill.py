@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from agent.clock import Clock
+from agent.clock import Clock, local_text
 from agent.delivery import Contact, Fate, Kind, Parcel
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -81,7 +81,7 @@ async def test_the_drill_is_shown_as_one_and_not_as_an_outage(till):
     await start(till)
     conditions = {raised["code"]: raised for raised in (await till.status())["conditions"]}
     assert conditions["outage-drill"]["severity"] == "info"
-    assert (await till.call("GET", "/v1/drill")).json["endsAt"] in conditions["outage-drill"]["text"]
+    assert local_text((await till.call("GET", "/v1/drill")).json["endsAt"]) in conditions["outage-drill"]["text"]
     assert "drill" in conditions["flash-offline"]["text"]
     await stop(till)
     assert await till.conditions() == set()

@@ -119,5 +119,5 @@ async def test_whoever_imports_is_told_what_two_tills_could_give_twice(tmp_path,
     async with running(tmp_path / "b", A):
         assert await rescue("import", file, "--data-dir", tmp_path / "b", "--identity", key) == 0
     said = capsys.readouterr().out
-    assert "discount of 1 coupons. Was it taken in at another till, two may give it." in said
+    assert "discount of 1 coupon. Was it taken in at another till, two may give it." in said
     assert rescue_import._WORDS["taken"] in said

@@ -96,7 +96,7 @@ def test_status_of_a_healthy_agent(agent: AgentProcess) -> None:
     shown = dict(re.split(r"  +", line, maxsplit=1) for line in result.stdout.splitlines())
     assert (shown["connectivity"], shown["pending"], shown["failed"]) == ("online", "0", "0")
     assert shown["oldest pending"] == "-"
-    assert re.fullmatch(r"20\S+Z \(\d+ s ago\)", shown["last contact"])
+    assert re.fullmatch(r"20\S+ [\d:]+[+-][\d:]+ \(\d+ s ago\)", shown["last contact"])
     assert re.search(r"[KMGT]iB free", shown["disk"])
     assert shown["store, till"] == "st_demo, till-1"
 
@@ -109,7 +109,7 @@ def test_status_of_an_agent_in_an_outage(offline: AgentProcess) -> None:
     assert re.search(r"^pending +1$", result.stdout, re.MULTILINE)
     assert re.search(r"^oldest pending +\d+ s$", result.stdout, re.MULTILINE)
     assert re.search(
-        r"^warning: flash-offline since 20\S+Z\n  Flash cannot .*\n  Check the store's", result.stdout, re.MULTILINE
+        r"^warning: flash-offline since 20\S+ \S+\n  Flash cannot .*\n  Check the store's", result.stdout, re.MULTILINE
     )
     document = json.loads(of(offline, "status", "--json").stdout)
     assert (document["connectivity"], document["pending"]) == ("offline", 1)

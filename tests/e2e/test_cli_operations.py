@@ -29,7 +29,7 @@ def test_the_list_is_a_table_that_can_be_narrowed(agent: AgentProcess) -> None:
     assert [row[header.index("STATUS") :].split()[0] for row in rows] == ["succeeded"] * 3
     end = header.index("AMOUNT") + len("AMOUNT")
     assert [row[:end].split()[-1] for row in (rows[0], rows[1])] == ["5.25", "40.5"]
-    assert [row.split("  ")[-1] for row in rows] == ["+0 points", "-2 points", "+6 points"]
+    assert [row.split("  ")[-1] for row in rows] == ["0 points", "-2 points", "+6 points"]
     assert "120 USD" in rows[2]
 
     def ids(*arguments: str) -> list[str]:
