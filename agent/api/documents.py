@@ -1,4 +1,4 @@
-"""Operations as the API answers them. What the fields mean is in `views.py`."""
+"""Operations as the API answers them. What the fields mean is in `views/operations.py`."""
 
 from typing import Any
 

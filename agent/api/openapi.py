@@ -1,37 +1,30 @@
 """The OpenAPI document, generated from the routes and models that serve: it cannot say what the server does not do."""
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from agent import __version__
-from agent.api import (
-    day_documents,
-    diagnostic_documents,
-    document_views,
-    flash_order_documents,
-    key_documents,
-    member_documents,
-    rescue_documents,
-    token_documents,
-    views,
-)
 from agent.api.problems import CONTENT_TYPE
 from agent.api.routes import ROUTES, Parameter, Route
+from agent.api.views.problems import ProblemView
 from agent.tokens import Scope
 
-_DOCUMENTS = (  # where the models of answers stand
-    views,
-    day_documents,
-    diagnostic_documents,
-    document_views,
-    flash_order_documents,
-    key_documents,
-    member_documents,
-    rescue_documents,
-    token_documents,
+_VIEWS = (  # the modules of `views/`
+    "diagnostics",
+    "documents",
+    "exposure",
+    "flash_orders",
+    "keys",
+    "members",
+    "operations",
+    "rescue",
+    "status",
+    "summary",
+    "tokens",
 )
 _REF = "#/components/schemas/{model}"
 _GUARD_PROBLEMS = (403, 405, 421)
@@ -59,7 +52,7 @@ _TITLES = {
 
 def document() -> dict[str, Any]:
     """The whole document, OpenAPI 3.1."""
-    models: list[tuple[type[BaseModel], Any]] = [(views.ProblemView, "serialization")]
+    models: list[tuple[type[BaseModel], Any]] = [(ProblemView, "serialization")]
     for route in ROUTES:
         models += [(_model(name), "serialization") for name in route.answers.values() if name is not None]
         models += [(route.body, "validation")] if route.body is not None else []
@@ -90,7 +83,8 @@ def document() -> dict[str, Any]:
 
 def _model(name: str) -> type[BaseModel]:
     """The model of an answer, by its name in the route table."""
-    model: type[BaseModel] = next(vars(module)[name] for module in _DOCUMENTS if name in vars(module))
+    modules = (vars(import_module(f"agent.api.views.{module}")) for module in _VIEWS)
+    model: type[BaseModel] = next(module[name] for module in modules if name in module)
     return model
 
 
@@ -106,7 +100,7 @@ def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]
         responses[str(status)] = {"description": _TITLES[status], "content": content}
     problems = {*route.problems, *_GUARD_PROBLEMS, *(() if route.scope is Scope.PUBLIC else (401,))}
     for status in sorted(problems):
-        schema = names[views.ProblemView, "serialization"]
+        schema = names[ProblemView, "serialization"]
         responses[str(status)] = {"description": _TITLES[status], "content": {CONTENT_TYPE: {"schema": schema}}}
     described: dict[str, Any] = {
         "operationId": route.handler.__name__,

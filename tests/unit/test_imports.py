@@ -9,14 +9,12 @@ from pathlib import Path
 import agent
 
 RARELY_NEEDED = {
-    "agent.adapters", "agent.api.day_documents", "agent.api.diagnostic_documents", "agent.api.documents_taken",
-    "agent.api.flash_order_documents", "agent.api.key_documents", "agent.api.member_documents", "agent.api.openapi",
-    "agent.api.token_documents", "agent.api.views", "agent.doctor", "agent.importing", "agent.outbox.left",
-    "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile", "agent.rescue", "agent.sandbox",
-    "agent.service.diagnosis", "agent.service.summary", "agent.setup", "agent.spool", "aiohttp.client",
-    "aiohttp.connector", "aiohttp.web_app", "anyio", "babel", "ctypes", "difflib", "frozenlist", "httpx",
-    "multiprocessing", "platformdirs", "prometheus_client", "psutil", "pyrage", "tenacity", "tqdm", "truststore",
-    "watchfiles",
+    "agent.adapters", "agent.api.documents_taken", "agent.api.openapi", "agent.api.views", "agent.doctor",
+    "agent.importing", "agent.outbox.left", "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile",
+    "agent.rescue", "agent.sandbox", "agent.service.diagnosis", "agent.service.summary", "agent.setup", "agent.spool",
+    "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "anyio", "babel", "ctypes", "difflib", "frozenlist",
+    "httpx", "multiprocessing", "platformdirs", "prometheus_client", "psutil", "pyrage", "tenacity", "tqdm",
+    "truststore", "watchfiles",
 }  # fmt: skip
 IDLE = """
 import asyncio, sys

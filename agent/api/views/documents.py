@@ -1,8 +1,8 @@
-"""What the calls about documents answer, as models; the OpenAPI document alone loads them."""
+"""What the calls about documents answer."""
 
 from typing import Any, Literal
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class ReasonView(Answered):

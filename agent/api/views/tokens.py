@@ -1,8 +1,8 @@
-"""What the calls on tokens answer, as models; they describe it in the OpenAPI document."""
+"""What the calls on tokens answer."""
 
 from typing import Literal
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class TokenView(Answered):

@@ -1,8 +1,8 @@
-"""What the API answers about a rescue, as models. They describe it in the OpenAPI document, which alone loads them."""
+"""What the API answers about a rescue."""
 
 from typing import Literal
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class RescuedOperation(Answered):

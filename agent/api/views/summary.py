@@ -1,8 +1,8 @@
-"""What `GET /v1/summary` answers, as models; they describe it in the OpenAPI document."""
+"""What `GET /v1/summary` answers."""
 
 from pydantic import Field
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class FigureView(Answered):

@@ -1,10 +1,10 @@
-"""What `GET /v1/flash-orders` answers, as models; they describe it in the OpenAPI document."""
+"""What `GET /v1/flash-orders` answers."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class FlashOrderView(Answered):

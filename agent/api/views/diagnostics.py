@@ -1,8 +1,9 @@
-"""What the call for diagnostics answers, as models; they describe it in the OpenAPI document."""
+"""What the call for diagnostics answers."""
 
 from typing import Literal
 
-from agent.api.views import Answered, FlashKeySources
+from agent.api.views.answered import Answered
+from agent.api.views.status import FlashKeySources
 
 
 class KeysKeptOff(Answered):

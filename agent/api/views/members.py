@@ -1,8 +1,8 @@
-"""What the members' calls answer, as models; they describe it in the OpenAPI document."""
+"""What the members' calls answer."""
 
 from typing import Any, Literal
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class ProfileView(Answered):

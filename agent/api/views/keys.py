@@ -1,8 +1,8 @@
-"""What the calls of Flash keys answer, as models; they describe it in the OpenAPI document."""
+"""What the calls of Flash keys answer."""
 
 from typing import Literal
 
-from agent.api.views import Answered
+from agent.api.views.answered import Answered
 
 
 class WaitingKeyView(Answered):
