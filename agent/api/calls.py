@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent import jsons
 from agent.api import web
 from agent.api.answers import Answer
-from agent.api.documents import operation_json
+from agent.api.shown import operation_json
 from agent.delivery import Kind
 from agent.errors import (
     BadRequestError,

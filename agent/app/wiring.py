@@ -5,7 +5,7 @@ Called by the composition root once the data directory is open; a change to what
 
 import random
 
-from agent.api import documents
+from agent.api import shown
 from agent.app.opening import Opened, Opening
 from agent.clock import Clock
 from agent.config import Settings, wordings_of
@@ -198,7 +198,7 @@ class Wiring:
 
     def _events(self, line: Line, wordings: Wordings) -> Events:
         default = wordings.default
-        show = lambda operation: documents.operation_event(operation, default)  # noqa: E731
+        show = lambda operation: shown.operation_event(operation, default)  # noqa: E731
         return Events(self._store, line, self._health, self._clock, show)
 
     def _rotation(self, relay: Relay) -> Rotation:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from agent.api.documents_taken import LARGE_BYTES
+from agent.api.handlers.documents_taken import LARGE_BYTES
 from tests.support.agents import running, settings
 
 LINES = {"Content_Type": "application/x-ndjson"}

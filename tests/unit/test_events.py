@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from agent import jsons, outbox
-from agent.api.documents import operation_event
+from agent.api.shown import operation_event
 from agent.clock import Clock
 from agent.delivery import Kind
 from agent.events import Events

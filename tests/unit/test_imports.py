@@ -9,7 +9,7 @@ from pathlib import Path
 import agent
 
 RARELY_NEEDED = {
-    "agent.adapters", "agent.api.documents_taken", "agent.api.openapi", "agent.api.views", "agent.doctor",
+    "agent.adapters", "agent.api.handlers.documents_taken", "agent.api.openapi", "agent.api.views", "agent.doctor",
     "agent.importing", "agent.outbox.left", "agent.outbox.rescued", "agent.outbox.salvage", "agent.reconcile",
     "agent.rescue", "agent.sandbox", "agent.service.diagnosis", "agent.service.summary", "agent.setup", "agent.spool",
     "aiohttp.client", "aiohttp.connector", "aiohttp.web_app", "anyio", "babel", "ctypes", "difflib", "frozenlist",

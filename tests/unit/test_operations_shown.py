@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from agent import jsons
-from agent.api.documents import operation_event, operation_json, operation_listed
+from agent.api.shown import operation_event, operation_json, operation_listed
 from agent.config.settings import wordings_of
 from agent.delivery import Kind
 from agent.outbox.operation import Content, Operation, Redeemed, Verdict

@@ -1,4 +1,4 @@
-"""Flash keys over the local API: given, confirmed, looked for again, listed. A key is never shown again."""
+"""Keys: Flash's are given, confirmed, looked for again and listed, the data key is changed. No key is ever shown."""
 
 from agent.api import web
 from agent.api.calls import Call, answer, not_for_pages, read_object, validated
@@ -33,3 +33,12 @@ async def reload_flash_keys(call: Call) -> web.Response:
     """Look at the files and credentials of Flash keys again: what lies there now comes into force like a given key."""
     not_for_pages(call)
     return answer({"keys": await call.service.reload_keys(call.caller.name)})
+
+
+async def rotate_data_key(call: Call) -> web.Response:
+    """Seal what is stored with a new data key from now on.
+
+    What older keys sealed is sealed anew behind, a few rows at a time; the status shows how it stands.
+    """
+    not_for_pages(call)
+    return answer(call.service.data_key(await call.service.rotation.rotate(call.caller.name)))

@@ -1,4 +1,4 @@
-"""What was left on a dead till, over the local API."""
+"""What was left on a dead till."""
 
 from agent.api import web
 from agent.api.calls import Call, answer, not_for_pages, read_body

@@ -1,4 +1,4 @@
-"""The handlers of redemptions: an answer that says yes is watched until it is written."""
+"""Redemptions: an answer that says yes is watched until it is written."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from agent.api.calls import (
     validated,
     wording_for,
 )
-from agent.api.documents import operation_json
+from agent.api.shown import operation_json
 from agent.delivery import Kind
 from agent.intake import Request
 from agent.model import BasketVoid, Close

@@ -1,5 +1,6 @@
-"""The handlers of other systems' documents. What reads them and takes them in is loaded when the first one comes, for
-hardly any till is sent one; and in a thread, for registers must not wait meanwhile.
+"""Other systems' documents: what reads them and takes them in is loaded when the first one comes.
+
+Hardly any till is sent one. It is loaded in a thread, for registers must not wait meanwhile.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from agent.api.calls import Call
 async def list_adapters(call: Call) -> web.Response:
     """The systems whose documents are understood."""
     await _load()
-    from agent.api import documents_taken  # noqa: PLC0415
+    from agent.api.handlers import documents_taken  # noqa: PLC0415
 
     return await documents_taken.list_adapters(call)
 
@@ -24,10 +25,10 @@ async def post_document(call: Call) -> web.Response:
     again: what was stored counts once.
     """
     await _load()
-    from agent.api import documents_taken  # noqa: PLC0415
+    from agent.api.handlers import documents_taken  # noqa: PLC0415
 
     return await documents_taken.post_document(call)
 
 
 async def _load() -> None:
-    await asyncio.to_thread(import_module, "agent.api.documents_taken")
+    await asyncio.to_thread(import_module, "agent.api.handlers.documents_taken")

@@ -1,4 +1,4 @@
-"""What `document_handlers.py` hands on: other systems' documents, each parsed in a thread, away from registers."""
+"""What `documents.py` hands on: other systems' documents, each parsed in a thread, away from registers."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from agent.adapters import registry
 from agent.adapters.base import Found, Item, Skipped
 from agent.api import guard, web
 from agent.api.calls import Call, answer, read_body, wording_for
-from agent.api.documents import operation_json
+from agent.api.shown import operation_json
 from agent.errors import Fault, InvalidError, MediaTypeError, OverloadedError, TooLargeError
 from agent.importing import CatalogTaken, Importing, Taken, catalog_totals, totals
 from agent.receipt.wording import Wording

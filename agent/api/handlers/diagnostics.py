@@ -1,4 +1,4 @@
-"""Diagnostics over the local API."""
+"""What Flash takes of this till, tried."""
 
 from agent.api import web
 from agent.api.calls import Call, answer

@@ -1,4 +1,4 @@
-"""The handlers of tokens; none of them for a page, which could step out of its origin with another token."""
+"""Tokens; none of them for a page, which could step out of its origin with another token."""
 
 from typing import Any
 

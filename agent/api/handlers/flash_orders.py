@@ -1,4 +1,4 @@
-"""The handler of Flash's feed of orders: thin, as all."""
+"""Flash's feed of orders."""
 
 from agent.api import web
 from agent.api.calls import Call, answer

@@ -1,4 +1,4 @@
-"""The handlers of the members' calls: thin, as those in `handlers.py`."""
+"""Members: looked up, forgotten, kept in step with Flash."""
 
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
