@@ -7,15 +7,13 @@ error texts: they may be personal data.
 
 import functools
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, NamedTuple, Self, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -26,7 +24,6 @@ from pydantic.alias_generators import to_camel
 from agent.errors import Fault
 from agent.fields import (
     EXACT,
-    FLASH_KEY,
     Amount,
     Currency,
     Date,
@@ -34,17 +31,12 @@ from agent.fields import (
     Id,
     Metadata,
     Moment,
-    Origin,
     Text,
-    TokenName,
     bool_or_absent,
     minor_units,
 )
 
-DEFAULT_DRILL_S = 600
-MAX_DRILL_S = 2 * 3600
 MAX_ATTEMPT = 1000
-REASON_NEEDED = "must say why, for the next person who looks"
 
 
 class Document(BaseModel):
@@ -253,82 +245,6 @@ class BasketVoid(Document, defer_build=True):
     transaction_id: Id
     business_date: Date | None = None
     reason: Text | None = None
-
-
-class Close(Document, defer_build=True):
-    """An operator's word on a redemption (a credit is settled, a failed one burned the coupon or not), or a catalog.
-
-    A catalog's rows that Flash did not take are left as they are, until they say something else.
-    """
-
-    reason: Text
-    burned: bool | None = Field(default=None, strict=True)
-
-    @field_validator("reason")
-    @classmethod
-    def _says_something(cls, reason: str) -> str:
-        if not reason.strip():
-            raise ValueError(REASON_NEEDED)
-        return reason
-
-
-class Discard(Document, defer_build=True):
-    """Why an operator gives an operation up."""
-
-    reason: Text
-
-    @field_validator("reason")
-    @classmethod
-    def _says_something(cls, reason: str) -> str:
-        if not reason.strip():
-            raise ValueError(REASON_NEEDED)
-        return reason
-
-
-class MemberKeys(Customer, defer_build=True):
-    """Whom to forget: one key or more."""
-
-
-class MemberQuery(Document, defer_build=True):
-    """Whom a look-up is about: exactly one key."""
-
-    member_id: Id | None = None
-    external_id: Id | None = None
-    email: Email | None = None
-
-    @model_validator(mode="after")
-    def _needs_one_key(self) -> Self:
-        if sum(key is not None for key in (self.member_id, self.external_id, self.email)) != 1:
-            raise ValueError("needs exactly one of memberId, externalId and email")
-        return self
-
-
-def _check_flash_key(key: SecretStr) -> SecretStr:
-    if not FLASH_KEY.fullmatch(key.get_secret_value()):
-        raise ValueError("must be 8 to 512 printable characters without blanks, such as fl_live_…")
-    return key
-
-
-class DrillOrder(Document, defer_build=True):
-    """How long an outage drill lasts, in seconds."""
-
-    seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_DRILL_S)] = DEFAULT_DRILL_S
-
-
-class FlashKeyOrder(Document, defer_build=True):
-    """A Flash key for the till. `force`: it waits even where Flash says no to it now."""
-
-    which: Literal["write", "read"]
-    key: Annotated[SecretStr, AfterValidator(_check_flash_key)]
-    force: Annotated[bool, Field(strict=True)] = False
-
-
-class TokenOrder(Document, defer_build=True):
-    """A token for one client: what it may do, and in whose pages alone it is good."""
-
-    name: TokenName
-    scope: Literal["register", "operator"] = "register"
-    origin: Origin | None = None
 
 
 # pydantic's own findings in our words; what is missing here keeps its words.

@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel
 
 from agent.api import web
+from agent.api.bodies import Close, Discard, DrillOrder, FlashKeyOrder, MemberKeys, TokenOrder
 from agent.api.calls import Call
 from agent.api.handlers import (
     accepting,
@@ -24,19 +25,7 @@ from agent.api.handlers import (
     tokens,
 )
 from agent.masterdata import Catalog, Store
-from agent.model import (
-    BasketVoid,
-    Close,
-    Discard,
-    DrillOrder,
-    Enrollment,
-    FlashKeyOrder,
-    MemberKeys,
-    Redemption,
-    Refund,
-    Sale,
-    TokenOrder,
-)
+from agent.model import BasketVoid, Enrollment, Redemption, Refund, Sale
 from agent.tokens import Scope
 
 

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent import jsons
+from agent.api.bodies import Discard
 from agent.fields import minor_units, plain
-from agent.model import Customer, Discard, Enrollment, Refund, Sale, faults_of
+from agent.model import Customer, Enrollment, Refund, Sale, faults_of
 
 LEFT_OUT = object()
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent import jsons
+from agent.api.bodies import Discard, DrillOrder
 from agent.errors import Fault
 from agent.fields import MAX_AMOUNT_DECIMALS, plain
-from agent.model import Customer, Discard, Document, DrillOrder, Enrollment, OrderRef, Refund, Sale, faults_of
+from agent.model import Customer, Document, Enrollment, OrderRef, Refund, Sale, faults_of
 
 MODELS = [Sale, Refund, Enrollment, Discard, Customer, OrderRef]
 CONTEXT = {"currency": "USD"}

@@ -1,8 +1,8 @@
 """Keys: Flash's are given, confirmed, looked for again and listed, the data key is changed. No key is ever shown."""
 
 from agent.api import web
+from agent.api.bodies import FlashKeyOrder
 from agent.api.calls import Call, answer, not_for_pages, read_object, validated
-from agent.model import FlashKeyOrder
 
 
 async def give_flash_key(call: Call) -> web.Response:

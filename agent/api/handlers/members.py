@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 from agent.api import web
+from agent.api.bodies import MemberKeys, MemberQuery
 from agent.api.calls import Call, answer, read_object, validated, wording_for
 from agent.clock import rfc3339
 from agent.errors import BadRequestError, Fault, InvalidError
 from agent.fields import minor_units
 from agent.members.lookup import Look
 from agent.members.snapshot import PARTS, PROFILE, Key
-from agent.model import MemberKeys, MemberQuery
 from agent.receipt.wording import Wording
 
 _NAMES = ("memberId", "externalId", "email")

@@ -4,6 +4,7 @@ import base64
 import re
 
 from agent.api import web
+from agent.api.bodies import Discard
 from agent.api.calls import (
     Call,
     answer,
@@ -16,7 +17,6 @@ from agent.api.calls import (
 )
 from agent.api.shown import operation_listed
 from agent.delivery import Kind
-from agent.model import Discard
 from agent.outbox.reading import MAX_LISTED, Filter
 from agent.outbox.state import Status
 

@@ -7,6 +7,7 @@ from typing import Any
 from agent import jsons
 from agent.api import prefer, web
 from agent.api.answers import Answer
+from agent.api.bodies import Close
 from agent.api.calls import (
     Call,
     answer,
@@ -21,7 +22,7 @@ from agent.api.calls import (
 from agent.api.shown import operation_json
 from agent.delivery import Kind
 from agent.intake import Request
-from agent.model import BasketVoid, Close
+from agent.model import BasketVoid
 from agent.outbox.state import Status
 
 DEFAULT_WAIT_S = 3.0

@@ -2,11 +2,11 @@
 
 from agent.api import web
 from agent.api.answers import Answer
+from agent.api.bodies import DrillOrder
 from agent.api.calls import Call, answer, date_in_query, read_object, validated, wrong_parameter
 from agent.api.streaming import EventStream, keep_small
 from agent.errors import Refusal, StorageUnavailableError
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
-from agent.model import DrillOrder
 from agent.tokens import Scope
 
 

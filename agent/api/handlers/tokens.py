@@ -3,9 +3,9 @@
 from typing import Any
 
 from agent.api import web
+from agent.api.bodies import TokenOrder
 from agent.api.calls import Call, answer, not_for_pages, read_object, validated
 from agent.clock import rfc3339
-from agent.model import TokenOrder
 from agent.tokens import Scope, Token
 
 
