@@ -1,1 +1,4 @@
-"""The command line: one module a command. Commands about a running agent talk to it through its local API."""
+"""The command line: `main.py` hands over to the command's module in `commands/`; what those are made of lies here.
+
+Commands about a running agent talk to it through its local API (`client.py`).
+"""

@@ -63,7 +63,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def _module(name: str) -> Any:
     module = name.replace("-", "_")
-    return import_module(f"agent.cli.{module}_" if keyword.iskeyword(module) else f"agent.cli.{module}")
+    return import_module(f"agent.cli.commands.{module}{'_' if keyword.iskeyword(module) else ''}")
 
 
 def main(arguments: list[str] | None = None) -> int:

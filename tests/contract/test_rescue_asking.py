@@ -7,8 +7,8 @@ import pytest
 
 from agent import agefile
 from agent.cli import passphrases, rescue_import
+from agent.cli.commands.rescue import run
 from agent.cli.main import build_parser
-from agent.cli.rescue import run
 from agent.errors import AgentError, ConfigError
 from agent.rescue.travelling import pack
 from tests.support.agents import running, settings, strict_flash

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent.app import Agent
-from agent.cli.status import _rows as rows
+from agent.cli.commands.status import _rows as rows
 from agent.config import Settings
 from agent.errors import ConfigError
 from tests.adapters.golden import FIXTURES

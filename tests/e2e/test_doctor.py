@@ -508,7 +508,8 @@ def test_a_proxy_of_the_system_is_named_as_one_that_the_agent_does_not_use(tmp_p
 AS_NOBODY = """
 import concurrent.futures.thread, os, sys
 import agent.doctor.running, agent.flash.transport, certifi, encodings.idna, httpcore._backends.anyio, psutil
-from agent.cli import doctor, text
+from agent.cli import text
+from agent.cli.commands import doctor
 from agent.cli.main import main
 os.setgroups([])
 os.setgid(65534)

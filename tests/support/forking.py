@@ -116,8 +116,8 @@ class Forks:
 def serve() -> None:
     """Answer requests until there are no more; then end what was started."""
     import agent.app
+    import agent.cli.commands.run
     import agent.cli.process
-    import agent.cli.run
     import agent.outbox.salvage  # noqa: F401 - imported for the children's sake, like the others
 
     if threading.active_count() > 1:

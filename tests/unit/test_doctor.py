@@ -11,7 +11,7 @@ import pytest
 
 from agent import config
 from agent.agefile import new_pair
-from agent.cli import doctor
+from agent.cli.commands import doctor
 from agent.doctor import case, database, disk, keys
 from agent.doctor.access_lists import strangers_in
 from agent.doctor.case import Case

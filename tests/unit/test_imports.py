@@ -20,7 +20,8 @@ IDLE = """
 import asyncio, sys
 from agent import config
 from agent.app import Agent
-from agent.cli import main, process, run
+from agent.cli import main, process
+from agent.cli.commands import run
 
 async def idle():
     agent = Agent(config.load(None, {"api": {"port": 0}}), config.data_dir(None))
@@ -51,7 +52,7 @@ def test_an_idle_agent_has_not_loaded_what_it_does_not_need(tmp_path):
     config.touch()
     shown = run(IDLE, FLASH_AGENT_CONFIG=str(config), FLASH_AGENT_DATA_DIR=str(tmp_path / "data"))
     loaded = set(shown.split())
-    assert {"agent.api.server", "aiohttp.web_protocol", "agent.cli.run"} <= loaded
+    assert {"agent.api.server", "aiohttp.web_protocol", "agent.cli.commands.run"} <= loaded
     assert not loaded & RARELY_NEEDED
 
 

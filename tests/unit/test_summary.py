@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from agent import jsons
-from agent.cli.summary import _sheet
+from agent.cli.commands.summary import _sheet
 from agent.delivery import Kind
 from agent.outbox.day import DayRedemption
 from agent.outbox.operation import Content, Operation, Verdict

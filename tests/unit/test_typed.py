@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from agent.cli import keys, passphrases
+from agent.cli import passphrases
+from agent.cli.commands import keys
 from agent.errors import ConfigError
 
 LATIN = "passwörd-langes-wort\n".encode("latin-1")

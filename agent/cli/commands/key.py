@@ -1,5 +1,5 @@
 """`key`: another name of `keys`, which scripts may know."""
 
-from agent.cli.keys import add_arguments, run
+from agent.cli.commands.keys import add_arguments, run
 
 __all__ = ["add_arguments", "run"]

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look, write and print; raises AgentError where it cannot be written."""
     from agent import config
-    from agent.cli.doctor import connect
+    from agent.cli.commands.doctor import connect
     from agent.doctor import bundle
     from agent.doctor.case import gather_in_time
     from agent.doctor.running import examine
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings(case: "Case") -> str:
     """The effective settings as `config check` prints them, or why there are none."""
-    from agent.cli.config import effective
+    from agent.cli.commands.config import effective
 
     if case.settings is None:
         return f"{case.config_fault}\n"
