@@ -7,5 +7,6 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Else asyncio makes a loop for the first that asks for it, which nobody closes, and a later test is blamed.
+# Who asks asyncio for a loop where none runs is told so at once. Else the first is made one, which nobody closes, and
+# whatever test is running when it is collected is blamed.
 asyncio.set_event_loop(None)

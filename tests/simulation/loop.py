@@ -38,6 +38,7 @@ class Life:
 
     def bury(self) -> None:
         """Close what the dead left behind, so that nothing of it is said when it is collected."""
+        asyncio.set_event_loop(None)  # else a clean-up that asks for a loop is made one, which nobody closes
         for task in self.tasks:
             task._log_destroy_pending = False
             with contextlib.suppress(Exception):  # no clean-up counts any more

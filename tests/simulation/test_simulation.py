@@ -1,5 +1,6 @@
 """300 seeds each time the tests run; that a run can be replayed and shrunk; and that a broken promise is seen."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.many import some
 from tests.simulation.plan import Ask, Crash, Plan, Weather, generate
 from tests.simulation.run import Result, run
@@ -37,6 +39,40 @@ def test_a_seed_goes_the_same_way_in_another_process() -> None:
         environment = {**environment_of(ROOT), "PYTHONHASHSEED": hash_seed}
         said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
         assert f"digest {run(generate(25)).digest[:16]}" in said
+
+
+class _Makes(asyncio.DefaultEventLoopPolicy):
+    """As in a process where nobody has asked for a loop yet."""
+
+    made = False
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        self.made = True
+        return super().new_event_loop()
+
+
+def test_what_the_dead_would_have_cleaned_up_makes_no_loop_that_nobody_closes() -> None:
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            reached.append(life)
+            await asyncio.gather()  # of nothing: it asks for a loop, and none runs
+
+    reached: list[Life] = []
+    policy, life, loop = _Makes(), Life("till-1"), VirtualLoop()
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(policy)
+    try:
+        loop.create_task(work(), context=life.context)
+        loop.run_until_complete(asyncio.sleep(1))
+        loop.end(life)
+        life.bury()
+    finally:
+        asyncio.set_event_loop_policy(before)
+        loop.close()
+    assert reached == [life]
+    assert not policy.made
 
 
 def test_a_failing_plan_is_shrunk() -> None:

@@ -85,6 +85,7 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # what ends a test run's whole group leaves it time to end what it started
             cwd=self._folder,
             env=None if self._folder is None else environment_of(self._folder),
         )
@@ -124,22 +125,26 @@ def serve() -> None:
         raise RuntimeError("a process with threads cannot be forked safely")
     gc.freeze()
     codes: dict[int, int | None] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer: int | None
-        if "run" in request:
-            answer = _fork(request)
-            codes[answer] = None
-        else:
-            pid = request["poll"]
-            if codes[pid] is None:
-                ended, status = os.waitpid(pid, os.WNOHANG)
-                codes[pid] = os.waitstatus_to_exitcode(status) if ended else None
-            answer = codes[pid]
-        print(json.dumps(answer), flush=True)
-    for pid in (pid for pid, code in codes.items() if code is None):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    try:
+        for line in sys.stdin:
+            print(json.dumps(_answer(json.loads(line), codes)), flush=True)
+    finally:  # however the asking ended: what was forked has a session of its own, and would stay
+        for pid in (pid for pid, code in codes.items() if code is None):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _answer(request: Mapping[str, Any], codes: dict[int, int | None]) -> int | None:
+    """Of what was forked: its number; of what is asked about: its exit code, or None while it runs."""
+    if "run" in request:
+        started = _fork(request)
+        codes[started] = None
+        return started
+    pid = request["poll"]
+    if codes[pid] is None:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        codes[pid] = os.waitstatus_to_exitcode(status) if ended else None
+    return codes[pid]
 
 
 def _fork(request: Mapping[str, Any]) -> int:
