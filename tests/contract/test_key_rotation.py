@@ -12,6 +12,7 @@ from tests.support.redeeming import burns, coupon, posts, redeem
 
 NEW_KEY = "fl_live_test_write_0002"
 READ_KEY = "fl_live_test_read_00001"
+OTHER_READ_KEY = "fl_live_test_read_00002"
 FOREIGN_KEY = "fl_live_test_stranger_1"
 FAST = {"hold_probe_s": 0.1}
 
@@ -21,6 +22,7 @@ def flash():
     with strict_flash() as server:
         server.add_key(NEW_KEY, "t1")
         server.add_key(READ_KEY, "t1", scope="read")
+        server.add_key(OTHER_READ_KEY, "t1", scope="read")
         server.add_key(FOREIGN_KEY, "t2")
         yield server
 
@@ -208,6 +210,23 @@ async def test_a_read_key_is_swapped_and_look_ups_use_it(tmp_path, flash):
         assert (await register.status())["flashKeys"] == {"write": "kept", "read": "kept"}
 
 
+@pytest.mark.parametrize("trouble", ["revoked", "scope"])
+async def test_what_the_old_read_key_was_refused_is_asked_at_once_with_the_new_one(tmp_path, flash, trouble):
+    async with selling_with(tmp_path, flash, members={"fresh_s": 0}) as register:
+        assert (await give(register, READ_KEY, "read")).json["state"] == "in-force"
+        address = "/v1/members?externalId=POS-CUST-5512"
+        assert (await register.call("GET", address)).json["source"] == "flash"
+        if trouble == "revoked":
+            flash.revoke(READ_KEY)
+            assert (await register.call("GET", address)).json["source"] == "cache"
+        else:
+            flash.deny(READ_KEY, "GET /members/{id}/coupons")
+            assert (await register.call("GET", address)).json["missing"] == ["coupons"]
+        assert (await give(register, OTHER_READ_KEY, "read")).json["state"] == "in-force"
+        found = (await register.call("GET", address)).json
+        assert (found["source"], found["missing"]) == ("flash", [])
+
+
 async def test_a_key_given_while_flash_is_away_waits_and_comes_into_force_when_it_is_back(tmp_path, flash):
     async with selling_with(tmp_path, flash, relay={"hold_probe_s": 3600.0}) as register:
         flash.stop()
@@ -245,6 +264,18 @@ async def test_a_key_that_waits_outlives_a_restart_and_the_old_one_goes_on(tmp_p
 
         await until(is_in_force)
         assert not (tmp_path / "flash-write.next.key").exists()
+
+
+async def test_a_key_that_waits_does_not_take_the_place_of_one_that_the_settings_name_since(tmp_path, flash):
+    async with selling_with(tmp_path, flash) as register:
+        flash.stop()
+        waiting = (await give(register, NEW_KEY)).json["waiting"]["fingerprint"]
+    flash.start()
+    async with running(tmp_path, settings(flash.base_url, relay=FAST)) as register:
+        assert (await register.sell("1", wait=10)).json["status"] == "succeeded"
+        shown = (await keys(register))["write"]
+        assert (shown["source"], shown["outranked"], shown["waiting"]) == ("setting", waiting, None)
+    assert not seen_with(flash, NEW_KEY)
 
 
 async def test_a_key_that_may_not_see_stores_waits_for_the_operators_word(tmp_path, flash):
@@ -337,6 +368,8 @@ async def test_a_foreign_key_in_a_replaced_file_waits_and_the_old_one_goes_on(tm
         file.write_text(FOREIGN_KEY)
         answer = await register.call("POST", "/v1/key/reload", scope="operator")
         assert answer.json["keys"][0]["waiting"]["reason"] == "not-shown"
+        again = await register.call("POST", "/v1/key/reload", scope="operator")
+        assert again.json["keys"][0]["waiting"] == answer.json["keys"][0]["waiting"]
         assert (await register.sell(wait=10)).json["status"] == "succeeded"
         assert not seen_with(flash, FOREIGN_KEY, writes=True)
 

@@ -163,6 +163,17 @@ async def test_a_retry_after_is_kept_and_nobody_waits_for_it(old_till, flash):
     assert len(flash.requests) == asked
 
 
+async def test_a_pause_that_a_look_up_was_told_outlives_a_restart(tmp_path, flash):
+    flash.set(grace=2.0, strict_connection=False)
+    for source in ("flash", "cache"):
+        async with running(tmp_path, chosen(flash, members={"fresh_s": 0})) as till:
+            asked = len(flash.requests)
+            assert (await look(till, externalId=ADA))["source"] == source
+            assert (len(flash.requests) > asked) is (source == "flash")
+            flash.fault("status", status=429, retry_after=30, times=4, method="GET")
+            assert (await look(till, externalId=ADA))["source"] == "cache"
+
+
 @pytest.mark.parametrize("fault", ["truncated-json", "torn-answer", "captive-portal", "empty-200", "wrong-types"])
 async def test_answers_that_are_none(old_till, flash, fault):
     await look(old_till, externalId=ADA)

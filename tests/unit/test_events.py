@@ -10,7 +10,9 @@ from agent.api.shown import operation_event
 from agent.clock import Clock
 from agent.delivery import Kind
 from agent.events import Events
+from agent.events.hub import PAGE
 from agent.events.ring import Ring
+from agent.events.stream import MAX_BEHIND
 from agent.health import Health
 from agent.outbox.history import Cursor
 from agent.outbox.housekeeping import KEPT_CHANGES, Housekeeping
@@ -163,9 +165,32 @@ async def test_a_listener_whose_place_is_forgotten_is_told_to_list(outbox_):
         assert b'"p1"' not in reader.text
 
 
+MANY_CHANGES = """
+INSERT INTO change (operation)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT 1 FROM n
+"""
+
+
+@pytest.mark.parametrize(("changes", "told"), [(MAX_BEHIND - 100, b"operation"), (MAX_BEHIND + 100, b"resync")])
+async def test_a_listener_who_missed_more_than_is_told_one_by_one_lists(outbox_, changes, told):
+    await outbox_.sell("o1")
+    place, epoch = await outbox_.store.history.newest(), await outbox_.store.history.epoch()
+    await outbox_.database.fetch(MANY_CHANGES, [changes])
+    async with reading(await outbox_.open(f"{epoch}-{place.accepted}-{place.changed}")) as reader:
+        await reader.until(lambda text: b"event: operation" in text or b"event: resync" in text)
+        assert b"event: " + told in reader.text
+        assert (b'"too-far-behind"' in reader.text) is (told == b"resync")
+
+
+async def test_a_burst_that_is_one_commit_is_told_to_its_end(outbox_):
+    async with reading(await outbox_.open()) as reader:
+        await reader.until(lambda text: b"event: attention" in text)
+        await asyncio.gather(*(outbox_.sell(f"o{number}") for number in range(8 * PAGE)))
+        await reader.until(lambda text: text.count(EVENT) == 8 * PAGE)
+
+
 async def test_housekeeping_keeps_the_newest_changes(outbox_):
-    numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT 1 FROM n"
-    await outbox_.database.fetch("INSERT INTO change (operation) " + numbers, [KEPT_CHANGES + 1200])
+    await outbox_.database.fetch(MANY_CHANGES, [KEPT_CHANGES + 1200])
     house = Housekeeping(
         outbox_.database, Clock(), outbox_.health, skew_s=lambda: None, retention_days=30, tombstone_days=400
     )

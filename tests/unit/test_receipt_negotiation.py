@@ -47,6 +47,8 @@ from agent.receipt.wording import Wordings
         ("de\t; q=0.4 ,\tfr ;Q=0.6", "en", "fr"),
         ("en-US,en;q=0.9,de;q=0.8", "de", "en-US"),
         ("C", "de", "de"),
+        ("it, " * 31 + "de", "en", "de"),
+        ("it, " * 32 + "de", "en", "en"),  # no header is read without end
     ],
 )
 def test_what_the_register_prefers_else_the_stores_own(header, store, chosen):

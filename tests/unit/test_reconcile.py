@@ -71,6 +71,7 @@ def codes(*operations, rows=()):
         (operation(), None, Code.MISSING),
         (operation(accepted=BEFORE), None, None),
         (operation(settled=AFTER), None, None),
+        (operation(settled=READ), None, None),
         (operation(status="pending"), None, None),
         (operation(status="failed"), None, None),
         (operation(status="discarded"), None, None),
@@ -80,6 +81,13 @@ def codes(*operations, rows=()):
 )
 def test_a_sale(sale, there, code):
     assert codes(sale, rows=[there] if there else []) == ([code] if code else [])
+
+
+def test_of_several_sales_of_a_number_the_newest_that_was_not_discarded_holds_it():
+    discarded, failed = operation(status="discarded", id="new"), operation(status="failed", id="old")
+    for newest_first in ([discarded, failed], [failed, discarded], [discarded, failed, operation(id="oldest")]):
+        (seen,) = ledger(*newest_first, rows=[row()]).differences()
+        assert (seen.code, seen.operation_id) == (Code.LANDED_FAILED, "old")
 
 
 @pytest.mark.parametrize(
