@@ -10,6 +10,7 @@ What is opened stands in `opening.py`, what each part is given in `wiring.py`.
 
 import contextlib
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -227,7 +228,16 @@ class Agent:
     def _announce(self) -> None:
         try:
             self._stack.callback(self._data_dir.withdraw)  # first of all at a stop
-            self._data_dir.announce(self.port)
+            self._data_dir.announce(self.port, _began_s())
         except OSError as error:  # a full disk: registers must hear of it from us, not find nobody
             self._log.warning("could not announce", error=error.strerror)
         self._log.info("started", port=self.port, till=self._settings.store.till_id)
+
+
+def _began_s() -> float | None:
+    """When this process began, as Windows notes it; None elsewhere, where the commands do not ask."""
+    if sys.platform != "win32":
+        return None
+    import psutil  # noqa: PLC0415 - there alone
+
+    return psutil.Process().create_time()

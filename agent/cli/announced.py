@@ -12,24 +12,33 @@ from pathlib import Path
 from agent import jsons, plainfile
 from agent.errors import AgentError
 
+_SAME_S = 0.1  # no agent starts, announces itself and makes room for another in that time
+
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An announcement. `at_s`: when it was written, in seconds since 1970 by the clock of this machine."""
+    """An announcement. In seconds since 1970, by the clock of this machine as it was then: `began_s`, when its process
+    began; `at_s`, when it was written. A version up to 0.1.0 does not say the first (None).
+    """
 
     pid: int
     port: int
+    began_s: float | None
     at_s: float
 
     def lives(self) -> bool:
         """Whether the process that wrote it does; raises AgentError where the system does not tell.
 
-        A process that was given a dead agent's number began after that one's announcement.
+        A process that was given a dead agent's number began at another time. Windows notes that of each, once: a clock
+        that is set back later makes an announcement older than its process, and changes nothing of what is compared.
         """
         import psutil
 
         try:
-            return bool(psutil.Process(self.pid).create_time() <= self.at_s)
+            began_s = psutil.Process(self.pid).create_time()
+            if self.began_s is None:
+                return bool(began_s <= self.at_s)
+            return abs(began_s - self.began_s) < _SAME_S
         except psutil.NoSuchProcess:
             return False
         except (psutil.Error, OSError) as error:
@@ -44,6 +53,8 @@ def announced(data_dir: Path) -> Announced | None:
     about = data_dir / "agent.json"
     try:
         content = jsons.loads(plainfile.read(about).decode("ascii"))
-        return Announced(int(content["pid"]), int(content["port"]), about.stat().st_mtime)
-    except (OSError, ValueError, KeyError, TypeError):
+        began = content.get("began")
+        began_s = None if began is None else float(began)
+        return Announced(int(content["pid"]), int(content["port"]), began_s, about.stat().st_mtime)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

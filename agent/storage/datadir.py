@@ -9,7 +9,7 @@
     register.token, operator.token   the local API's tokens
     tokens.json                 hashes of the tokens that clients were given
     agent.lock                  held by the running agent for as long as it lives
-    agent.json                  which agent that is: pid and port
+    agent.json                  which agent that is: pid and port; on Windows also when it began
     imports/                    how far interrupted imports have come
     quarantine/                 damaged databases, set aside
     upgrades/                   how the last upgrade stands, and copies of the database from before it
@@ -109,9 +109,13 @@ class DataDir:
         self._about.unlink(missing_ok=True)
         self._lock.release()
 
-    def announce(self, port: int) -> None:
-        """Say which agent has the directory; the commands find the running agent by this."""
-        write_durably(self._about, json.dumps({"pid": os.getpid(), "port": port}).encode())
+    def announce(self, port: int, began_s: float | None = None) -> None:
+        """Say which agent has the directory; the commands find the running agent by this.
+
+        `began_s` is when this process began, in seconds since 1970, where the commands are to know it by that.
+        """
+        about = {"pid": os.getpid(), "port": port, **({} if began_s is None else {"began": began_s})}
+        write_durably(self._about, json.dumps(about).encode())
 
     def withdraw(self) -> None:
         """Take the announcement back: before the port is given up, or a command could meet somebody else there."""

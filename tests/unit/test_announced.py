@@ -27,9 +27,9 @@ def child():
         process.kill()
 
 
-def announce(place: Path, pid: int, *, after_its_start_s: float = LATER_S, port: int = PORT) -> None:
+def announce(place: Path, pid: int, *, after_its_start_s: float = LATER_S, port: int = PORT, **more: object) -> None:
     about = place / "agent.json"
-    about.write_text(json.dumps({"pid": pid, "port": port}))
+    about.write_text(json.dumps({"pid": pid, "port": port, **more}))
     at = psutil.Process(pid).create_time() + after_its_start_s
     os.utime(about, (at, at))
 
@@ -65,6 +65,25 @@ def test_a_process_that_was_given_a_dead_agents_number_is_a_stranger(tmp_path, c
     assert not leads_to_announced(tmp_path, PORT, connected)
 
 
+def test_a_clock_that_was_set_back_while_the_agent_started_makes_no_stranger_of_it(tmp_path, child):
+    began = psutil.Process(child.pid).create_time()
+    announce(tmp_path, child.pid, after_its_start_s=-LATER_S, began=began)
+    assert leads_to_announced(tmp_path, PORT, connected)
+
+
+def test_the_announced_beginning_is_what_a_given_number_is_known_by(tmp_path, child):
+    began = psutil.Process(child.pid).create_time()
+    announce(tmp_path, child.pid, began=began - 1)
+    assert not leads_to_announced(tmp_path, PORT, connected)
+
+
+def test_an_agent_announces_when_it_began(tmp_path):
+    DataDir(tmp_path).announce(PORT, psutil.Process().create_time())
+    assert leads_to_announced(tmp_path, PORT, connected)
+    os.utime(tmp_path / "agent.json", (0, 0))
+    assert leads_to_announced(tmp_path, PORT, connected)
+
+
 def test_a_port_that_is_not_the_announced_one_is_a_strangers(tmp_path, child):
     announce(tmp_path, child.pid, port=PORT + 1)
     assert not leads_to_announced(tmp_path, PORT, connected)
@@ -90,7 +109,10 @@ def test_a_port_where_nobody_listens_is_said_as_the_system_says_it(tmp_path, chi
         leads_to_announced(tmp_path, PORT, lambda: socket.create_connection(("127.0.0.1", port)).close())
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"pid": 1}', b'{"pid": null, "port": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"\xff", b'{"pid": 1}', b'{"pid": null, "port": 1}', b'{"pid": 1, "port": 1, "began": []}'],
+)
 def test_an_announcement_that_cannot_be_read_is_none(tmp_path, content):
     (tmp_path / "agent.json").write_bytes(content)
     assert announced(tmp_path) is None
