@@ -54,6 +54,7 @@ Name "${NAME} ${VERSION}"
 OutFile "${OUT}"
 InstallDir "$PROGRAMFILES64\${NAME}"
 ShowInstDetails show
+BrandingText "${NAME} ${VERSION}"
 VIProductVersion "${NUMBERS}"
 VIAddVersionKey ProductName "${NAME}"
 VIAddVersionKey ProductVersion "${VERSION}"
@@ -75,6 +76,7 @@ Var BeforeName ; its folder's name
 Var Log
 Var Msi        ; yes, or nothing
 Var Unpacking  ; yes, or nothing
+Var IsNew      ; yes where the till is not set up yet, or nothing
 
 ; Run a program with its words, write down what it says; its exit code is in $0.
 !macro Run WORDS
@@ -134,9 +136,27 @@ FunctionEnd
 !insertmacro ServiceProgram ""
 !insertmacro ServiceProgram "un."
 
+; Where the program lies already, unless /D names another folder: there is its uninstaller, and what people call.
+Function FindFolder
+  ${If} $INSTDIR != "$PROGRAMFILES64\${NAME}"
+    Return
+  ${EndIf}
+  Call ServiceProgram
+  ${GetParent} $0 $1
+  ${GetParent} $1 $1
+  ${If} $0 == ""
+    ReadRegStr $1 HKLM "${UNINSTALL_KEY}" "InstallLocation"
+  ${EndIf}
+  ${If} $1 != ""
+  ${AndIf} ${FileExists} "$1\uninstall.exe"
+    StrCpy $INSTDIR $1
+  ${EndIf}
+FunctionEnd
+
 Function .onInit
   SetRegView 64
   SetShellVarContext all
+  Call FindFolder
   ${GetParameters} $R0
   ClearErrors
   ${GetOptions} $R0 "/LOG=" $Log
@@ -225,8 +245,20 @@ Section
       ${Fail} ${E_POLICY} "${NAME} is installed, but the browsers' policy could not be written: $1"
     ${EndIf}
   ${EndIf}
+  ${If} $Msi != "" ; its own entry stands in the list of programs; where we fail it takes that back, and ours stays
+    DeleteRegKey HKLM "${UNINSTALL_KEY}"
+  ${EndIf}
   ${Say} "done"
 SectionEnd
+
+; Whoever sits there is led on, in a console that stays open; /S is not asked.
+Function .onInstSuccess
+  ${If} $IsNew != ""
+    MessageBox MB_YESNO|MB_ICONQUESTION "The program is installed. This till is not set up yet: set it up now?" /SD IDNO IDNO later
+    Exec '"$SYSDIR\cmd.exe" /k ""$INSTDIR\flash-agent.cmd" setup"'
+    later:
+  ${EndIf}
+FunctionEnd
 
 ; Put the program beside what is there, whole, and see that it starts here.
 Function Unpack
@@ -236,11 +268,20 @@ Function Unpack
   File /r "${PROGRAM}/*" ; ends the setup where it cannot: .onInstFailed
   StrCpy $Unpacking ""
   SetOutPath "$INSTDIR"
+  ${Locate} "$INSTDIR\$Folder" "/L=F" "OntoDisk"
   ${Run} '"$INSTDIR\$Folder\flash-agent.exe" --version'
   ${If} $0 != 0
     RMDir /r "$INSTDIR\$Folder"
     ${Fail} ${E_PROGRAM} "The new program does not start on this machine ($0). Nothing was changed."
   ${EndIf}
+FunctionEnd
+
+; One file ($R9) onto the disk: the service's path may reach it before, and after a power cut lead to files of zeros.
+Function OntoDisk
+  System::Call 'kernel32::CreateFileW(w R9, i 0x40000000, i 7, p 0, i 3, i 0, p 0) p.R4'
+  System::Call 'kernel32::FlushFileBuffers(p R4)'
+  System::Call 'kernel32::CloseHandle(p R4)'
+  Push $R4
 FunctionEnd
 
 ; NSIS ends us itself at the first file that cannot be written (one that is open, a full disk), whatever we would do.
@@ -272,6 +313,7 @@ Function First
       ${Fail} ${E_NOT_READY} "The service does not get ready: $1"
     ${EndIf}
   ${Else}
+    StrCpy $IsNew "yes"
     DetailPrint "Now run: $INSTDIR\flash-agent.cmd setup"
     ${Say} "not set up yet: flash-agent setup"
   ${EndIf}
@@ -289,11 +331,16 @@ Function Switch
   ${EndIf}
   StrCpy $R5 $1
   ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service stop'
-  ${Run} '"$Before" upgrade check' ; asked when it is stopped: Windows starts what failed again, and it may yet get ready
-  ${If} $0 == 1 ; it would refuse: the new one was ready, and may have stored what only it can read
-    Call Stay
-  ${EndIf}
+  Call StayIfReady
   ${Run} '"$Before" service install'
+  ; Windows starts what failed again, and may have done so with the new one until now: it may have got ready yet
+  ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service stop'
+  StrCpy $R6 $0
+  StrCpy $R7 $1
+  Call StayIfReady
+  ${If} $R6 != 0 ; what runs may be the new one: its files are needed, and it is not the one before
+    ${Fail} ${E_NOT_READY} "The new version did not get ready and does not stop; started again, the service runs the one before. $R7"
+  ${EndIf}
   ${Run} '"$Before" service start'
   ${If} $0 != 0
     ${Fail} ${E_NOT_READY} "Neither the new version nor the one before gets ready: $1"
@@ -302,10 +349,20 @@ Function Switch
   ${Fail} ${E_ROLLED_BACK} "The new version did not get ready, and the one before runs again: $R5"
 FunctionEnd
 
-; There is no way back behind a version that was ready: it is started again, and whether it runs now is said.
+; There is no way back behind a version that was ready: it may have stored what only it can read, and the one before says
+; that it would refuse that. Asked when the new one is stopped.
+Function StayIfReady
+  ${Run} '"$Before" upgrade check'
+  ${If} $0 == 1
+    Call Stay
+  ${EndIf}
+FunctionEnd
+
+; The new one is started again, and whether it runs now is said.
 Function Stay
   Call PointCommand
   Call Register
+  ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service install'
   ${Run} '"$INSTDIR\$Folder\flash-agent.exe" service start'
   StrCpy $R6 "Started again, it runs."
   ${If} $0 != 0
@@ -318,16 +375,13 @@ FunctionEnd
 Function PointCommand
   FileOpen $9 "$INSTDIR\flash-agent.cmd.new" w
   FileWrite $9 '@"%~dp0$Folder\flash-agent.exe" %*$\r$\n'
+  System::Call 'kernel32::FlushFileBuffers(p r9)'
   FileClose $9
   System::Call 'kernel32::MoveFileExW(w "$INSTDIR\flash-agent.cmd.new", w "$INSTDIR\flash-agent.cmd", i 9)'
 FunctionEnd
 
 Function Register
   WriteUninstaller "$INSTDIR\uninstall.exe"
-  ${If} $Msi != ""
-    DeleteRegKey HKLM "${UNINSTALL_KEY}"
-    Return
-  ${EndIf}
   WriteRegStr HKLM "${UNINSTALL_KEY}" "DisplayName" "${NAME}"
   WriteRegStr HKLM "${UNINSTALL_KEY}" "DisplayVersion" "${VERSION}"
   WriteRegStr HKLM "${UNINSTALL_KEY}" "Publisher" "Flash POS Agent contributors"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from installer.windows import build, installers, wine
+from tests.packaging.windows.stand_in import Site
 from tests.packaging.windows.till import Till, timed
 from tests.support.commands import free_port
 
@@ -81,3 +82,10 @@ def till(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ti
     finally:
         there.power_off()
     shutil.rmtree(machine.prefix)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("switch"))
+    with made.wine.kept_alive():
+        yield made

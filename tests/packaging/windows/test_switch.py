@@ -3,69 +3,19 @@
 What the agent itself says is in test_life.py; here is what the setup makes of it, whatever that may be.
 """
 
+import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from installer.windows import build, installers, wine
+from installer.windows import wine
+from tests.packaging.windows.stand_in import SERVICE_KEY, Site
 
 pytestmark = pytest.mark.timeout(300)
-_KEY = r"HKLM\System\CurrentControlSet\Services\FlashAgent"
-_OLD = r"C:\Program Files\Flash POS Agent\0.1.0\flash-agent.exe"
 # No file grows beyond 16 KiB: the setup's own parts do not need it, the program does.
 NO_ROOM = ("sh", "-c", 'trap "" XFSZ; ulimit -f 32; exec "$@"', "sh")
 BEGUN = ["0.2.0 --version", "0.2.0 service install", "0.2.0 service restart"]
-
-
-class Site:
-    """A Windows whose service runs 0.1.0, and a setup of 0.2.0."""
-
-    def __init__(self, folder: Path) -> None:
-        self.wine = wine.Wine(folder / "prefix")
-        if (build.CACHE / "prefix" / "made").exists():  # quicker than a new one
-            subprocess.run(["cp", "-a", build.CACHE / "prefix", self.wine.prefix], check=True)
-        self.wine.boot()
-        program = folder / "program"
-        program.mkdir()
-        source = Path(__file__).with_name("stand_in.c")
-        subprocess.run([wine.COMPILER, "-O2", "-s", "-o", program / "flash-agent.exe", source], check=True)
-        self.installer = installers.setup(program, folder / "agent-setup.exe", "0.2.0", quick=True)
-        self.programs = self.wine.drive / "Program Files" / "Flash POS Agent"
-        self._program = (program / "flash-agent.exe").read_bytes()
-
-    def run(self, *switches: str, **codes: int) -> int:
-        """Upgrade; `codes` are the exit codes by what is asked, 0 where nothing is said. Returns the setup's own."""
-        old = self.programs / "0.1.0"
-        old.mkdir(parents=True, exist_ok=True)
-        (old / "flash-agent.exe").write_bytes(self._program)
-        self.wine.run("reg", "add", _KEY, "/v", "ImagePath", "/d", f'"{_OLD}" service host', "/f")
-        return self.run_here(*switches, **codes)
-
-    def run_here(self, *switches: str, through: Sequence[str] = (), **codes: int) -> int:
-        """The same on whatever is there; `through` is what starts it."""
-        (self.wine.drive / "asked.txt").write_text("")
-        lines = [f"{asked}={code}\n" for asked, code in codes.items()]
-        (self.wine.drive / "codes.txt").write_text("".join(lines))
-        return self.wine.run(self.installer, "/S", *switches, check=False, through=through).returncode
-
-    @property
-    def asked(self) -> list[str]:
-        return (self.wine.drive / "asked.txt").read_text().splitlines()
-
-    @property
-    def command(self) -> str:
-        """What people call."""
-        return (self.programs / "flash-agent.cmd").read_text()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("switch"))
-    with made.wine.kept_alive():
-        yield made
 
 
 def test_a_version_that_gets_ready_stays(site: Site) -> None:
@@ -76,8 +26,9 @@ def test_a_version_that_gets_ready_stays(site: Site) -> None:
 
 def test_one_that_does_not_is_switched_back(site: Site) -> None:
     assert site.run(**{"0.2.0 service restart": 1}) == 14
-    back = ["0.2.0 service stop", "0.1.0 upgrade check", "0.1.0 service install", "0.1.0 service start"]
-    assert (site.asked[:3], site.asked[-4:]) == (BEGUN, back)  # asked when it is stopped, or it may yet get ready
+    asked_when_stopped = ["0.2.0 service stop", "0.1.0 upgrade check"]  # or it may yet get ready
+    back = [*asked_when_stopped, "0.1.0 service install", *asked_when_stopped, "0.1.0 service start"]
+    assert (site.asked[:3], site.asked[3:]) == (BEGUN, back)
     assert not (site.programs / "0.2.0").exists()
 
 
@@ -90,6 +41,22 @@ def test_one_that_ended_after_it_was_ready_stays(site: Site, starts: int) -> Non
     assert not [each for each in site.asked if each.startswith("0.1.0 service")]
     assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
     assert "0.2.0" in site.command
+
+
+def test_one_that_windows_started_again_and_that_got_ready_meanwhile_stays(site: Site) -> None:
+    """Its recovery actions run beside the setup, until the service is pointed to the one before."""
+    assert site.run(**{"0.2.0 service restart": 1, "0.1.0 upgrade check#2": 1}) == 18
+    assert site.asked[-3:] == ["0.1.0 upgrade check", "0.2.0 service install", "0.2.0 service start"]
+    assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
+    assert "0.2.0" in site.command
+
+
+def test_one_that_neither_gets_ready_nor_stops_is_not_taken_for_the_one_before(site: Site) -> None:
+    """It runs, from its own files."""
+    assert site.run(**{"0.2.0 service restart": 1, "0.2.0 service stop": 1}) == 15
+    assert site.asked[-1] == "0.1.0 upgrade check"
+    assert "0.1.0 service install" in site.asked
+    assert (site.programs / "0.2.0" / "flash-agent.exe").exists()
 
 
 def test_a_windows_that_is_too_old_is_refused_before_anything_is_unpacked(site: Site) -> None:
@@ -134,9 +101,34 @@ def test_where_no_version_gets_ready_both_stay(site: Site) -> None:
 @pytest.fixture
 def fresh(site: Site) -> Site:
     """A Windows that nothing of ours was installed on."""
-    site.wine.run("reg", "delete", _KEY, "/f", check=False)
-    shutil.rmtree(site.programs, ignore_errors=True)
+    site.forget()
     return site
+
+
+def test_the_files_of_a_version_are_on_the_disk_before_the_service_is_pointed_to_them(
+    fresh: Site, tmp_path: Path
+) -> None:
+    """A power cut later on would lead to a program of zeros."""
+    fresh.lay_down()
+    trace = tmp_path / "trace"
+    traced = ("strace", "-f", "-y", "-e", "trace=fsync,execve", "-o", str(trace))
+    assert fresh.run_here(through=traced) == 0
+    told = re.findall(r'fsync\(\d+<.*/(0\.2\.0/[^>]*)>\) = 0|execve\(.*"(service)", "install"\]', trace.read_text())
+    assert [file or word for file, word in told][:2] == ["0.2.0/flash-agent.exe", "service"]
+
+
+def test_a_version_goes_where_the_one_before_lies_and_is_removed_from_there(fresh: Site) -> None:
+    """Whoever chose a folder once need not name it again; what people call is there."""
+    elsewhere = fresh.wine.drive / "Flash"
+    assert fresh.run_here(r"/D=C:\Flash") == 0
+    (elsewhere / "0.2.0").rename(elsewhere / "0.1.0")
+    fresh.register(r"C:\Flash\0.1.0\flash-agent.exe")
+    assert fresh.run_here() == 0
+    assert "0.2.0" in (elsewhere / "flash-agent.cmd").read_text()
+    assert not fresh.programs.exists()
+    assert fresh.run_here("/UNINSTALL") == 0
+    assert fresh.asked == ["0.1.0 browsers remove", "0.1.0 service uninstall"]
+    assert not elsewhere.exists()
 
 
 def test_files_that_are_named_without_their_folder_are_those_where_the_setup_was_started(
