@@ -236,8 +236,8 @@ class Agent:
 
 def _began_s() -> float | None:
     """When this process began, as Windows notes it; None elsewhere, where the commands do not ask."""
-    if sys.platform != "win32":
-        return None
-    import psutil  # noqa: PLC0415 - there alone
+    if sys.platform == "win32":
+        import psutil  # noqa: PLC0415 - there alone
 
-    return psutil.Process().create_time()
+        return psutil.Process().create_time()
+    return None

@@ -45,7 +45,9 @@ def press(wanted: str, pressed: set[tuple[int, str]]) -> None:
     while time.monotonic() < until:
         for dialog in shown():
             there = buttons(dialog) if win32gui.GetClassName(dialog) == DIALOG else {}
-            if wanted not in there or (there[wanted], wanted) in pressed:  # a button that was pressed may stay for a moment
+            if (
+                wanted not in there or (there[wanted], wanted) in pressed
+            ):  # a button that was pressed may stay for a moment
                 continue
             texts = [text(each) for each in shown(dialog) if win32gui.GetClassName(each) == "Static"]
             said = " ".join([text(dialog), *(each for each in texts if each.isprintable()), f"[{', '.join(there)}]"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from installer.windows import build
 from tests.packaging.windows.till import Till, timed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -89,3 +90,45 @@ def test_browsers_policies_are_added_to_and_only_ours_are_taken_out(till: Till, 
     assert "pos.example.com" not in listed
     assert "https://theirs.example" in listed
     assert "nothing of ours" in exe("browsers", "remove").stdout
+
+
+_CLOSED = """
+import sys, win32api, win32con, win32security as security
+everyone = security.ConvertStringSidToSid("S-1-1-0")
+listed = security.ACL()
+if sys.argv[2] == "closed":
+    listed.AddAccessDeniedAce(security.ACL_REVISION, win32con.KEY_SET_VALUE, everyone)
+listed.AddAccessAllowedAce(security.ACL_REVISION, win32con.KEY_ALL_ACCESS, everyone)
+described = security.SECURITY_DESCRIPTOR()
+described.SetSecurityDescriptorDacl(1, listed, 0)
+rights = win32con.WRITE_DAC | win32con.KEY_WOW64_64KEY
+key, _ = win32api.RegCreateKeyEx(win32con.HKEY_LOCAL_MACHINE, sys.argv[1], rights)
+win32api.RegSetKeySecurity(key, security.DACL_SECURITY_INFORMATION, described)
+"""
+
+
+def test_a_policy_that_is_closed_keeps_none_of_the_others_from_being_written_and_taken_out(till: Till, exe) -> None:
+    chrome = r"SOFTWARE\Policies\Google\Chrome\LoopbackNetworkAllowedForUrls"
+    edge = r"SOFTWARE\Policies\Microsoft\Edge\LocalNetworkAccessAllowedForUrls"
+
+    def access(path: str, to: str) -> None:
+        till.wine.run(build.CACHE / "python" / "python.exe", "-c", _CLOSED, path, to)
+
+    def shown(path: str) -> str:
+        return till.wine.run("reg", "query", rf"HKLM\{path}", check=False).stdout
+
+    access(chrome, "closed")
+    refused = exe("browsers", "allow", "https://pos.example.com", check=False)
+    assert refused.returncode == 1
+    assert rf"Windows refuses to have this changed: HKLM\{chrome}. Run this as an administrator" in refused.stdout
+    assert "pos.example.com" not in shown(chrome)
+    assert "pos.example.com" in shown(edge)
+
+    access(chrome, "open")
+    access(edge, "closed")
+    assert rf"HKLM\{edge}. Run" in exe("browsers", "remove", check=False).stdout
+    assert "pos.example.com" in shown(edge)
+    access(edge, "open")
+    assert "Taken out: https://pos.example.com." in exe("browsers", "remove").stdout
+    assert "pos.example.com" not in shown(edge)
+    assert "Unable to find" in shown(r"SOFTWARE\Flash POS Agent")

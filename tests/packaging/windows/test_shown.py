@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def shown(program: Path, site: Site) -> Iterator[Site]:
-    """A Windows that nothing of ours was installed on, and that opens windows. Python for our hand came with `program`."""
+    """A Windows that nothing of ours was installed on, and that opens windows. `program` brought our hand's Python."""
     site.show_windows()
     site.forget()
     yield site

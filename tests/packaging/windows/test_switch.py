@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from installer.windows import wine
-from tests.packaging.windows.stand_in import SERVICE_KEY, Site
+from tests.packaging.windows.stand_in import Site
 
 pytestmark = pytest.mark.timeout(300)
 # No file grows beyond 16 KiB: the setup's own parts do not need it, the program does.
