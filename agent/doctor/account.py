@@ -101,6 +101,11 @@ def look(case: "Case") -> Iterator[Finding]:
 
 def seen(settings: Settings, config_path: Path, data_dir: Path) -> Iterator[Finding]:
     """The same, where only these are at hand; it loads no more than they did."""
+    if sys.platform == "win32":
+        from agent.doctor import service_account  # noqa: PLC0415 - there alone
+
+        yield from service_account.seen(settings, config_path, data_dir)
+        return
     is_the_service = config_path == PACKAGED_CONFIG and data_dir == site_data_dir()
     box = sandbox.of_service() if is_the_service else None
     account = of_agent(data_dir, config_path, box.groups if box else ())
@@ -112,8 +117,8 @@ def seen(settings: Settings, config_path: Path, data_dir: Path) -> Iterator[Find
         yield fine("account", f"The agent's account ({account.name}) may use what the settings name.")
 
 
-def _unreadable(settings: Settings, config_path: Path, account: Account, box: Sandbox | None) -> Iterator[Finding]:
-    """Files without which it does not start."""
+def files_needed(settings: Settings, config_path: Path) -> dict[str, Path]:
+    """Those without which an agent does not start, by what names them."""
     flash, receipt = settings.flash, settings.receipt
     files = {
         "the settings": config_path if config_path.exists() else None,
@@ -122,9 +127,11 @@ def _unreadable(settings: Settings, config_path: Path, account: Account, box: Sa
         "[flash] ca_file": flash.ca_file,
         "[receipt] templates_file": receipt.templates_file,
     }
-    for name, path in files.items():
-        if path is None:
-            continue
+    return {name: path for name, path in files.items() if path is not None}
+
+
+def _unreadable(settings: Settings, config_path: Path, account: Account, box: Sandbox | None) -> Iterator[Finding]:
+    for name, path in files_needed(settings, config_path).items():
         whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay
         if box is not None and box.hides(whole.resolve()):
             yield found("account-hidden", f"{name}, {path}.", file=str(path), account=account.name)

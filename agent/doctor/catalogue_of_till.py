@@ -102,7 +102,16 @@ KINDS = (
         "It does not start with these settings, though you may read all of it. One that runs goes on with what it read "
         "at its own start.",
         "Give the file to the agent's group alone, mode 0640 (chgrp flash-agent FILE; chmod 0640 FILE), and let that "
-        "account through the folders above it.",
+        'account through the folders above it. On Windows: icacls FILE /grant "NT SERVICE\\FlashAgent:R".',
+    ),
+    Kind(
+        "account-drive",
+        "account",
+        _ERROR,
+        "The service does not have the drive on which the settings name a file:",
+        "A letter that somebody mapped to a share, or to a folder, is there in that person's session alone. The "
+        "service does not start with these settings. One that runs goes on with what it read at its own start.",
+        "Move the file into the data directory and name it there in the settings.",
     ),
     Kind(
         "account-hidden",
@@ -120,6 +129,16 @@ KINDS = (
         "The agent's account cannot use a spool folder:",
         "What another system puts there is not taken: its sales earn nothing until it is. Nothing is lost.",
         "Make the folder, and let the agent's account read, write and delete in it: Permissions in docs/spool.md.",
+    ),
+    Kind(
+        "spool-drive",
+        "account",
+        _WARNING,
+        "The service does not have the drive on which a spool folder lies:",
+        "A letter that somebody mapped to a share, or to a folder, is there in that person's session alone. What "
+        "another system puts there is not taken: its sales earn nothing until it is. Nothing is lost.",
+        "Name the share itself in the settings (two backslashes, server, share, folder), and let the computer's own "
+        "account read, write and delete there; or choose a folder on a disk of the till.",
     ),
     Kind(
         "spool-outside",

@@ -3,6 +3,8 @@
 The tree is laid out under build/deb and packed by dpkg-deb: there is nothing to compile, and what debhelper would add
 are these few files. The same program gives the same bytes. `--version`, `--program` and `--compress none` are for the
 tests, which pack a program several times; `--pages` names the folder of the manual page and the completion.
+
+Whoever builds it for a chain is its maintainer: DEBFULLNAME and DEBEMAIL say who, as to Debian's own tools.
 """
 
 import argparse
@@ -20,7 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 FILES = ROOT / "installer" / "linux" / "files"
 SCRIPTS = ROOT / "installer" / "linux" / "scripts"
 NAME = "flash-pos-agent"
-MAINTAINER = "Flash POS Agent maintainers <pos-agent@socialhub.ai>"
+# Where nobody says who: no mail can ever arrive below .invalid (RFC 2606), and nobody waits for an answer.
+_NAME, _ADDRESS = "Flash POS Agent contributors", "nobody@flash-pos-agent.invalid"
 _GLIBC = re.compile(rb"\bGLIBC_(\d+)\.(\d+)(?:\.\d+)?\b")
 CONTROL = """\
 Package: {name}
@@ -73,7 +76,7 @@ def control(tree: Path, version: str) -> None:
     about = CONTROL.format(
         name=NAME,
         version=version,
-        maintainer=MAINTAINER,
+        maintainer=maintainer(),
         size_kib=sum((each.stat().st_size + 1023) // 1024 for each in files),
         glibc=needed_glibc(files),
     )
@@ -83,6 +86,15 @@ def control(tree: Path, version: str) -> None:
         text = (SCRIPTS / script).read_text("utf-8").replace("@VERSION@", version)
         put(tree / "DEBIAN" / script, text.encode())
         (tree / "DEBIAN" / script).chmod(0o755)
+
+
+def maintainer() -> str:
+    """`Name <address>`, from the environment of the build; what would break the package's fields ends it."""
+    name = os.environ.get("DEBFULLNAME") or _NAME
+    address = os.environ.get("DEBEMAIL") or _ADDRESS
+    if set(name) & set("<>\r\n") or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", address):
+        raise SystemExit("DEBFULLNAME is a name alone, and DEBEMAIL an address alone, such as it@chain.example.")
+    return f"{name} <{address}>"
 
 
 def digest(file: Path, tree: Path) -> str:
@@ -108,7 +120,7 @@ def changelog(version: str, epoch: int) -> str:
     date = format_datetime(datetime.fromtimestamp(epoch, UTC))
     return (
         f"{NAME} ({version}) stable; urgency=medium\n\n  * What changed: changelog.gz beside this file.\n\n"
-        f" -- {MAINTAINER}  {date}\n"
+        f" -- {maintainer()}  {date}\n"
     )
 
 

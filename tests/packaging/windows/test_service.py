@@ -51,6 +51,34 @@ def test_a_configuration_that_another_user_laid_down_gets_no_service(till: Till,
     assert till.registration == {}
 
 
+def test_settings_are_checked_with_the_eyes_of_the_service(till: Till, exe) -> None:
+    """An administrator may read everything, and has the drives that he mapped."""
+    till.configure("https://elsewhere.example/api/v2", "fl_live_write_0123456789")
+    assert "The configuration can be used" in exe("config", "check").stdout
+
+    ca, spool = till.wine.drive / "ca.pem", till.wine.drive / "spool"
+    ca.write_text("")
+    spool.mkdir(mode=0o777)
+    spool.chmod(0o777)
+    (till.wine.prefix / "dosdevices" / "y:").symlink_to(spool)
+    till.wine.run("reg", "add", r"HKLM\Software\Wine\Drives", "/v", "y:", "/d", "network", "/f")
+    with (till.data / "agent.toml").open("a") as settings:
+        settings.write("[spool.folders]\nposlog = 'C:\\spool'\n")
+    assert "warning:" not in exe("config", "check").stdout
+    spool.chmod(0o755)
+    closed = exe("config", "check").stdout
+    assert r"cannot use a spool folder: poslog, C:\spool: it may not read, write and delete there" in closed
+    mapped = (till.data / "agent.toml").read_text().replace(r"C:\spool", "Y:")
+    (till.data / "agent.toml").write_text(mapped)
+    assert "does not have the drive on which a spool folder lies: poslog, Y:" in exe("config", "check").stdout
+
+    (till.data / "agent.toml").write_text(mapped.replace("[store]", r"ca_file = 'C:\ca.pem'" + "\n[store]"))
+    ca.chmod(0o600)
+    refused = exe("config", "check", check=False)
+    assert refused.returncode == 2
+    assert r"account may not read: [flash] ca_file, C:\ca.pem (NT SERVICE\FlashAgent)" in refused.stdout
+
+
 def test_a_start_that_fails_is_said_with_the_place_of_the_reason(till: Till, exe) -> None:
     till.data.mkdir(parents=True, exist_ok=True)
     (till.data / "agent.toml").write_text("[api]\nprot = 8455\n")
