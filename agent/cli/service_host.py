@@ -10,6 +10,7 @@ import io
 import logging
 import logging.handlers
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,12 +92,14 @@ def log_file(path: Path) -> Iterator[None]:
 
 
 class _Kept(logging.handlers.RotatingFileHandler):
-    """Whoever reads the file at the wrong moment keeps Windows from renaming it: then it is begun anew."""
+    """Whoever reads the file keeps Windows from renaming it: then it is copied, and begun anew."""
 
     def doRollover(self) -> None:  # noqa: N802
         try:
             super().doRollover()
         except OSError:
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self.baseFilename, f"{self.baseFilename}.1")
             with contextlib.suppress(OSError):
                 os.truncate(self.baseFilename, 0)
 

@@ -20,6 +20,7 @@ from agent.config import Settings
 from agent.errors import DataKeyError, StorageUnavailableError
 from agent.fields import FLASH_KEY
 from agent.storage import KeyFile
+from agent.storage.durable import remove_patiently
 from agent.storage.protection import StoreName, credential
 
 Which = Literal["write", "read"]
@@ -114,7 +115,7 @@ class FlashKeys:
 
     def _remove(self, path: Path) -> None:
         try:
-            path.unlink(missing_ok=True)
+            remove_patiently(path)
         except OSError as error:
             raise _unwritten(error) from None
 

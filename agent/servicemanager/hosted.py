@@ -4,7 +4,7 @@
 that boots is slow; what is heavy is imported in the service's own thread. While the work starts, it says every two
 seconds that it has moved on, from its own event loop: however long a migration takes, the manager waits; a loop that
 stands still is found out. RUNNING is said when the work says it is ready. A start or a run that fails ends with an
-error, so that the recovery actions run.
+error, so that the recovery actions run; a stop that was asked for never does, or they would start the agent again.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Hosted(win32serviceutil.ServiceFramework):  # type: ignore[misc] # pywin32
         """The whole life; an exception is what makes the framework report an error."""
         self._say(win32service.SERVICE_START_PENDING, _HINT_MS)
         code = type(self).work(self)
-        if code:
+        if code and not self._stop_asked.is_set():
             raise RuntimeError("the agent ended with an error")  # the log has told why
         self._say(win32service.SERVICE_STOP_PENDING, _STOP_HINT_MS)
 

@@ -29,9 +29,11 @@ _RESTART_AFTER_MS = (1_000, 5_000, 60_000)  # the first failures; the last count
 _FORGET_FAILURES_S = 3600
 _PRESHUTDOWN_MS = 30_000
 _ABSENT, _EXISTS = 1060, 1073
+_RUNS_ALREADY, _RUNS_NOT = 1056, 1062
 _NO_LEVEL = {120, 124}  # a Windows that does not know this part of a registration
 _MENDS = {
     5: "Run this as an administrator.",
+    1058: "It was disabled; flash-agent service install enables it.",
     1060: "flash-agent service install makes it.",
     1069: "Its account may not log on as a service: grant that right to NT SERVICE\\ALL SERVICES in the policy.",
     1072: "It is being removed. Close the list of services and other windows that show it, and try again.",
@@ -97,7 +99,7 @@ class ServiceControl:
     def start(self) -> None:
         with _service(win32service.SERVICE_START | win32service.SERVICE_QUERY_STATUS) as service:
             if _current(service) == win32service.SERVICE_STOPPED:
-                with _said("started"):
+                with _said("started", unless=_RUNS_ALREADY):  # a recovery action was quicker
                     win32service.StartService(service, None)
             seen, since = 0, time.monotonic()
             while (status := win32service.QueryServiceStatusEx(service))[
@@ -117,7 +119,7 @@ class ServiceControl:
             told = False
             while (current := _current(service)) != win32service.SERVICE_STOPPED:
                 if current == win32service.SERVICE_RUNNING and not told:
-                    with _said("stopped"):
+                    with _said("stopped", unless=_RUNS_NOT):  # it ended by itself
                         win32service.ControlService(service, win32service.SERVICE_CONTROL_STOP)
                     told = True
                 if time.monotonic() > until:
@@ -135,11 +137,13 @@ class _ServiceError(AgentError):
 
 
 @contextmanager
-def _said(done: str) -> Iterator[None]:
-    """Windows' own words and number, with the mend where there is one."""
+def _said(done: str, unless: int = 0) -> Iterator[None]:
+    """Windows' own words and number, with the mend where there is one; nothing for the number that does no harm."""
     try:
         yield
     except pywintypes.error as error:
+        if error.winerror == unless:
+            return
         mend = _MENDS.get(error.winerror, "")
         text = f"The service {NAME} could not be {done}: {error.strerror.strip()} (error {error.winerror}). {mend}"
         raise _ServiceError(text.strip(), error.winerror) from None

@@ -30,7 +30,7 @@ import filelock
 
 from agent import plainfile
 from agent.errors import AlreadyRunningError, ConfigError
-from agent.storage.durable import write_durably
+from agent.storage.durable import remove_patiently, write_durably
 
 
 class DataDir:
@@ -105,9 +105,11 @@ class DataDir:
         return f"The data directory {self.path} cannot be used: {error.strerror}. {mend}."
 
     def release(self) -> None:
-        """Give the directory back."""
-        self._about.unlink(missing_ok=True)
-        self._lock.release()
+        """Give the directory back; raises OSError where the announcement stays, which the next start takes away."""
+        try:
+            remove_patiently(self._about)
+        finally:
+            self._lock.release()
 
     def announce(self, port: int, began_s: float | None = None) -> None:
         """Say which agent has the directory; the commands find the running agent by this.

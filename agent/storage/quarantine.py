@@ -49,7 +49,9 @@ class Quarantine:
                 replace_patiently(file, target)
         sync_folder(folder)
         sync_folder(database.parent)
-        folder.rename(_final(folder))
+        replace_patiently(
+            folder, _final(folder)
+        )  # a scanner looks into what was just moved there, and holds the folder
         sync_folder(self._path)
 
     def finish(self, database: Path) -> bool:

@@ -1,5 +1,6 @@
 """The log of a service that has no standard error: a file that stays small, and that nobody waits for."""
 
+import logging.handlers
 import sys
 
 import pytest
@@ -47,6 +48,23 @@ def test_one_that_cannot_be_renamed_is_begun_anew(tmp_path, monkeypatch):
     log = tmp_path / "agent.log"
     assert log.stat().st_size <= 1000
     assert "line 199" in log.read_text()
+
+
+def test_one_that_somebody_reads_is_copied_and_nothing_of_it_is_lost(tmp_path, monkeypatch):
+    """Windows renames no file that is open elsewhere."""
+    monkeypatch.setattr(service_host, "MAX_LOG_BYTES", 1000)
+
+    def held(_: object, source: str, target: str) -> None:
+        raise PermissionError(13, "in use", source, 32, target)
+
+    monkeypatch.setattr(logging.handlers.RotatingFileHandler, "rotate", held)
+    with service_host.log_file(tmp_path / "agent.log"):
+        for number in range(75):
+            print(f"line {number} {'x' * 40}", file=sys.stderr)
+    files = sorted(tmp_path.iterdir(), reverse=True)
+    assert [file.name for file in files] == ["agent.log.3", "agent.log.2", "agent.log.1", "agent.log"]
+    lines = "".join(file.read_text() for file in files).splitlines()
+    assert [line.split()[1] for line in lines] == [str(number) for number in range(75)]
 
 
 def test_where_it_cannot_be_written_the_agent_goes_on(tmp_path):

@@ -90,6 +90,39 @@ def test_a_start_that_fails_is_said_with_the_place_of_the_reason(till: Till, exe
     assert "unknown setting [api] prot" in till.log()
 
 
+_ENDED_WITH = """
+import win32service as service
+manager = service.OpenSCManager(None, None, service.SC_MANAGER_CONNECT)
+opened = service.OpenService(manager, "FlashAgent", service.SERVICE_QUERY_STATUS)
+print("ended with", service.QueryServiceStatus(opened)[3])
+"""
+
+
+def test_a_stop_that_was_asked_for_is_no_failure_whatever_went_wrong(till: Till, exe) -> None:
+    """Or Windows' recovery actions would start again what somebody has stopped."""
+    till.configure("http://127.0.0.1:9/api/v2", "fl_live_write_0123456789")
+    exe("service", "install")
+    exe("service", "start")
+    about = till.data / "agent.json"
+    about.unlink()
+    about.mkdir()
+    try:
+        exe("service", "stop")
+        assert "Is a directory" in till.log() or "agent.json" in till.log()  # it did go wrong
+    finally:
+        about.rmdir()
+    python = build.CACHE / "python" / "python.exe"
+    assert till.wine.run(python, "-c", _ENDED_WITH).stdout.split() == ["ended", "with", "0"]
+
+
+def test_a_service_that_was_disabled_says_how_it_is_enabled(till: Till, exe) -> None:
+    exe("service", "install")
+    till.wine.run("sc", "config", "FlashAgent", "start=", "disabled", check=False)
+    refused = exe("service", "start", check=False)
+    assert refused.returncode == 1
+    assert "(error 1058). It was disabled; flash-agent service install enables it." in refused.stdout
+
+
 def test_the_demo_comes_out_as_told_in_the_packed_program(exe) -> None:
     with timed("demo --once"):
         told = exe("demo", "--once", check=False)
