@@ -19,8 +19,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: demo compiled test simulate prove lint types contracts wheel sbom binary deb windows packages audit bench lock clean
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (name one: make PYTHON=python3.12 …), this is " + sys.version)'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)  # one that was made without python3-venv has a python and no pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
@@ -30,7 +30,7 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	touch $@
 
 $(STORE)/.run: requirements/run.txt $(VENV)/.dev  # what a store installs and nothing else: its footprint is measured
-	test -x $(STORE)/bin/python || $(PYTHON) -m venv $(STORE)
+	test -x $(STORE)/bin/pip || $(PYTHON) -m venv $(STORE)
 	$(STORE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	touch $@
 
@@ -39,7 +39,7 @@ $(VENV)/.supply: requirements/supply.txt $(VENV)/.dev
 	touch $@
 
 $(PACKED)/.package: requirements/package.txt  # what a store installs and PyInstaller: what goes into the binary
-	test -x $(PACKED)/bin/python || $(PYTHON) -m venv $(PACKED)
+	test -x $(PACKED)/bin/pip || $(PYTHON) -m venv $(PACKED)
 	$(PACKED)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/package.txt
 	touch $@
 
