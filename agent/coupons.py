@@ -37,14 +37,6 @@ class Sightings(Protocol):
         ...
 
 
-class NoSightings:
-    """A till that has seen no coupons."""
-
-    async def sighting(self, coupon_id: str, subjects: Sequence[str]) -> Sighting | None:  # noqa: ARG002
-        """None, always."""
-        return None
-
-
 class Standing(StrEnum):
     """What a member's list says of a redemption whose answer was lost."""
 

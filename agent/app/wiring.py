@@ -5,6 +5,8 @@ Called by the composition root once the data directory is open; a change to what
 
 import random
 
+from pydantic import SecretStr
+
 from agent.api import shown
 from agent.app.opening import Opened, Opening
 from agent.clock import Clock
@@ -115,7 +117,7 @@ class Wiring:
         """Nothing is sent with a new key before Flash has shown this till's store under it."""
         locked = self._opened.is_locked
         key = None if locked else self._opening.flash_keys.get("write")
-        key_hash = self._opened.sealer.hash(f"key:{key.get_secret_value()}") if key else None
+        key_hash = self._key_hash(key) if key else None
         store_id = self._settings.store.store_id
         guard = KeyGuard(self._store, self._flash, self._health, key_hash=key_hash, store_id=store_id)
         if not locked:
@@ -123,6 +125,10 @@ class Wiring:
         if not guard.verified:
             line.hold_key(probe_now=True)
         return guard
+
+    def _key_hash(self, key: SecretStr) -> bytes:
+        """What is remembered of a Flash key."""
+        return self._opened.sealer.hash(f"key:{key.get_secret_value()}")
 
     def _relay_options(self) -> RelayOptions:
         relay = self._settings.relay
@@ -138,7 +144,7 @@ class Wiring:
             gate=gate,
             health=self._health,
             clock=self._clock,
-            hash_of=self._opened.sealer.hash,
+            hash_of=self._key_hash,
             store_id=self._settings.store.store_id,
             pause_s=self._settings.relay.hold_probe_s,
         )

@@ -14,42 +14,16 @@ from agent.config.places import (
 )
 from agent.config.sections import Coupons, Members, Spool
 from agent.config.settings import Settings, wordings_of
-from agent.config.values import (
-    LOOPBACK_HOSTS,
-    BaseUrl,
-    CaFile,
-    Currency,
-    IdTemplate,
-    Language,
-    OfflineCoupons,
-    Origins,
-    Proxy,
-    Recipient,
-    RefundIdTemplate,
-    StoreId,
-    TillId,
-)
+from agent.config.values import LOOPBACK_HOSTS
 
 __all__ = [
     "LOOPBACK_HOSTS",
     "MAX_FILE_BYTES",
     "PACKAGED_CONFIG",
-    "BaseUrl",
-    "CaFile",
     "Coupons",
-    "Currency",
-    "IdTemplate",
-    "Language",
     "Members",
-    "OfflineCoupons",
-    "Origins",
-    "Proxy",
-    "Recipient",
-    "RefundIdTemplate",
     "Settings",
     "Spool",
-    "StoreId",
-    "TillId",
     "config_path",
     "data_dir",
     "default_config_path",

@@ -1,4 +1,4 @@
-"""What Flash knows of members, and of what changed: typed reads with the read key, each within a time limit of its own.
+"""What Flash knows of members, and of what changed: typed reads with the read key.
 
 Each returns its value, or the Outcome that says why there is none; nothing raises for what a network or a server does.
 `is_not_found` tells Flash's own "there is no such thing" from everything else. At most READS_AT_ONCE go at a time, on
@@ -46,48 +46,48 @@ def is_not_found(answer: object) -> bool:
 
 
 class Reads:
-    """Reads through one client. `timeout_s` is the total time limit; without it the client's own for one attempt."""
+    """Reads through one client, each within its time limit for one attempt."""
 
     def __init__(self, client: FlashClient) -> None:
         self._client = client
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
 
-    async def find(self, name: str, value: str, timeout_s: float | None = None) -> Sequence[Fields] | Outcome:
+    async def find(self, name: str, value: str) -> Sequence[Fields] | Outcome:
         """The members with this `externalId` or `email`; empty when Flash knows none.
 
         A row that does not bear the key that was asked for (a server that overlooked the question, say) is no answer.
         """
         if name not in FIND_BY:
             raise ValueError(f"members cannot be found by {name}")
-        found = await self._read(f"{readings.MEMBERS_PATH}?{name}={segment(value)}", _members, timeout_s)
+        found = await self._read(f"{readings.MEMBERS_PATH}?{name}={segment(value)}", _members)
         if isinstance(found, Outcome):
             return found
         matching = [row for row in found if _bears(row, name, value)]
         return matching if matching or not found else _unexpected("Flash answered with other members.")
 
-    async def member(self, member_id: str, timeout_s: float | None = None) -> Fields | Outcome:
+    async def member(self, member_id: str) -> Fields | Outcome:
         """One member's own fields."""
-        return await self._part(member_id, "", _member, timeout_s)
+        return await self._part(member_id, "", _member)
 
-    async def points(self, member_id: str, timeout_s: float | None = None) -> Fields | Outcome:
+    async def points(self, member_id: str) -> Fields | Outcome:
         """`{"balance": n, …}`."""
-        return await self._part(member_id, "points", readings.points_of, timeout_s)
+        return await self._part(member_id, "points", readings.points_of)
 
-    async def tier(self, member_id: str, timeout_s: float | None = None) -> Fields | Outcome:
+    async def tier(self, member_id: str) -> Fields | Outcome:
         """`{"name": …, …}`, empty for a member without one."""
-        return await self._part(member_id, "tier", readings.tier_of, timeout_s)
+        return await self._part(member_id, "tier", readings.tier_of)
 
-    async def coupons(self, member_id: str, timeout_s: float | None = None) -> Sequence[Fields] | Outcome:
+    async def coupons(self, member_id: str) -> Sequence[Fields] | Outcome:
         """`[{"id", "status", …}]`; read them with readings.coupon_*."""
-        return await self._part(member_id, "coupons", readings.coupons_of, timeout_s)
+        return await self._part(member_id, "coupons", readings.coupons_of)
 
-    async def changed(self, since: str, cursor: str | None, timeout_s: float | None = None) -> Page | Outcome:
+    async def changed(self, since: str, cursor: str | None) -> Page | Outcome:
         """A page of the members that changed at or after `since` (RFC 3339)."""
-        return await self._page(readings.MEMBERS_PATH, _member, since, cursor, timeout_s)
+        return await self._page(readings.MEMBERS_PATH, _member, since, cursor)
 
-    async def orders_changed(self, since: str, cursor: str | None, timeout_s: float | None = None) -> Page | Outcome:
+    async def orders_changed(self, since: str, cursor: str | None) -> Page | Outcome:
         """A page of the orders that changed at or after `since` (RFC 3339), as `readings.order_of` tells them."""
-        return await self._page(readings.ORDERS_PATH, readings.order_of, since, cursor, timeout_s)
+        return await self._page(readings.ORDERS_PATH, readings.order_of, since, cursor)
 
     async def _page(
         self,
@@ -95,12 +95,11 @@ class Reads:
         read: Callable[[Any], Fields | None],
         since: str,
         cursor: str | None,
-        timeout_s: float | None,
     ) -> Page | Outcome:
         path = f"{collection}?updatedSince={segment(since)}&limit={readings.CHANGES_PAGE}"
         if cursor is not None:
             path += f"&cursor={segment(cursor)}"
-        parsed = await self._answer(path, timeout_s)
+        parsed = await self._answer(path)
         if isinstance(parsed, Outcome):
             return parsed
         data = parsed.get("data")
@@ -111,24 +110,22 @@ class Reads:
         count = total if isinstance(total, int) else None
         return Page(rows, readings.next_cursor(parsed), count, len(data) - len(rows))
 
-    async def _part(
-        self, member_id: str, part: str, read: Callable[[Any], T | None], timeout_s: float | None
-    ) -> T | Outcome:
+    async def _part(self, member_id: str, part: str, read: Callable[[Any], T | None]) -> T | Outcome:
         if not readings.is_id(member_id):
             raise InvalidError("This is no member's id.")  # `.` would be another path
-        return await self._read(readings.member_path(member_id, part), read, timeout_s)
+        return await self._read(readings.member_path(member_id, part), read)
 
-    async def _read(self, path: str, read: Callable[[Any], T | None], timeout_s: float | None) -> T | Outcome:
-        parsed = await self._answer(path, timeout_s)
+    async def _read(self, path: str, read: Callable[[Any], T | None]) -> T | Outcome:
+        parsed = await self._answer(path)
         if isinstance(parsed, Outcome):
             return parsed
         value = read(parsed["data"]) if "data" in parsed else None
         return _unexpected("The answer lacks what was asked for.") if value is None else value
 
-    async def _answer(self, path: str, timeout_s: float | None) -> Mapping[str, Any] | Outcome:
+    async def _answer(self, path: str) -> Mapping[str, Any] | Outcome:
         """The parsed body of a 200."""
         try:
-            async with asyncio.timeout(timeout_s or self._client.attempt_timeout_s), self._turns:
+            async with asyncio.timeout(self._client.attempt_timeout_s), self._turns:
                 answer = await self._client.get(path)
         except TimeoutError:
             return Outcome(Fate.RETRY, Contact.UNREACHABLE, TIMED_OUT, "Flash did not answer in time.")

@@ -52,7 +52,7 @@ _HEARD = Outcome(Fate.SUCCEEDED, Contact.ANSWERED)
 
 
 class KeySwap:
-    """The one who changes Flash keys. `hash_of` is the keyed hash; `swapped` is called after each change."""
+    """The one who changes Flash keys. `hash_of` is what is remembered of one; `swapped` is called after each change."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class KeySwap:
         gate: Gate,
         health: Health,
         clock: Clock,
-        hash_of: Callable[[str], bytes],
+        hash_of: Callable[[SecretStr], bytes],
         store_id: str | None,
         pause_s: float,
     ) -> None:
@@ -223,7 +223,7 @@ class KeySwap:
         if new.source == "kept":
             await asyncio.to_thread(self._keys.keep, which, new.key)
         if which == "write":
-            await self._guard.adopt(self._hash_of(f"key:{new.key.get_secret_value()}"), verified=verified)
+            await self._guard.adopt(self._hash_of(new.key), verified=verified)
         old = self._flash.key(which)
         self._flash.change_key(which, new.key)
         self._keys.sources[which] = new.source
@@ -322,7 +322,7 @@ class KeySwap:
     async def _since(self, which: Which, key: SecretStr) -> int:
         """Since when this till has had a key in force, as far as it remembers."""
         known = await self._store.fact(f"key-since:{which}")
-        key_hash = self._hash_of(f"key:{key.get_secret_value()}")
+        key_hash = self._hash_of(key)
         if known is not None and known.startswith(key_hash):
             return int.from_bytes(known[len(key_hash) :], "big")
         now = to_ms(self._clock.now())
@@ -331,5 +331,5 @@ class KeySwap:
         return now
 
     async def _remember_since(self, which: Which, key: SecretStr, now_ms: int) -> None:
-        key_hash = self._hash_of(f"key:{key.get_secret_value()}")
+        key_hash = self._hash_of(key)
         await self._store.remember(f"key-since:{which}", key_hash + now_ms.to_bytes(8, "big"))

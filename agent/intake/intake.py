@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from agent.config import Settings
-from agent.coupons import NoSightings, Sightings
+from agent.coupons import Sightings
 from agent.delivery import Kind
 from agent.errors import Refusal, TooLargeError
 from agent.intake import common_sale
@@ -29,11 +29,11 @@ MAX_BEARING = 100
 class Intake:
     """Turns documents into stored operations."""
 
-    def __init__(self, store: Store, sealer: Sealer, settings: Settings, sightings: Sightings | None = None) -> None:
+    def __init__(self, store: Store, sealer: Sealer, settings: Settings, sightings: Sightings) -> None:
         self._store = store
         self._sealer = sealer
         self._currency = settings.store.currency
-        self._drafting = Drafting(sealer, settings, sightings or NoSightings())
+        self._drafting = Drafting(sealer, settings, sightings)
         self._by_kind: Mapping[Kind, Callable[[Request], Draft]] = {
             Kind.SALE: self._drafting.sale,
             Kind.REFUND: self._drafting.refund,

@@ -78,8 +78,8 @@ async def salvage(database: Database, damaged: Path) -> int | None:
 
 async def _operations(transaction: Transaction, source: DamagedDatabase, columns: Sequence[str]) -> int:
     selected = [_ANEW.get(column, column) for column in columns]
-    highest = await asyncio.to_thread(source.highest, "operation", "seq")
-    rows: Iterator[Sequence[Any]] = source.numbered_rows("operation", "seq", selected, highest)
+    highest = await asyncio.to_thread(source.highest, "operation")
+    rows: Iterator[Sequence[Any]] = source.numbered_rows("operation", selected, highest)
     taken = 0
     while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
         taken += await _insert(transaction, columns, chunk)
@@ -88,8 +88,8 @@ async def _operations(transaction: Transaction, source: DamagedDatabase, columns
 
 async def _redemptions(transaction: Transaction, source: DamagedDatabase) -> None:
     """What redemptions are beyond their operations: a credit that is lost is a coupon burned for nothing."""
-    highest = await asyncio.to_thread(source.highest, "redemption", "seq")
-    rows: Iterator[Sequence[Any]] = source.numbered_rows("redemption", "seq", _REDEMPTION, highest)
+    highest = await asyncio.to_thread(source.highest, "redemption")
+    rows: Iterator[Sequence[Any]] = source.numbered_rows("redemption", _REDEMPTION, highest)
     while chunk := await asyncio.to_thread(lambda: list(islice(rows, _CHUNK))):
         for row in chunk:
             await transaction.fetch(_insert_beside("redemption", _REDEMPTION), row)

@@ -24,7 +24,8 @@ from pydantic import (
     ValidationError,
 )
 
-from agent import config, plainfile, settingwords
+from agent import plainfile, settingwords
+from agent.config import values
 from agent.errors import ConfigError
 from agent.fields import FLASH_KEY, Id, Text
 from agent.setup import numbers
@@ -74,13 +75,13 @@ def _read_port(value: Any) -> Any:
 
 
 def _check_orders(value: str) -> str:
-    _must_be_sound(numbers.templates(value)[0], config.IdTemplate)
+    _must_be_sound(numbers.templates(value)[0], values.IdTemplate)
     return value
 
 
 def _check_refunds(value: str | None) -> str | None:
     if value is not None:
-        _must_be_sound(numbers.templates("unique", value)[1], config.RefundIdTemplate)
+        _must_be_sound(numbers.templates("unique", value)[1], values.RefundIdTemplate)
     return value
 
 
@@ -102,27 +103,27 @@ class Answers(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    base_url: config.BaseUrl = "https://flash.socialhub.ai/api/v2"
-    proxy: Annotated[config.Proxy | None, _OrNone] = None
-    ca_file: Annotated[config.CaFile | None, _OrNone] = None
+    base_url: values.BaseUrl = "https://flash.socialhub.ai/api/v2"
+    proxy: Annotated[values.Proxy | None, _OrNone] = None
+    ca_file: Annotated[values.CaFile | None, _OrNone] = None
     write_key: FlashKey | None = None
     write_key_file: Path | None = None
     read_key: FlashKey | None = None
     read_key_file: Path | None = None
-    store_id: Annotated[config.StoreId, _Filled] | None = None
+    store_id: Annotated[values.StoreId, _Filled] | None = None
     store_external_id: Annotated[Id, _Filled] | None = None
     store_name: Annotated[Text, _Filled] | None = None
     store_city: Annotated[Text, _Filled] | None = None
     register_store: bool = False
-    till_id: Annotated[config.TillId, _Filled]
-    currency: config.Currency
-    language: config.Language = "en"
+    till_id: Annotated[values.TillId, _Filled]
+    currency: values.Currency
+    language: values.Language = "en"
     order_numbers: Annotated[str, AfterValidator(_check_orders)]
     refund_numbers: Annotated[str | None, AfterValidator(_check_refunds), _OrNone] = None
     port: Annotated[int | Literal["auto"], BeforeValidator(_read_port)] = 8455
-    allowed_origins: config.Origins = ()
-    coupons_offline: config.OfflineCoupons = "decline"
-    recovery: Annotated[config.Recipient | None, _OrNone] = None
+    allowed_origins: values.Origins = ()
+    coupons_offline: values.OfflineCoupons = "decline"
+    recovery: Annotated[values.Recipient | None, _OrNone] = None
     check: bool = True
 
     @property

@@ -53,9 +53,9 @@ class DamagedDatabase:
             found.extend(self._connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))  # noqa: S608
         return found
 
-    def numbered_rows(self, table: str, number: str, columns: Sequence[str], highest: int) -> Iterator[tuple[Any, ...]]:
-        """All readable rows of a table whose primary key `number` runs from 1 to `highest`."""
-        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {number} BETWEEN ? AND ? ORDER BY {number}"  # noqa: S608
+    def numbered_rows(self, table: str, columns: Sequence[str], highest: int) -> Iterator[tuple[Any, ...]]:
+        """All readable rows of a table whose primary key `seq` runs from 1 to `highest`."""
+        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608
         ranges = [(low, min(low + _RANGE - 1, highest)) for low in range(1, highest + 1, _RANGE)]
         while ranges:
             low, high = ranges.pop(0)
@@ -66,10 +66,10 @@ class DamagedDatabase:
                     middle = (low + high) // 2
                     ranges[:0] = [(low, middle), (middle + 1, high)]
 
-    def highest(self, table: str, number: str) -> int:
-        """The highest number in a table, or where that cannot be read what fits into the file at the most."""
+    def highest(self, table: str) -> int:
+        """The highest `seq` in a table, or where that cannot be read what fits into the file at the most."""
         with contextlib.suppress(*_UNREADABLE):
-            return self._connection.execute(f"SELECT max({number}) FROM {table}").fetchone()[0] or 0  # noqa: S608
+            return self._connection.execute(f"SELECT max(seq) FROM {table}").fetchone()[0] or 0  # noqa: S608
         return self._size // _SMALLEST_ROW_BYTES
 
 

@@ -29,14 +29,14 @@ def _patiently(change: Callable[[], object]) -> None:
         )(change)()
 
 
-def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a small file so that it is there, whole, after a power cut; its directory entry too.
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a small file (0600) so that it is there, whole, after a power cut; its directory entry too.
 
     The draft is always a new file: one that lies there may be a link to somebody else's, or open to others.
     """
     draft = path.with_name(path.name + ".new")
     remove_patiently(draft)
-    _write(draft, content, mode)
+    _write(draft, content)
     try:
         replace_patiently(draft, path)
     except OSError:
@@ -46,9 +46,9 @@ def write_durably(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """The same (0600), but never over what is there: raises FileExistsError then, and leaves nothing of its own."""
+    """The same, but never over what is there: raises FileExistsError then, and leaves nothing of its own."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    _write(draft, content, 0o600)
+    _write(draft, content)
     try:
         _take_name(draft, path)
     finally:
@@ -66,9 +66,9 @@ def sync_folder(folder: Path) -> None:
             os.close(directory)
 
 
-def _write(draft: Path, content: bytes, mode: int) -> None:
+def _write(draft: Path, content: bytes) -> None:
     """A new file, on the disk; what went wrong leaves none."""
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

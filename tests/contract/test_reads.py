@@ -116,12 +116,15 @@ async def test_points_of_another_shape_are_no_points(flash, reads):
     assert (answer.fate, answer.contact) == (Fate.RETRY, Contact.ANSWERED)
 
 
-async def test_a_read_ends_at_its_own_time_limit(flash, reads):
+async def test_a_read_ends_at_its_time_limit(flash):
+    address = FlashAddress(base_url=flash.base_url, till="till-1", attempt_timeout_s=0.2)
+    client = FlashClient(address, Clock(), write_key=SecretStr(WRITE_KEY), read_key=SecretStr(READ_KEY))
     flash.fault("hang", method="GET")
     began = time.monotonic()
-    answer = await reads.points(member_id(flash), timeout_s=0.2)
+    answer = await Reads(client).points(member_id(flash))
     assert time.monotonic() - began < 1.0
     assert answer.code == TIMED_OUT
+    await client.close()
 
 
 async def test_nobody_listens(client, flash):

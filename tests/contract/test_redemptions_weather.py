@@ -9,7 +9,6 @@ import pytest
 
 from agent.clock import Clock
 from agent.config import Settings
-from agent.coupons import NoSightings
 from agent.errors import StorageUnavailableError
 from agent.flash.address import FlashAddress
 from agent.flash.client import FlashClient
@@ -27,6 +26,7 @@ from tests.support.agents import running, settings, strict_flash, until
 from tests.support.redeeming import (
     COUPON,
     MEMBER,
+    NoSightings,
     burns,
     coupon,
     insert_credits,
@@ -361,7 +361,7 @@ async def counter(tmp_path, flash):
         settings=known,
         sightings=NoSightings(),
     )
-    yield Counter(redeeming, Intake(store, sealer, known), clock)
+    yield Counter(redeeming, Intake(store, sealer, known, NoSightings()), clock)
     await redeeming.stop()
     await client.close()
     await store.stop()

@@ -23,6 +23,7 @@ from agent.storage import Database, KeyFile, Sealer
 from agent.storage.connection import Connection
 from agent.storage.migrations import migrate
 from tests.support.agents import settings, until
+from tests.support.redeeming import NoSightings
 
 
 class FailingStore(Store):
@@ -200,7 +201,7 @@ async def test_what_of_a_document_was_accepted_before_the_store_failed_is_sent(t
     woken = []
     async with started(FullStore, tmp_path) as (store, _database):
         sealer = Sealer(KeyFile(tmp_path / "data.key").load_or_create(None))
-        importing = Importing(Intake(store, sealer, settings()), settings(), woken.append)
+        importing = Importing(Intake(store, sealer, settings(), NoSightings()), settings(), woken.append)
         with pytest.raises(StorageUnavailableError):
             await importing.take(found, {"adapter": "poslog"}, master_data=False)
     assert Kind.SALE in woken

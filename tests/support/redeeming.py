@@ -27,6 +27,13 @@ def burns(flash, coupon_id=COUPON):
     return sum(effect["natural"] == f"coupon:{coupon_id}" for effect in flash.effects)
 
 
+class NoSightings:
+    """What a till has seen of coupons that has seen none."""
+
+    async def sighting(self, coupon_id, subjects):
+        return None
+
+
 async def redeem(register, basket="T-1", coupon_id=COUPON, *, wait=None, **fields):
     """POST /v1/redemptions, for the member POS-CUST-5512."""
     body = {"couponId": coupon_id, "transactionId": basket, "customer": MEMBER, **fields}

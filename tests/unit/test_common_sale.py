@@ -13,6 +13,7 @@ from agent.errors import InvalidError
 from agent.intake import Intake, Request, common_sale
 from agent.storage import NoSealer
 from tests.support.agents import settings
+from tests.support.redeeming import NoSightings
 
 ORDINARY = {
     "externalOrderId": "90871",
@@ -38,7 +39,12 @@ class Store:
 
 
 INTAKES = [
-    Intake(Store(), NoSealer("none"), settings(orders={"id_template": template}, flash={"extended_orders": extended}))
+    Intake(
+        Store(),
+        NoSealer("none"),
+        settings(orders={"id_template": template}, flash={"extended_orders": extended}),
+        NoSightings(),
+    )
     for template, extended in (("{external_order_id}", False), ("{business_date}.{external_order_id}", True))
 ]
 
