@@ -75,7 +75,7 @@ def _judged(directory: DataDir, seen: Inspected) -> Iterator[Finding]:
     yield from troubles
     if not troubles:
         held = sum(seen.counts.values())
-        yield fine("database", f"It is whole (quick_check); {held} operations are kept.", **facts)
+        yield fine("database", f"It is whole (integrity_check); {held} operations are kept.", **facts)
 
 
 def look_at_recovery(case: Case) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ WHERE blocked = 1 AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = oper
 _STILL_FORGOTTEN = (
     "INSERT OR IGNORE INTO forgotten (seq) SELECT seq FROM operation WHERE seq = ? AND content IS NOT NULL"
 )
+# A register that sends a lost one again begins anew, and never meets the operation that gets its number now.
+_FORGET_KEYS_OF_LOST = "DELETE FROM request_key WHERE seq NOT IN (SELECT seq FROM operation)"
 # Pending ones come in as blocked, so that nothing is asked of them; then those are freed that need not wait. The key of
 # a discarded one may have served again.
 _ANEW = {
@@ -55,6 +57,7 @@ async def salvage(database: Database, damaged: Path) -> int | None:
             taken = await _operations(transaction, source, columns)
             for key in await asyncio.to_thread(source.rows, "request_key", ["hash", "seq"]):
                 await transaction.fetch("INSERT OR IGNORE INTO request_key (hash, seq) VALUES (?, ?)", key)
+            await transaction.fetch(_FORGET_KEYS_OF_LOST)
             for row in await asyncio.to_thread(source.rows, "fact", ["name", "value"]):
                 if row[0] == EPOCH_FACT:
                     continue  # the log of changes is not taken over, so whoever read it must not go on as if it were

@@ -98,7 +98,7 @@ def _read(uri: str) -> Inspected:
 
 def _damage(connection: sqlite3.Connection) -> str:
     try:
-        rows = connection.execute("PRAGMA quick_check(1)").fetchall()
+        rows = connection.execute("PRAGMA integrity_check(1)").fetchall()
     except UnicodeDecodeError:  # SQLite's message quotes what it cannot read
         return "the schema is damaged"
     except sqlite3.Error as error:
