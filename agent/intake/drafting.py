@@ -55,6 +55,8 @@ class Drafting:
         self._sealer = sealer
         self._settings = settings
         self._context = {"currency": settings.store.currency}
+        self._sale_defaults = {**self._context, "storeId": settings.store.store_id}
+        self._refund_defaults = {**self._context, "ifKnown": False}
         self._store_id = settings.store.store_id
         self._extended = settings.flash.extended_orders
         self._ids = UpstreamIds(settings)
@@ -93,6 +95,7 @@ class Drafting:
             external_order=_if_other(sale.external_order_id, order_id),
             basket=sale.transaction_id,
             business_date=sale.business_date,
+            defaults=self._sale_defaults,
         )
 
     def refund(self, request: Request) -> Draft:
@@ -134,6 +137,7 @@ class Drafting:
             business_date=refund.business_date,
             conflict_code="refund-conflict",
             decide=decide,
+            defaults=self._refund_defaults,
         )
 
     def enrollment(self, request: Request) -> Draft:
@@ -268,6 +272,7 @@ class Drafting:
             request_key=request.request_key,
             basket=redemption.transaction_id,
             business_date=redemption.business_date,
+            defaults={"attempt": 1},
         )
 
     def _upsert_key(self, kind: Kind, scope: str) -> str:

@@ -119,16 +119,20 @@ class Intake:
         return [_told_or_refused(next(rehearsed)) if isinstance(draft, Draft) else draft for draft in drafts]
 
     async def _accept(self, draft: Draft) -> Accepted:
-        return _told(await self._store.accept(draft))
+        return _told(await self._store.accept(draft), draft.content.warnings)
 
 
-def _told(accepted: Accepted) -> Accepted:
-    """A replay says which fields differ this time."""
-    if not accepted.differs:
+def _told(accepted: Accepted, warnings: Sequence[str] = ()) -> Accepted:
+    """A replay says which fields differ this time, and what its own document gave cause to warn of."""
+    if not accepted.replayed or not (accepted.differs or warnings):
         return accepted
-    names = ", ".join(accepted.differs)
-    detail = f"This was accepted before; the first one stands. What differs this time was not taken over: {names}."
-    return replace(accepted, differs=[detail])
+    said = accepted.operation.content.warnings if accepted.operation.content else ()
+    differs = [warning for warning in warnings if warning not in said]
+    if accepted.differs:
+        names = ", ".join(accepted.differs)
+        detail = f"This was accepted before; the first one stands. What differs this time was not taken over: {names}."
+        differs.insert(0, detail)
+    return replace(accepted, differs=differs)
 
 
 def _bears_on(earlier: Draft, group: Sequence[Draft]) -> bool:

@@ -116,6 +116,7 @@ class Draft(_Private, frozen=True):
     `fingerprint` is what makes a second request with the same natural key the same one; None matches any.
     `decide` is given for refunds: it fixes content and fingerprint once the order's history has been read.
     `inherit` makes the content of an upsert from what the one that it replaces asked for and has not brought to Flash.
+    `defaults` says what fields that were left out mean: one that is written out is no other request.
     `rows` is what a catalog says, row by row. `by_rows`: these were found to be new, so that an operation with the same
     rows that came before is no reason to keep these back, but for those that Flash has, or will have, by now.
     """
@@ -133,6 +134,7 @@ class Draft(_Private, frozen=True):
     conflict_code: str = "order-conflict"
     decide: Callable[[KnownOrder], tuple[Content, str]] | None = None
     inherit: Callable[[Mapping[str, Any]], Content] | None = None
+    defaults: Mapping[str, Any] = {}
     rows: Sequence[RowHash] = ()
     by_rows: bool = False
 

@@ -95,11 +95,11 @@ class SlowWay:
         operation = self._rows.operation(found)
         differs: list[str] = []
         if operation.content is not None and not draft.by_rows:
-            first, again = operation.content.request, draft.content.request
+            first, again = {**draft.defaults, **operation.content.request}, {**draft.defaults, **draft.content.request}
             names = {**first, **again}
             if draft.fingerprint is None:
                 names.pop("amount", None)  # a refund of the rest: its amount was fixed here
-            differs = [name for name in names if first.get(name) != again.get(name)]
+            differs = [name for name in names if _compared(name, first.get(name)) != _compared(name, again.get(name))]
         return Accepted(operation, replayed=True, differs=differs)
 
     async def _fixed(
@@ -170,3 +170,10 @@ class SlowWay:
             elif operation.kind is Kind.REFUND and operation.status is not Status.DECLINED:
                 refunded.append(Decimal(request["amount"]) if "amount" in request else None)
         return KnownOrder(total, refunded)
+
+
+def _compared(name: str, value: Any) -> Any:
+    """A field as it is compared: an e-mail address, also a customer's, whatever its case."""
+    if name == "email" and isinstance(value, str):
+        return value.casefold()
+    return {key: _compared(key, own) for key, own in value.items()} if name == "customer" and value else value
