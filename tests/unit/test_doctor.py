@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,15 @@ def test_the_hosts_that_a_certificate_is_for(host: str, matches: bool) -> None:
     assert shown.is_for(host) is matches
 
 
+@pytest.mark.parametrize(
+    ("days", "valid"), [(-1, False), (0, True), (30, True), (31, False)], ids=["not yet", "from", "until", "no longer"]
+)
+def test_a_certificate_has_its_time(days: int, valid: bool) -> None:
+    begins = datetime(2026, 11, 1, tzinfo=UTC)
+    shown = Shown("x", "y", False, begins, begins + timedelta(days=30), None)
+    assert shown.is_valid_at(begins + timedelta(days=days)) is valid
+
+
 # ---- what keys may do ------------------------------------------------------------------------------------------------
 
 WRITES = ("POST /orders", "POST /orders/{id}/refund", "POST /members", "POST /coupons/{id}/redeem")
@@ -297,6 +306,14 @@ def test_a_till_whose_disk_nobody_could_read_is_named(
         (
             facts({"GET /stores": "throttled"}, {}, storeShown=None, closedForSeconds=30.0),
             {"key-unchecked", "rate-limited"},
+        ),
+        (
+            facts(ALL_WRITES, ALL_READS, closedForSeconds=30.0),  # nothing was refused: it was asked before
+            {"key-ok", "scopes-ok", "store-ok", "rate-limited"},
+        ),
+        (
+            facts(ALL_WRITES, {**ALL_READS, "POST /orders": "allowed"}),  # one key for both
+            {"key-ok", "scopes-ok", "store-ok", "limit-ok"},
         ),
         (
             facts({"GET /stores": "allowed"}, {}, keyVerified=False, storeShown=False),
