@@ -87,6 +87,7 @@ class Acceptor:
         if writer is not None:
             self._arrived.set()
             await writer
+            await asyncio.gather(*self._refusals)
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a draft durably, or find the operation it repeats."""

@@ -383,11 +383,11 @@ class Relay:
             if settlement.next_attempt_at is not None:
                 self._due_ms = min(self._due_ms, settlement.next_attempt_at)
             self._waiters.tell(settlement.operation, settlement.status, outcome)
-        if any(settlement.status is Status.FAILED for settlement in settlements):
-            await self._release_stuck()
         kind = operations[0].kind
         for follower in (kind, *FOLLOWERS[kind]):
             self.wake(follower)
+        if any(settlement.status is Status.FAILED for settlement in settlements):
+            await self._release_stuck()
 
     async def _release_stuck(self) -> None:
         for waiter in self._waiters:

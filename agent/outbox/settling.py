@@ -1,7 +1,8 @@
 """Outcomes into the store: decided, written, counted; kept in hand for as long as the store is unavailable.
 
 Called by the relay once an attempt is over. Never raises for what the store does: an outcome that cannot be written at
-all puts its operation back, to be sent again later under the same key.
+all puts its operation back, to be sent again later under the same key; and where that fails as well, for whatever
+reason (no memory, say), it is tried for as long as the agent runs, since what stays in hand nobody sends.
 """
 
 from collections import Counter
@@ -66,18 +67,19 @@ class Settling:
 
     async def _put_back(self, settlement: Settlement) -> Settlement:
         operation = settlement.operation
-        due = await self._patiently(lambda: self._store.put_back(operation, OPERATION_CEILING_S), 1)
+        due = await self._patiently(lambda: self._store.put_back(operation, OPERATION_CEILING_S), 1, Exception)
         return replace(settlement, status=Status.PENDING, settled_at=None, next_attempt_at=due)
 
-    async def _patiently(self, write: Callable[[], Awaitable[T]], count: int) -> T:
-        """Try for as long as the store is unavailable or full."""
+    async def _patiently(self, write: Callable[[], Awaitable[T]], count: int, fault: type[Exception] = Refusal) -> T:
+        """Try for as long as the store is unavailable or full, or for as long as it fails in another way."""
         attempt = 0
         while True:
             try:
                 return await write()
-            except Refusal as error:
+            except fault as error:
                 attempt += 1
-                self._log.warning("outcome waits for the store", code=error.code, count=count)
+                code = error.code if isinstance(error, Refusal) else type(error).__name__
+                self._log.warning("outcome waits for the store", code=code, count=count)
                 await self._clock.sleep(min(LINE_CEILING_S, operation_wait_s(attempt, None)))
 
     def _note(self, settlement: Settlement, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ StorageFullError, ConflictError, InvalidError or NotFoundError.
 
 import contextlib
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -222,15 +222,26 @@ class Store:
         """
         await self._reconcile()
         chosen = [kind.value, self._clock.steady_ms(), int(fresh), limit]
-        text = await self._database.fetch_text(_CLAIMED_BACKLOG, chosen, then=_CLAIM_BACKLOG)
-        return self._taken(self._rows.from_json(text))
+        with self._doubting():
+            text = await self._database.fetch_text(_CLAIMED_BACKLOG, chosen, then=_CLAIM_BACKLOG)
+            return self._taken(self._rows.from_json(text))
 
     async def claim_waiting(self, seqs: Sequence[int]) -> list[Operation]:
         """Take these and whatever they wait for, as far as it is ready; pauses of their own do not count."""
         await self._reconcile()
         chosen = _CHOOSE_WAITING.format(rows=", ".join("(?)" for _ in seqs))
-        rows = await self._database.fetch(f"{_CLAIM.format(chosen=chosen)} RETURNING {READ}", seqs)
-        return self._taken(map(self._rows.operation, rows))
+        with self._doubting():
+            rows = await self._database.fetch(f"{_CLAIM.format(chosen=chosen)} RETURNING {READ}", seqs)
+            return self._taken(map(self._rows.operation, rows))
+
+    @contextlib.contextmanager
+    def _doubting(self) -> Iterator[None]:
+        """What a claim took before it failed (no memory, say) is given back by the next one: nobody has it in hand."""
+        try:
+            yield
+        except BaseException:
+            self._doubt()
+            raise
 
     def _taken(self, claimed: Iterable[Operation]) -> list[Operation]:
         operations = sorted(claimed, key=lambda operation: operation.seq)

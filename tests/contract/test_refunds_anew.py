@@ -151,6 +151,9 @@ async def test_one_that_failed_is_an_operators_to_try_again(tmp_path, flash):
         waited = await refund(register, amount=60, wait=1)
         failed = await register.settled(waited.json["id"])
         assert (failed["status"], failed["error"]["code"]) == ("failed", "order-unknown")
+        await register.call("POST", f"/v1/operations/{waited.json['id']}/retry", scope="operator")
+        once_more = await register.settled(waited.json["id"])  # it has waited: a retry asks once
+        assert (once_more["status"], once_more["attempts"]) == ("failed", failed["attempts"] + 1)
         sale = await register.sell(wait=10)
         assert sale.json["status"] == "succeeded"
         again = await refund(register, amount=60)
