@@ -1,9 +1,11 @@
 """The running agent as the API sees it.
 
-service.py    what can be asked of it
-parts.py      what it is made of
-drill.py      the outage drill
-diagnosis.py  whether Flash takes its keys, and what they may do
-summary.py    a day in numbers
-metrics.py    the status as Prometheus text
+    service.py    what can be asked of it
+    parts.py      what it is made of
+    drill.py      the outage drill
+    diagnosis.py  whether Flash takes its keys, and what they may do
+    summary.py    a day in numbers
+    metrics.py    the status as Prometheus text
+
+What is rarely asked for is loaded when it is.
 """

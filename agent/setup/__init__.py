@@ -2,10 +2,13 @@
 
     answers.py     what must be known, from a file; every fault at once
     numbers.py     whether order numbers repeat, and the templates that this comes to
-    questions.py   the same, asked (terminal.py)
+    example.py     a commented file of answers
+    questions.py   the same, asked
+    terminal.py    how a person is spoken with
     place.py       where configuration and data lie, and whether we may write there
     ports.py       a port for the registers, and who holds a taken one
-    examine.py     the keys and the store, held against Flash; reach.py says why there is no way to it
+    examine.py     the keys and the store, held against Flash
+    reach.py       why there is no way to Flash
     findings.py    all of that for one set of answers
     configfile.py  agent.toml: changed with its comments kept, compared, replaced whole
     agents.py      the running agent: service, readiness, keys handed over
