@@ -155,6 +155,7 @@ async def test_a_day_is_asked_for_by_its_date(register, query):
     assert [fault["field"] for fault in answer.json["errors"]] == ["businessDate"]
 
 
+@pytest.mark.usefixtures("tidied_soon")
 async def test_a_day_past_its_retention_is_said_to_be_so(tmp_path, flash):
     day = date.today().isoformat()  # noqa: DTZ011
     chosen = settings(flash.base_url)

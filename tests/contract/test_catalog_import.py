@@ -185,6 +185,7 @@ class Later(Clock):
         return super().now() + self._days
 
 
+@pytest.mark.usefixtures("tidied_soon")
 async def test_what_retention_strips_is_still_known_and_what_was_refused_is_forgotten(tmp_path, flash):
     flash.state.refused_rows["P-2"] = "no"
     rows = [product(1), product(2)]

@@ -148,6 +148,7 @@ class Later(Clock):
         return super().now() + self._days
 
 
+@pytest.mark.usefixtures("tidied_soon")
 async def test_retention_strips_to_a_tombstone_that_still_gives_the_first_answer(tmp_path):
     with strict_flash() as flash:
         chosen = settings(flash.base_url)
@@ -187,6 +188,7 @@ async def test_retention_strips_to_a_tombstone_that_still_gives_the_first_answer
             assert (await register.operation(failed.json["id"]))["status"] == "failed"
 
 
+@pytest.mark.usefixtures("tidied_soon")
 async def test_a_till_that_slept_through_its_tombstones_has_lost_nothing(tmp_path):
     """The newest operation stays, or the database would end before its mark."""
     with strict_flash() as flash:
@@ -206,6 +208,7 @@ async def test_a_till_that_slept_through_its_tombstones_has_lost_nothing(tmp_pat
             assert "database-quarantined" not in await register.conditions()
 
 
+@pytest.mark.usefixtures("tidied_soon")
 @pytest.mark.parametrize("days", [-9000, 500])
 async def test_a_till_whose_clock_is_years_off_forgets_nothing(tmp_path, days):
     """What it settled under the wrong date is kept, then and when the clock has been set right."""
