@@ -15,6 +15,7 @@ def test_a_member_is_shown_followed_and_forgotten(agent: AgentProcess) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "ada@example.com" in shown.stdout
     assert "1814" in shown.stdout
+    assert "cpn_ada_coffee, cpn_ada_spring (expired)\n" in shown.stdout
     synced = of(agent, "members", "sync")
     assert (synced.returncode, synced.stderr) == (0, "")
     assert "1 member is remembered" in synced.stdout

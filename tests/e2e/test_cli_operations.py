@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from agent.clock import local_text
 from tests.support.agents import AgentProcess
 from tests.support.commands import (
     Flash,
@@ -51,11 +52,13 @@ def test_a_long_list_is_read_page_by_page(offline: AgentProcess) -> None:
 
 
 def test_one_operation_in_full(agent: AgentProcess) -> None:
-    sale = sell(agent, "90871", 120, wait=10, metadata={"cashier": "\x1b[31m7"})
+    sale = sell(agent, "90871", 120, wait=10, metadata={"cashier": "\x1b[31m7", "countedAt": "2026-01-01T00:00:00Z"})
     result = of(agent, "operations", "show", sale["id"])
     shown = dict(re.split(r"  +", line, maxsplit=1) for line in result.stdout.splitlines())
     assert (shown["id"], shown["status"], shown["request.totalAmount"]) == (sale["id"], "succeeded", "120")
     assert (shown["result.awarded"], shown["error"], shown["attempts"]) == ("6", "-", "1")
+    assert (shown["acceptedAt"], shown["replayed"]) == (local_text(sale["acceptedAt"]), "no")
+    assert shown["metadata.countedAt"] == "2026-01-01T00:00:00Z", "what is the register's own stays as it came"
     assert shown["metadata.cashier"] == "?[31m7", "nothing stored can steer the terminal"
     assert json.loads(of(agent, "operations", "show", sale["id"], "--json").stdout)["id"] == sale["id"]
     unknown = of(agent, "operations", "show", SOME_ID)

@@ -1,6 +1,7 @@
 """`flash-agent summary` on a running till."""
 
 import json
+import re
 import sys
 from datetime import date, timedelta
 
@@ -28,6 +29,7 @@ def test_a_days_sheet(agent: AgentProcess, flash: Flash) -> None:
     assert ["failed:", "see", "operations", "list", "1", "20.00", "USD"] in lines
     assert ["refunds", "1", "100.00", "USD"] in lines
     assert max(map(len, result.stdout.splitlines())) <= 80
+    assert not re.search(r"\dT\d", result.stdout), "times are the till's own, for people"
     shown = json.loads(of(agent, "summary", "--date", DAY, "--json").stdout)
     assert shown["sales"]["amounts"] == {"EUR": "10.00", "USD": "1254.50"}
     points = shown["points"]

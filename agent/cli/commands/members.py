@@ -86,7 +86,7 @@ def _show(client: "AgentClient", arguments: argparse.Namespace) -> int:
         ("name", member["fullName"]),
         ("points", (found["points"] or {}).get("balance")),
         ("tier", (found["tier"] or {}).get("name")),
-        ("coupons", ", ".join(str(coupon.get("id")) for coupon in found["coupons"] or ()) or None),
+        ("coupons", ", ".join(map(_coupon, found["coupons"] or ())) or None),
         ("source", f"{found['source']}{', stale' if found['stale'] else ''}"),
         ("as of", text.ago(found["asOf"])),
         ("not known", ", ".join(found["missing"]) or None),
@@ -95,6 +95,12 @@ def _show(client: "AgentClient", arguments: argparse.Namespace) -> int:
     for line in text.table([row for row in rows if row[1] is not None]):
         print(line)
     return 0
+
+
+def _coupon(coupon: dict[str, Any]) -> str:
+    """Its id; what it is where it is no longer to be had."""
+    status = coupon.get("status")
+    return str(coupon.get("id")) if status in {None, "active"} else f"{coupon.get('id')} ({status})"
 
 
 def _forget(client: "AgentClient", arguments: argparse.Namespace) -> int:

@@ -146,7 +146,7 @@ def _show(client: "AgentClient", arguments: argparse.Namespace) -> int:
 
 
 def _fields(fields: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Names and values, one a line; lists joined, but sentences; objects as `outer.inner`."""
+    """Names and values, one a line; lists joined, but sentences; objects as `outer.inner`; times are the till's."""
     for name, value in fields.items():
         if isinstance(value, dict) and value:
             yield from _fields(value, f"{above}{name}.")
@@ -156,6 +156,10 @@ def _fields(fields: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]
         elif isinstance(value, list | dict):
             plain = all(isinstance(item, str) for item in value)
             yield f"{above}{name}", (", ".join(value) or None) if plain else text.one_line(value)
+        elif isinstance(value, bool):
+            yield f"{above}{name}", "yes" if value else "no"
+        elif name.endswith("At") and isinstance(value, str) and not above.startswith("metadata"):
+            yield f"{above}{name}", text.local(value)
         else:
             yield f"{above}{name}", value
 

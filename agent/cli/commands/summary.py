@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _sheet(summary: dict[str, Any]) -> Iterator[str]:
-    yield f"Business date {summary['businessDate']}, as of {summary['asOf']}"
+    yield f"Business date {summary['businessDate']}, as of {text.local(summary['asOf'])}"
     yield text.printable(f"store {text.printable(summary['storeId'])}, till {summary['tillId']}")[:80]
     yield ""
     yield from text.table([("", "count", "amount", ""), *_rows(summary)], right=(1, 2))
@@ -106,7 +106,7 @@ def _figure(label: str, figure: dict[str, Any]) -> Iterator[_Row]:
 def _notes(summary: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """What is missing or needs a look, a paragraph each."""
     offline, without_sale = summary["redemptions"]["offline"], summary["redemptions"]["withoutSale"]
-    day = summary["localDay"]
+    begin, end = (text.local(summary["localDay"][which]) for which in ("from", "to"))
     notes: list[tuple[int, str, tuple[str, ...]]] = [
         (
             summary["stripped"],
@@ -118,7 +118,7 @@ def _notes(summary: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         (
             summary["undated"],
             "Without a business date",
-            ("They count by the time of their acceptance,", f"from {day['from']} to before {day['to']}."),
+            ("They count by the time of their acceptance,", f"from {begin} to before {end}."),
         ),
         (summary["refunds"]["withoutAmount"], "Refunds that name no amount", ("No sum has them.",)),
         (offline["unvalued"], "Coupons honored offline that do not say their worth", ("No sum has them.",)),
