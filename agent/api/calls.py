@@ -6,8 +6,9 @@ Used by all handlers; raises the refusals that an answer names (400, 403, 404, 4
 import asyncio
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from pydantic import TypeAdapter, ValidationError
@@ -148,6 +149,29 @@ def operation_id(call: Call) -> str:
     if not re.fullmatch(r"op_[0-9a-f]{32}", given):
         raise NotFoundError("There is no operation with this id.", code="operation-not-found")
     return given
+
+
+def check_text(address: str) -> None:
+    """Raise for scanned bytes that are no UTF-8: decoded all the same, different codes would become one."""
+    try:
+        unquote_to_bytes(address).decode()
+    except UnicodeDecodeError:
+        detail = "What the address names is not valid UTF-8 once its percent signs are decoded."
+        raise BadRequestError(detail, code="invalid-utf8") from None
+
+
+def check_query(request: web.BaseRequest, known: Collection[str]) -> None:
+    """A parameter that is passed over, or taken by half, would show other things than were asked for.
+
+    Raises BadRequestError and InvalidError.
+    """
+    check_text(request.raw_path)
+    query = request.query
+    faults = [Fault(name, "is given more than once") for name in known if len(query.getall(name, ())) > 1]
+    if any(name not in known for name in query):
+        faults.append(Fault("query", f"has an unknown parameter; there are: {', '.join(known)}"))
+    if faults:
+        raise InvalidError("The query has faults.", faults=faults)
 
 
 def date_in_query(call: Call) -> str | None:

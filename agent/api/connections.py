@@ -20,6 +20,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from agent import logs
 from agent.api import web
+from agent.api.guard import wrong_host
 from agent.api.problems import response_to
 from agent.errors import BadRequestError, SlowHeadError
 
@@ -129,6 +130,8 @@ class _Connection(web.RequestHandler):
             raise ConnectionError("An answer has been begun already.")
         if isinstance(exc, _HeadTooSlow):
             return response_to(SlowHeadError(f"A request's head did not come whole within {self._head_limit_s:g} s."))
+        if isinstance(exc, broken.BadHttpMessage) and "'Host'" in exc.message and self.transport:  # none, or several
+            return response_to(wrong_host(self.transport.get_extra_info("sockname")[1]))
         if isinstance(exc, _HeadTooLong):
             detail = f"A request's head is longer than {HEAD_LIMIT_BYTES // 1024} KiB."
         else:

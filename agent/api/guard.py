@@ -33,7 +33,7 @@ class Guard:
         """Exactly one Host, loopback, our port; no absolute-form target; raises WrongHostError."""
         hosts = request.headers.getall(hdrs.HOST, ())
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts or request.raw_path[:1] not in {"/", "*"}:
-            raise WrongHostError(f"Call the agent as http://127.0.0.1:{self._port}, with that in the Host header.")
+            raise wrong_host(self._port)
 
     def check_origin(self, request: web.BaseRequest) -> str | None:
         """The allowed origin of a browser's request, None where there is none; raises ForeignOriginError."""
@@ -84,6 +84,11 @@ class Guard:
         check_unpacked(request)
 
 
+def wrong_host(port: int) -> WrongHostError:
+    """What is raised where no Host, or another one than ours, stands in the head."""
+    return WrongHostError(f"Call the agent as http://127.0.0.1:{port}, with that in the Host header.")
+
+
 def check_unpacked(request: web.BaseRequest) -> None:
     """No body is unpacked here; raises MediaTypeError."""
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
@@ -92,7 +97,7 @@ def check_unpacked(request: web.BaseRequest) -> None:
 
 def preflight(origin: str | None, methods: Collection[str]) -> web.Response:
     """The answer to an allowed page's preflight."""
-    headers = {"Allow": ", ".join(sorted({*methods, "OPTIONS"}))}
+    headers = {"Allow": ", ".join(sorted({*methods, "OPTIONS"})), "Cache-Control": "no-store"}
     if origin is not None:
         headers |= {
             "Access-Control-Allow-Methods": ", ".join(sorted(methods)),

@@ -155,7 +155,7 @@ ROUTES: tuple[Route, ...] = (
         redemptions.get_exposure,
         {200: "ExposureView"},
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD; the till's today where it is left out."),),
-        problems=(422, 503),
+        problems=(400, 422, 503),
     ),
     Route(
         "/v1/flash-orders",
@@ -167,7 +167,7 @@ ROUTES: tuple[Route, ...] = (
             Parameter("updatedSince", "query", "From when on: RFC 3339. Required without a cursor."),
             Parameter("cursor", "query", "`nextCursor` of the page before."),
         ),
-        problems=(422, 503),
+        problems=(400, 422, 503),
     ),
     Route("/v1/key", "GET", Scope.OPERATOR, keys.list_flash_keys, {200: "FlashKeyList"}, problems=(503,)),
     Route(
@@ -229,7 +229,7 @@ ROUTES: tuple[Route, ...] = (
         operations.list_operations,
         {200: "OperationList"},
         parameters=(*_LIST, _LANGUAGE),
-        problems=(422, 503),
+        problems=(400, 422, 503),
     ),
     Route(
         "/v1/operations/{id}",
@@ -308,7 +308,7 @@ ROUTES: tuple[Route, ...] = (
         till.get_summary,
         {200: "SummaryView"},
         parameters=(Parameter("businessDate", "query", "The day: YYYY-MM-DD."),),
-        problems=(410, 422, 503),
+        problems=(400, 410, 422, 503),
     ),
     Route("/v1/sync", "GET", Scope.REGISTER, members.get_sync, {200: "SyncView"}, problems=(503,)),
     Route(

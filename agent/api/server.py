@@ -15,7 +15,7 @@ from agent import jsons, logs
 from agent.api import guard as guards
 from agent.api import web
 from agent.api.answers import Answer, Departures
-from agent.api.calls import Call
+from agent.api.calls import Call, check_query
 from agent.api.connections import Connections
 from agent.api.guard import Guard
 from agent.api.loopback import BACKLOG
@@ -64,7 +64,10 @@ class Server:
     async def start(self) -> None:
         """Serve on the bound sockets."""
         for route in ROUTES:
-            self._paths.add(route.path, route.method, self._endpoint(route))
+            endpoint = self._endpoint(route)
+            self._paths.add(route.path, route.method, endpoint)
+            if route.method == "GET" and route.media != "text/event-stream":
+                self._paths.add(route.path, "HEAD", endpoint)
         for method in ("GET", "HEAD"):
             self._paths.add("/openapi.json", method, _serve_openapi)
             self._paths.add("/docs", method, _serve_docs)
@@ -104,6 +107,8 @@ class Server:
     def _endpoint(self, route: Route) -> Endpoint:
         scope = Scope.PUBLIC if route.path == "/metrics" and self._open_metrics else route.scope
         guard, service, handler, takes_json = self._guard, self._service, route.handler, route.body is not None
+        chooses = [parameter.name for parameter in route.parameters if parameter.place == "query"]
+        chooses = chooses if route.method == "GET" else []
 
         def endpoint(request: web.BaseRequest, parameters: Mapping[str, str]) -> Awaitable[web.StreamResponse]:
             caller = guard.caller(request, scope)
@@ -112,6 +117,8 @@ class Server:
                 connection.known = True
             if takes_json:
                 guard.check_json(request)
+            if chooses:
+                check_query(request, chooses)
             return handler(Call(request, caller, service, parameters))
 
         return endpoint

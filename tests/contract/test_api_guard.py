@@ -88,7 +88,8 @@ async def test_no_host_two_hosts_and_absolute_targets_are_turned_away(register, 
     if "target" in more:
         more = {**more, "target": more["target"].replace("PORT", str(register.agent.port))}
     answer = await knock(register, *lines, **more)
-    assert 400 <= answer.status < 500, answer
+    assert (answer.status, answer.json["code"]) == (421, "wrong-host"), answer
+    assert f"http://127.0.0.1:{register.agent.port}" in answer.json["detail"]
     assert await nothing_stored(register)
 
 

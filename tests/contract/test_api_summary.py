@@ -147,7 +147,7 @@ async def test_numbers_alone_and_for_both_tokens(register):
 
 @pytest.mark.parametrize(
     "query", ["", "?businessDate=", "?businessDate=today", "?businessDate=2026-02-30", "?businessDate=20261125",
-              "?businessDate=0001-01-01", "?businessDate=9999-12-31", "?date=2026-11-25"]
+              "?businessDate=0001-01-01", "?businessDate=9999-12-31"]
 )  # fmt: skip
 async def test_a_day_is_asked_for_by_its_date(register, query):
     answer = await register.call("GET", f"/v1/summary{query}")

@@ -1,13 +1,11 @@
 """Members: looked up, forgotten, kept in step with Flash."""
 
 from datetime import UTC, datetime
-from urllib.parse import unquote_to_bytes
 
 from agent.api import web
 from agent.api.bodies import MemberKeys, MemberQuery
-from agent.api.calls import Call, answer, read_object, validated, wording_for
+from agent.api.calls import Call, answer, check_text, read_object, validated, wording_for
 from agent.clock import rfc3339
-from agent.errors import BadRequestError, Fault, InvalidError
 from agent.fields import minor_units
 from agent.members.lookup import Look
 from agent.members.snapshot import PARTS, PROFILE, Key
@@ -20,9 +18,6 @@ _FAULTS = "The query has faults."
 async def find_member(call: Call) -> web.Response:
     """A member with points, tier and coupons, by one key."""
     query = call.request.query
-    twice = [Fault(name, "is given more than once") for name in _NAMES if len(query.getall(name, ())) > 1]
-    if twice:
-        raise InvalidError(_FAULTS, faults=twice)
     return await _look_up(call, {name: query[name] for name in _NAMES if name in query})
 
 
@@ -70,21 +65,12 @@ async def start_sync(call: Call) -> web.Response:
 
 
 async def _look_up(call: Call, fields: dict[str, str]) -> web.Response:
-    _check_is_text(call.request.raw_path)
+    check_text(call.request.raw_path)
     ((name, value),) = validated(MemberQuery, fields, _FAULTS).sent().items()
     look = await call.service.members.by(Key(name, value))
     headers: dict[str, str] = {}
     lines = _receipt(look, wording_for(call, headers))
     return answer({**_as_json(look, call.service.currency), "receipt": lines}, headers=headers)
-
-
-def _check_is_text(address: str) -> None:
-    """Raise for scanned bytes that are no UTF-8: decoded all the same, different codes would become one."""
-    try:
-        unquote_to_bytes(address).decode()
-    except UnicodeDecodeError:
-        detail = "What the address names is not valid UTF-8 once its percent signs are decoded."
-        raise BadRequestError(detail, code="invalid-utf8") from None
 
 
 def _receipt(look: Look, wording: Wording) -> list[str]:

@@ -9,6 +9,7 @@ from agent.api.calls import (
     Call,
     answer,
     answer_operation,
+    date_in_query,
     operation_id,
     read_object,
     validated,
@@ -39,7 +40,7 @@ async def list_operations(call: Call) -> web.Response:
         kind=_one_of(query.get("kind"), "kind", [kind.value for kind in Kind]),
         external_order_id=query.get("externalOrderId"),
         transaction_id=query.get("transactionId"),
-        business_date=query.get("businessDate"),
+        business_date=date_in_query(call),
     )
     operations, before = await call.service.store.select(
         wanted, _limit(query.get("limit")), _cursor(query.get("cursor"))
@@ -88,6 +89,8 @@ def _cursor(value: str | None) -> int | None:
         if not _CURSOR.fullmatch(value):
             raise ValueError
         seq = int(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii"))
+        if _spell_cursor(seq) != value or seq < 1:
+            raise ValueError
     except ValueError:
         raise wrong_parameter("cursor", "must be a nextCursor of this list") from None
     return seq
