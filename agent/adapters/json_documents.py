@@ -11,9 +11,15 @@ from typing import Any, BinaryIO
 from agent import jsons
 from agent.adapters import values
 from agent.adapters.base import ANOTHER_SYSTEMS, Skipped, UnreadableError
+from agent.adapters.sniffing import UTF16_MARKS
 
 MORE_PAGES = Skipped("more-pages", "It is one page of an answer that goes on. Send the other pages too.", "document")
 Record = Mapping[str, Any]
+# What to do about it, by the parser's words.
+_MENDS = {
+    "trailing characters": " Another value comes behind the first: put them into one list, or each into its own file.",
+    "truncated": " It was cut off there, or is still being written: send the whole.",
+}
 
 
 def load(source: BinaryIO, max_bytes: int) -> Any:
@@ -25,13 +31,23 @@ def load(source: BinaryIO, max_bytes: int) -> Any:
     document = b"".join(pieces)
     if len(document) > max_bytes:
         raise UnreadableError(too_large(max_bytes), code="too-large")
+    if document.startswith(UTF16_MARKS):  # as Windows' shell writes files
+        document = _decoded(document, "utf-16").encode()
+    document = document.removeprefix(codecs.BOM_UTF8)
     try:
-        return jsons.loads_large(document.removeprefix(codecs.BOM_UTF8))
+        return jsons.loads_large(document)
     except ValueError as error:
-        _check_utf8(document)
-        at = re.search(r"byte \d+", str(error))
-        hint = ANOTHER_SYSTEMS if not document.strip() or (at and at[0] == "byte 0") else ""
-        raise UnreadableError(f"It is no sound JSON{f' at {at[0]}' if at else ''}.{hint}") from None
+        _decoded(document, "utf-8")
+        raise UnreadableError(_unsound(document, str(error))) from None
+
+
+def _unsound(document: bytes, words: str) -> str:
+    at = re.search(r"byte \d+", words)
+    if not document.strip() or (at and at[0] == "byte 0"):
+        mend = ANOTHER_SYSTEMS
+    else:
+        mend = next((mend for fault, mend in _MENDS.items() if fault in words), "")
+    return f"It is no sound JSON{f' at {at[0]}' if at else ''}.{mend}"
 
 
 def too_large(max_bytes: int) -> str:
@@ -42,11 +58,12 @@ def too_large(max_bytes: int) -> str:
     )
 
 
-def _check_utf8(document: bytes) -> None:
+def _decoded(document: bytes, encoding: str) -> str:
     try:
-        document.decode()
+        return document.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"It is no sound UTF-8 at byte {error.start}.") from None
+        reason = f"It is no sound {encoding.upper()} at byte {error.start}. Send it in UTF-8."
+        raise UnreadableError(reason) from None
 
 
 def records(value: Any, envelopes: Sequence[Sequence[str]]) -> Iterator[tuple[int, Record]]:

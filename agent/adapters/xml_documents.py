@@ -7,19 +7,33 @@ holds the interpreter meanwhile, with every register in it. Schemas are not chec
 UnreadableError, whose words repeat nothing of the document.
 """
 
+import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import XMLParser, iterparse
 
+from agent.adapters import xml_encoding
 from agent.adapters.base import ANOTHER_SYSTEMS, UnreadableError
 
 MAX_DEPTH = 100
 MAX_NODES = 200_000  # in one element that is handed out; a receipt of a thousand lines has some ten thousand
 MAX_ELEMENT_BYTES = 32 * 1024 * 1024  # of one element that is handed out
 MAX_STRETCH_BYTES = 1024 * 1024  # from one tag to the next: an image of the receipt is smaller
+# What to do about it, by the parser's code of the fault.
+_NOT_WELL_FORMED = 4
+_MENDS = {
+    **dict.fromkeys((3, 5, 6), " It was cut off there, or is still being written: send the whole."),
+    9: " Something comes behind its end, such as a second document: put each into a file of its own.",
+    11: " It names an entity that is none of XML's own: write the sign itself.",
+    14: " It has a sign there that XML does not allow: leave it out.",
+}
+_OTHER_ENCODING = (
+    " What stands there is no UTF-8. If it is in another encoding, its first line must name it: "
+    '<?xml version="1.0" encoding="windows-1252"?>.'
+)
 
 
 def local_name(tag: str) -> str:
@@ -34,9 +48,12 @@ def elements(source: BinaryIO, wanted: frozenset[str], roots: frozenset[str] = f
     without any is an empty one where its root is one of `roots`, and else one of another kind (UnreadableError).
     """
     walk = _Walk(wanted)
+    encoding, source = xml_encoding.readable(source)
     measured = _Measured(source, walk)
+    # Its own builder would mind that names lose their namespaces before their elements end.
+    parser = XMLParser(target=TreeBuilder(), encoding=encoding, forbid_dtd=True)
     try:
-        for event, element in iterparse(measured, events=("start", "end"), forbid_dtd=True):
+        for event, element in iterparse(measured, events=("start", "end"), parser=parser):
             measured.stretch = 0
             if event == "start":
                 walk.enter(element)
@@ -51,12 +68,20 @@ def elements(source: BinaryIO, wanted: frozenset[str], roots: frozenset[str] = f
         reason = "It holds a document type or entities, which are not followed. Send it without."
         raise UnreadableError(reason, code="entities") from None
     except ParseError as error:
-        line, column = error.position
-        hint = ANOTHER_SYSTEMS if (line, column) == (1, 0) else ""
-        raise UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.{hint}") from None
+        raise _unsound(error, measured, encoding) from None
     except (ValueError, LookupError):  # an encoding that is unknown, or not the one it says
         reason = "Its characters are not in the encoding that it names, or in one that is not read here; send UTF-8."
         raise UnreadableError(reason) from None
+
+
+def _unsound(error: ParseError, measured: "_Measured", encoding: str | None) -> UnreadableError:
+    line, column = error.position
+    mend = _MENDS.get(error.code, "")
+    if line == 1 and column <= 1:
+        mend = ANOTHER_SYSTEMS
+    elif error.code == _NOT_WELL_FORMED and encoding != "utf-16" and not measured.may_be_utf8():
+        mend = _OTHER_ENCODING
+    return UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.{mend}")
 
 
 class _Walk:
@@ -112,6 +137,7 @@ class _Measured:
     def __init__(self, source: BinaryIO, walk: _Walk) -> None:
         self._source = source
         self._walk = walk
+        self._last = b""
         self.stretch = 0
 
     def read(self, size: int = -1, /) -> bytes:
@@ -122,7 +148,17 @@ class _Measured:
             reason = f"A text, an attribute or a comment has more than {MAX_STRETCH_BYTES // 2**20} MiB."
             raise UnreadableError(reason, code="too-large")
         self._walk.grow(len(piece))
+        self._last = piece
         return piece
+
+    def may_be_utf8(self) -> bool:
+        """Whether the piece that was read last is UTF-8, but for a character that is cut at its ends."""
+        begun = next((at for at, byte in enumerate(self._last[:4]) if byte & 0xC0 != 0x80), 0)
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(self._last[begun:])
+        except UnicodeDecodeError:
+            return False
+        return True
 
 
 def attribute(element: Element | None, name: str) -> str | None:

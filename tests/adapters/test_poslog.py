@@ -213,7 +213,7 @@ def test_what_was_read_before_a_log_breaks_off_is_found():
         "sale 6.00",
         "unreadable",
     ]
-    (item,) = ADAPTER.parse(b'<?xml version="1.0" encoding="Shift_JIS"?><POSLog/>', ADAPTER.options(), Site("JPY"))
+    (item,) = ADAPTER.parse(b'<?xml version="1.0" encoding="no-such"?><POSLog/>', ADAPTER.options(), Site("JPY"))
     assert "send UTF-8" in item.reason
 
 
