@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from agent.errors import ConfigError, StorageFullError, StorageUnavailableError
 from agent.health import Health
 from agent.storage.connection import Connection, Row
+from agent.storage.durable import write_again
 from agent.storage.mark import Mark
 from agent.storage.quarantine import Quarantine
 from agent.storage.transactions import AtOnce, Batches, Transaction, run_through
@@ -51,7 +52,6 @@ _CACHED_STATEMENTS = 256
 _INSERTS_A_VISIT = 8
 _READING = ("SELECT", "PRAGMA", "WITH")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
 
 Lacks = Callable[[Transaction, int], Awaitable[str]]
 
@@ -319,13 +319,14 @@ class Database:
 
         A commit may be there that nobody synced: its agent was killed between the two, or the sync failed. A register
         that sends it again is told yes without another write. The log is synced and copied, for after a failed sync the
-        system takes its pages for written. A full disk ends the copying; the log has been synced by then, unless it was
-        the sync that failed: some file systems look for space no sooner.
+        system takes its pages for written; where a full disk ends the copying, it is written again where it stands.
+        Unless it was this sync that failed: some file systems look for space no sooner.
         """
         try:
             await connection.fetch("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.OperationalError as error:
-            if not self._is_full(error) or error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC:
+            unsynced = not self._is_full(error) or error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC
+            if unsynced or not await asyncio.to_thread(write_again, self._log):
                 raise
 
     async def _disconnect(self) -> None:
@@ -336,7 +337,7 @@ class Database:
 
     async def _damage(self, lacks: Lacks | None) -> str:
         connection = await self._ready()
-        # Not `quick_check`: an index that lacks a row, or has another one, hides it from whoever sends or settles it.
+        # Not `quick_check`: an index that lacks a row hides it from whoever sends or settles it.
         rows = await connection.fetch("PRAGMA integrity_check(1)")
         if rows != [("ok",)]:
             return str(rows[0][0])
@@ -395,6 +396,5 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 for an error of our own."""
+def _code(error: sqlite3.Error) -> int:  # 0 for an error of our own
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

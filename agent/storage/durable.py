@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+_PIECE_BYTES = 1024 * 1024
+
 
 def replace_patiently(source: Path, target: Path) -> None:
     """Rename over what is there; on Windows a virus scanner may hold either file for a moment."""
@@ -54,6 +56,26 @@ def write_new(path: Path, content: bytes) -> None:
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
+
+
+def write_again(path: Path) -> bool:
+    """Put on the disk what a log holds, though the system believe that it is there; whether that went well.
+
+    After a sync that failed Linux takes the pages for written, and the next sync says yes without writing them. Where
+    they are in place already it takes no room.
+    """
+    try:
+        with path.open("r+b") as log:
+            at = 0
+            while piece := log.read(_PIECE_BYTES):
+                log.seek(at)
+                log.write(piece)
+                at += len(piece)
+            log.flush()
+            os.fsync(log.fileno())
+    except OSError:
+        return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:

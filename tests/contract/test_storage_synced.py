@@ -1,6 +1,7 @@
 """What can be read is on the disk: an opening syncs what it finds in the log before anybody is told of it."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -118,6 +119,36 @@ async def test_a_full_disk_is_no_reason_not_to_start(killed):
 
 async def test_a_disk_that_cannot_sync_is_one(killed):
     async with database_in(killed, whose_checkpoint_fails(sqlite3.SQLITE_IOERR)) as database:
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            await database.open()
+
+
+async def test_on_a_full_disk_the_log_is_written_again_where_it_stands(killed):
+    """The sync may have failed before, and the next one then says yes without writing."""
+    log = killed / "agent.db-wal"
+    before = log.read_bytes()
+    os.utime(log, (1, 1))
+    async with database_in(killed, whose_checkpoint_fails(sqlite3.SQLITE_FULL)) as database:
+        await database.open()
+        assert log.stat().st_mtime > 1
+        assert log.read_bytes() == before
+        assert await database.fetch("SELECT number FROM sale") == [(7,)]
+
+
+class LosesTheLog(Connection):
+    """The disk is full, and its log cannot be written either."""
+
+    async def fetch(self, sql, parameters=()):
+        if "wal_checkpoint" in sql:
+            ((_, _, path), *_) = await super().fetch("PRAGMA database_list")
+            Path(f"{path}-wal").unlink()
+            raise sql_error(sqlite3.SQLITE_FULL)
+        return await super().fetch(sql, parameters)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not let go of a file that is open")
+async def test_where_it_cannot_be_written_again_nobody_is_told_of_it(killed):
+    async with database_in(killed, LosesTheLog) as database:
         with pytest.raises(ConfigError, match="cannot be opened"):
             await database.open()
 
