@@ -11,7 +11,7 @@ from tests.e2e.test_promises import MEMBER, Till, strict_flash
 from tests.support.agents import agent_process
 from tests.support.listening import Listener, listening
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 async def test_no_settled_operation_is_missed_although_the_agent_is_killed_again_and_again(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ async def test_ten_thousand_events_and_a_reader_that_never_reads(tmp_path: Path)
 async def listen_to(stream: Listener, count: int) -> int:
     """How many operations were heard of when it is `count`; keeps no more than their ids."""
     seen: set[str] = set()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while len(seen) < count:
             assert await stream.next() is not None
             seen |= {event.data["id"] for event in stream.heard if event.event == "operation"}

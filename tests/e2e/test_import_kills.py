@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -53,6 +54,14 @@ class Import:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen([*map(str, command)], env=environment(), text=True, **pipes)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It does not outlive a test that failed: its pipes would be found open in a later one."""
+        self.process.kill()
+        self.process.communicate()
+
     @property
     def items(self) -> int:
         for kept in self._folder.glob("*.json"):
@@ -77,21 +86,21 @@ def test_an_import_killed_at_random_points_lands_each_document_once(tmp_path: Pa
     with strict_flash() as flash, agent_process(tmp_path / "data", flash.base_url, **SETTINGS) as agent:
         stood = 0
         for part in range(1, 6):  # the import itself, in the first half
-            importing = Import(agent, file)
-            assert importing.reaches(stood + random.randrange(1, 1_000 * part - stood + 1))
-            said, before, stood = importing.end(signal.SIGKILL), stood, importing.items
+            with Import(agent, file) as importing:
+                assert importing.reaches(stood + random.randrange(1, 1_000 * part - stood + 1))
+                said, before, stood = importing.end(signal.SIGKILL), stood, importing.items
             assert (f"goes on behind item {before:,}, where an earlier run stood" in said) == (before > 0)
-        importing = Import(agent, file)
-        assert importing.reaches(stood + 200)
-        said = importing.end(signal.SIGINT)
+        with Import(agent, file) as importing:
+            assert importing.reaches(stood + 200)
+            said = importing.end(signal.SIGINT)
         assert importing.process.returncode == 130
         assert f"{importing.items:,} items of receipts.csv are taken care of. Run the same command again" in said
-        importing = Import(agent, file)
-        for part in range(6, 9):  # the agent under it, in the second
-            assert importing.reaches(random.randrange(1_000 * part - 1_000, 1_000 * part))
-            agent.kill()
-            agent.start()
-        told, said = importing.process.communicate(timeout=LIMIT_S)
+        with Import(agent, file) as importing:
+            for part in range(6, 9):  # the agent under it, in the second
+                assert importing.reaches(random.randrange(1_000 * part - 1_000, 1_000 * part))
+                agent.kill()
+                agent.start()
+            told, said = importing.process.communicate(timeout=LIMIT_S)
         assert importing.process.returncode == 0, said
         assert said.count("Waiting up to 5 min for it.") >= 1
         totals = json.loads(told)["files"][0]["totals"]

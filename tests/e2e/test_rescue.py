@@ -171,10 +171,12 @@ def test_killed_in_the_middle_the_same_import_is_made_again(tmp_path):
         command = [sys.executable, "-m", "agent", "rescue", "import", tmp_path / "a.rescue", "--data-dir",
                    other.data_dir, "--identity", with_identity(tmp_path)]  # fmt: skip
         importing = subprocess.Popen(list(map(str, command)), env=environment(), stdout=subprocess.DEVNULL)
-        until(lambda: pending(other) > 0)
-        other.kill()
-        importing.kill()
-        importing.wait()
+        try:
+            until(lambda: pending(other) > 0)
+            other.kill()
+        finally:
+            importing.kill()
+            importing.wait()
         other.start()
         there = pending(other)
         assert 0 < there <= 400

@@ -157,7 +157,7 @@ async def exchange(port: int, raw: bytes, *, host: str = "127.0.0.1", head_only:
             writer.transport.abort()
 
 
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 45.0) -> None:
     """Look again and again until `holds()`; fails when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not await holds():

@@ -147,7 +147,8 @@ def of(agent: AgentProcess, *arguments: str, typed: str | None = None) -> Any:
     return flash_agent(*arguments, "--data-dir", agent.data_dir, typed=typed)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+def until(holds: Callable[[], bool], seconds: float = 45.0) -> None:
+    """Look again and again until it holds; fails when it does not within `seconds`, many on a quiet machine."""
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "it did not come about in time"

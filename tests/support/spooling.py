@@ -52,7 +52,7 @@ def failed(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("failed/*"))
 
 
-async def comes(holds: Any, seconds: float = 15.0) -> None:
+async def comes(holds: Any, seconds: float = 45.0) -> None:
     """Look again and again until it holds."""
 
     async def asked() -> bool:
