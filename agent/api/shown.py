@@ -48,17 +48,6 @@ def operation_json(
     content, verdict = operation.content, operation.verdict
     request = content.request if content else {}
     shown = _SHOWN_OF.get(operation.kind, _SHOWN)
-    error = None
-    if verdict.code or verdict.reason:
-        detail = verdict.detail
-        if verdict.reason:
-            word = "Discarded" if operation.status is Status.DISCARDED else "Closed"
-            detail = f"{word} by {verdict.by}: {verdict.reason}"
-        error = {
-            "code": verdict.code or ("discarded" if operation.status is Status.DISCARDED else "closed"),
-            "detail": detail,
-            "httpStatus": verdict.http_status,
-        }
     document = {
         "id": operation.id,
         "href": f"/v1/operations/{operation.id}",
@@ -76,12 +65,19 @@ def operation_json(
         "request": {name: value for name, value in request.items() if name in shown},
         "upstreamOrderId": content.upstream_order_id if content else None,
         "result": dict(verdict.result),
-        "error": error,
+        "error": _error_json(operation) if verdict.code or verdict.reason else None,
         "receipt": wording.operation(operation.kind, operation.status, verdict.result, request),
     }
     if content and content.rescued_from:
         document["rescuedFrom"] = dict(content.rescued_from)
     return document if operation.kind is not Kind.REDEMPTION else {**document, **_redemption_json(operation, wording)}
+
+
+def _error_json(operation: Operation) -> dict[str, Any]:
+    """The fields of ErrorView: Flash's word, or an operator's."""
+    verdict, word = operation.verdict, "discarded" if operation.status is Status.DISCARDED else "closed"
+    detail = f"{word.capitalize()} by {verdict.by}: {verdict.reason}" if verdict.reason else verdict.detail
+    return {"code": verdict.code or word, "detail": detail, "httpStatus": verdict.http_status}
 
 
 def _redemption_json(operation: Operation, wording: Wording) -> dict[str, Any]:

@@ -80,12 +80,17 @@ def decide(
             unsent=outcome.unsent,
             refused_rows=outcome.refused_rows,
         )
+    return _again(operation, outcome, verdict, strikes, counted_ms)
+
+
+def _again(operation: Operation, outcome: Outcome, verdict: Verdict, strikes: int, counted_ms: int) -> Settlement:
+    """It stays pending: when it may go next, and under which key."""
     own_pause = not outcome.unsent and outcome.code != BATCH_REFUSED
     wait_s = operation_wait_s(operation.attempts, outcome.retry_after_s) if own_pause else 0.0
     stored_failure = strikes >= STORED_FAILURES and operation.kind is not Kind.REDEMPTION and _may_be_stored(outcome)
     return Settlement(
         operation,
-        status,
+        Status.PENDING,
         verdict,
         settled_at=None,
         next_attempt_at=counted_ms + int(wait_s * 1000) if own_pause else None,
