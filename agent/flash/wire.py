@@ -103,6 +103,12 @@ def member_body(enrollment: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
+def member_fingerprint(enrollment: Mapping[str, Any]) -> str:
+    """What makes two enrollments of one member the same: the body, with the e-mail address case-folded."""
+    folded = {**enrollment, "email": enrollment["email"].casefold()} if "email" in enrollment else enrollment
+    return bytes(encode(member_body(folded))).decode()
+
+
 def store_body(store: Mapping[str, Any]) -> dict[str, Any]:
     """`POST /stores`, an upsert by the chain's own code."""
     return {name: store[name] for name in ("name", "externalId", "city") if name in store}

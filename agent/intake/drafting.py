@@ -25,7 +25,17 @@ from agent.masterdata import ENTITIES, Catalog, Member
 from agent.masterdata import Store as StoreRecord
 from agent.model import Document, Enrollment, Redemption, Refund, Sale, faults_of
 from agent.outbox.catalog_rows import CatalogRow, Gathering
-from agent.outbox.operation import Content, Draft, KnownOrder, coupon_scope, order_scope
+from agent.outbox.operation import (
+    Content,
+    Draft,
+    KnownOrder,
+    catalog_scope,
+    coupon_scope,
+    order_scope,
+    redemption_item,
+    refund_item,
+    store_scope,
+)
 from agent.storage import Sealer
 
 D = TypeVar("D", bound=Document)
@@ -129,7 +139,7 @@ class Drafting:
         return Draft(
             kind=Kind.REFUND,
             scope=order_scope(order_id),
-            item=f"refund:{refund_id}",
+            item=refund_item(refund_id),
             content=content,
             fingerprint=None if refund.amount is None else plain(refund.amount),
             request_key=request.request_key,
@@ -163,12 +173,11 @@ class Drafting:
             with_it = {**sent, **consent}
             return replace(content, request=with_it, body=wire.encode(wire.member_body(with_it)))
 
-        folded = {**sent, "email": sent["email"].casefold()} if "email" in sent else sent
         return Draft(
             kind=Kind.ENROLLMENT,
             scope=scope,
             content=content,
-            fingerprint=bytes(wire.encode(wire.member_body(folded))).decode(),
+            fingerprint=wire.member_fingerprint(sent),
             subjects=enrollment.subjects(),
             request_key=request.request_key,
             inherit=inherit if isinstance(enrollment, Member) else None,
@@ -179,7 +188,7 @@ class Drafting:
         record, warnings = self._read(StoreRecord, request)
         sent = _without_metadata(record.sent())
         body = wire.encode(wire.store_body(sent))
-        scope = f"store:{record.external_id}"
+        scope = store_scope(record.external_id)
         content = Content(
             request=sent,
             path=wire.STORES_PATH,
@@ -226,7 +235,7 @@ class Drafting:
         *,
         by_rows: bool,
     ) -> Draft:
-        scope = f"catalog:{source}"
+        scope = catalog_scope(source)
         body = wire.catalog_body(source, bodies)
         content = Content(
             request={"source": source, "rows": {entity: len(own) for entity, own in bodies.items() if own}},
@@ -249,8 +258,13 @@ class Drafting:
         redemption, warnings = self._read(Redemption, request)
         sent = _without_metadata(redemption.sent())
         store = self._settings.store
-        place = (store.store_id or "", store.till_id, redemption.business_date or "")
-        parts = (redemption.coupon_id, *place, redemption.transaction_id, str(redemption.attempt))
+        basket: dict[str, Any] = {
+            "store_id": store.store_id or "",
+            "till_id": store.till_id,
+            "business_date": redemption.business_date,
+            "transaction_id": redemption.transaction_id,
+        }
+        parts = (redemption.coupon_id, *basket.values(), str(redemption.attempt))
         subjects = redemption.customer.subjects() if redemption.customer else []
         seen = await self._sightings.sighting(redemption.coupon_id, subjects)
         content = Content(
@@ -265,7 +279,7 @@ class Drafting:
         return Draft(
             kind=Kind.REDEMPTION,
             scope=coupon_scope(redemption.coupon_id),
-            item=jsons.dumps(["redemption", *parts[1:]]),
+            item=redemption_item(**basket, attempt=redemption.attempt),
             content=content,
             fingerprint=None,
             subjects=subjects,

@@ -237,3 +237,25 @@ def basket_key(*, coupon_id: str, store_id: str, till_id: str, business_date: st
 def order_scope(upstream_order_id: str) -> str:
     """The natural key's scope of a sale and its refunds."""
     return f"order:{upstream_order_id}"
+
+
+def refund_item(upstream_refund_id: str) -> str:
+    """What tells a refund from others of its sale."""
+    return f"refund:{upstream_refund_id}"
+
+
+def redemption_item(
+    *, store_id: str, till_id: str, business_date: str | None, transaction_id: str, attempt: int | str
+) -> str:
+    """What tells a redemption from others of its coupon: the basket, and the attempt."""
+    return jsons.dumps(["redemption", store_id, till_id, business_date or "", transaction_id, str(attempt)])
+
+
+def store_scope(external_id: str) -> str:
+    """The natural key of a store of the chain."""
+    return f"store:{external_id}"
+
+
+def catalog_scope(source: str) -> str:
+    """The natural key's scope of all catalogs of a source."""
+    return f"catalog:{source}"

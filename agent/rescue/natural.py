@@ -15,7 +15,16 @@ from agent.fields import plain
 from agent.flash import wire
 from agent.model import member_subjects
 from agent.outbox.left import Left, Natural
-from agent.outbox.operation import Content, basket_key, coupon_scope, order_scope
+from agent.outbox.operation import (
+    Content,
+    basket_key,
+    catalog_scope,
+    coupon_scope,
+    order_scope,
+    redemption_item,
+    refund_item,
+    store_scope,
+)
 from agent.outbox.state import UNSETTLED, Status
 from agent.outbox.till import Till
 
@@ -43,32 +52,29 @@ def natural_of(left: Left, till: Till) -> Natural:
         case Kind.REFUND:
             order_id, refund_id = _text(content.upstream_order_id), _text(_body(content)["refundId"])
             amount = plain(Decimal(str(request["amount"]))) if "amount" in request else "rest"
-            return Natural(order_scope(order_id), f"refund:{refund_id}", amount, (), _other(request, order_id))
+            return Natural(order_scope(order_id), refund_item(refund_id), amount, (), _other(request, order_id))
         case Kind.ENROLLMENT:
             subjects = member_subjects(None, request.get("externalId"), request.get("email"))
-            folded = {**request, "email": request["email"].casefold()} if "email" in request else request
-            return Natural(subjects[0], "", bytes(wire.encode(wire.member_body(folded))).decode(), subjects)
+            return Natural(subjects[0], "", wire.member_fingerprint(request), subjects)
         case Kind.STORE:
-            return Natural(f"store:{_text(request['externalId'])}", "", bytes(content.body).decode())
+            return Natural(store_scope(_text(request["externalId"])), "", bytes(content.body).decode())
         case Kind.CATALOG:
-            return Natural(f"catalog:{_text(request['source'])}", "", bytes(content.body).decode())
+            return Natural(catalog_scope(_text(request["source"])), "", bytes(content.body).decode())
         case Kind.REDEMPTION:
             return _redemption(request, till)
 
 
 def _redemption(request: Mapping[str, Any], till: Till) -> Natural:
-    coupon_id, transaction_id = _text(request["couponId"]), _text(request["transactionId"])
-    day, attempt = request.get("businessDate"), str(request.get("attempt", 1))
-    basket = basket_key(
-        coupon_id=coupon_id,
-        store_id=till.store_id,
-        till_id=till.till_id,
-        business_date=day,
-        transaction_id=transaction_id,
-    )
-    item = jsons.dumps(["redemption", till.store_id, till.till_id, day or "", transaction_id, attempt])
+    coupon_id = _text(request["couponId"])
+    basket: dict[str, Any] = {
+        "store_id": till.store_id,
+        "till_id": till.till_id,
+        "business_date": request.get("businessDate"),
+        "transaction_id": _text(request["transactionId"]),
+    }
+    item = redemption_item(**basket, attempt=request.get("attempt", 1))
     subjects = _members(request["customer"]) if request.get("customer") else []
-    return Natural(coupon_scope(coupon_id), item, "", subjects, basket=basket)
+    return Natural(coupon_scope(coupon_id), item, "", subjects, basket=basket_key(coupon_id=coupon_id, **basket))
 
 
 def check(left: Left) -> None:
