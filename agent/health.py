@@ -97,8 +97,8 @@ _DECLARED = (
         "operations-failed",
         Severity.WARNING,
         "Operations failed for good and wait for a person.",
-        "flash-agent operations list --status failed shows them; then flash-agent operations retry ID, or discard ID "
-        "--reason TEXT.",
+        "flash-agent operations list --status failed shows them; then flash-agent operations retry ID, "
+        "or flash-agent operations discard ID --reason TEXT.",
         counts=True,
     ),
     Condition(

@@ -173,7 +173,7 @@ KINDS = (
         _ERROR,
         "An agent has the data directory but does not answer.",
         _NO_ANSWER,
-        "Restart it: flash-agent service stop, then start. If it stays silent send flash-agent support-bundle.",
+        "Restart it: flash-agent service restart. If it stays silent send flash-agent support-bundle.",
     ),
     Kind(
         "agent-refuses",
@@ -229,7 +229,7 @@ KINDS = (
         _WARNING,
         "The running agent is of another version than this program:",
         "An upgrade is on the disk and does not count yet: the till goes on with the old one.",
-        "Restart the agent: flash-agent service stop, then start.",
+        "Restart the agent: flash-agent service restart.",
     ),
     Kind(
         "upgrade-rolled-back",

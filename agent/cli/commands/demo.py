@@ -77,7 +77,7 @@ async def _serve(agent: "Agent") -> None:
 
     address = f"http://127.0.0.1:{agent.port}"
     token = shlex.quote(str(agent.data_dir.token_path("register")))
-    print(f"\nBoth go on serving; the API is described at {address}/docs. Ring up a sale yourself:\n")
+    print(f"\nThe agent and the stand-in go on serving; the API is shown at {address}/docs. Ring up a sale yourself:\n")
     print(f"  {_CURL.format(address=address, token=token, customer=ADA)}\n")
     place = shlex.quote(str(agent.data_dir.path))
     print(f"Ask how the agent is: {text.own_name()} status --data-dir {place}")
