@@ -2,6 +2,7 @@
 
     service.py    what can be asked of it
     parts.py      what it is made of
+    keys.py       Flash keys and the data key, as operators see them
     drill.py      the outage drill
     diagnosis.py  whether Flash takes its keys, and what they may do
     summary.py    a day in numbers

@@ -9,22 +9,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from agent import __version__, logs
 from agent.clock import Clock, rfc3339, to_ms
 from agent.config import Settings
-from agent.datakeys.rotation import KeyState
 from agent.delivery import Kind, Outcome
-from agent.errors import DataKeyError, Fault, GoneError, InvalidError, StorageUnavailableError
-from agent.flashkeys import Which, fingerprint
-from agent.flashkeys.swap import KeySwap, State
+from agent.errors import Fault, GoneError, InvalidError, StorageUnavailableError
+from agent.flashkeys import Which
 from agent.health import Health, how_many
 from agent.outbox.exposure import add_up
 from agent.outbox.line import Connectivity
 from agent.outbox.operation import Operation
 from agent.outbox.reading import Counts
 from agent.redemption.exposure import figures, sheet
+from agent.service.keys import Keys
 from agent.service.parts import Parts
 
 if TYPE_CHECKING:
@@ -83,9 +80,9 @@ class Service:
         self.redeeming = parts.redeeming
         self.members = parts.members
         self.tokens = parts.tokens
-        self.rotation = parts.rotation
-        self.flash_keys = parts.flash_keys
-        self.key_swap = parts.key_swap
+        self.keys = Keys(parts)
+        self._key_swap = parts.key_swap
+        self._flash_keys = parts.flash_keys
         self.spooled: Callable[[], list[dict[str, Any]]] = list  # the states of the spool folders
         self._diagnosis: Diagnosis | None = None
         self._written_at = float("-inf")
@@ -166,7 +163,7 @@ class Service:
             "heldEndpoints": self._line.held_endpoints,
             "drill": self.drill.is_on,
             "keyVerified": self._key_guard.verified,
-            "flashKeys": dict(self.flash_keys.sources),
+            "flashKeys": dict(self._flash_keys.sources),
             "schemaVersions": {str(room): int(number) for room, number in rows},
         }
 
@@ -205,49 +202,11 @@ class Service:
         await self.count()
         return operation
 
-    async def confirm_key(self, by: str) -> dict[str, Any]:
-        """Take the operator's word that the new write key is this till's own; the fields of StatusView."""
-        await self._swap().confirm(by)
-        return await self.status()
-
-    async def give_key(self, which: Which, key: SecretStr, *, force: bool, by: str) -> dict[str, Any]:
-        """Take a Flash key: the fields of GivenKeyView. Raises ConflictError where Flash says no to it."""
-        state: State = await self._swap().offer(which, key, force=force, by=by)
-        protected_by = self.flash_keys.protected_by
-        named = {"which": which, "fingerprint": fingerprint(key), "state": state, "protectedBy": protected_by}
-        view = next(view for view in await self.key_swap.views() if view["which"] == which)
-        return {**named, "source": view["source"], "waiting": view["waiting"], "previous": view["previous"]}
-
-    async def keys(self) -> list[dict[str, Any]]:
-        """The fields of FlashKeyView, for each key."""
-        return await self._swap().views()
-
-    async def reload_keys(self, by: str) -> list[dict[str, Any]]:
-        """Look at the files and credentials of Flash keys again, and show what came of it."""
-        await self._swap().reload(by)
-        return await self.keys()
-
-    def _swap(self) -> KeySwap:
-        if self.rotation.state is None:
-            raise DataKeyError("There is no data key to keep it with. Put data.key back first.", retry_after_s=30)
-        return self.key_swap
-
     def keys_changed(self) -> None:
         """Another Flash key came into force: what was held or paused by the one before goes on."""
         self._diagnosis = None  # it is of the key before
         self._relay.wake()
         self._unconfirmed.wake(now=True)
-
-    def data_key(self, state: KeyState | None) -> dict[str, Any] | None:
-        """The fields of DataKeyView; None without a key."""
-        if state is None:
-            return None
-        return {
-            "current": state.current,
-            "older": list(state.older),
-            "resealing": state.resealing,
-            "protectedBy": self.flash_keys.protected_by,
-        }
 
     async def check_writable(self) -> None:
         """Write what a sale takes, at most once a second; raises what the storage raises where none would fit."""
@@ -271,7 +230,7 @@ class Service:
     def observe_line(self) -> None:
         """Conditions that follow from the line's state; called whenever it may have changed."""
         self._unconfirmed.line_changed()
-        self.key_swap.line_changed()
+        self._key_swap.line_changed()
         state = self._line.connectivity
         if state is not self._said_of_line:
             self._said_of_line = state
@@ -311,8 +270,8 @@ class Service:
             "disk": {"freeBytes": self._database.free_bytes(), "walBytes": self._database.wal_bytes()},
             "storeId": self._settings.store.store_id,
             "tillId": self._settings.store.till_id,
-            "dataKey": self.data_key(self.rotation.state),
-            "flashKeys": dict(self.flash_keys.sources),
+            "dataKey": self.keys.data_key,
+            "flashKeys": dict(self._flash_keys.sources),
             "conditions": [raised.as_json() for raised in self._health],
             "redemptions": await self.store.redemptions.counts(),
             "exposure": {"businessDate": today, **figures(add_up(await self.store.exposure.day(today)))},

@@ -13,26 +13,27 @@ async def give_flash_key(call: Call) -> web.Response:
     """
     not_for_pages(call)
     order = validated(FlashKeyOrder, await read_object(call.request), "The document has faults; no key was kept.")
-    given = await call.service.give_key(order.which, order.key, force=order.force, by=call.caller.name)
+    given = await call.service.keys.give(order.which, order.key, force=order.force, by=call.caller.name)
     return answer(given)
 
 
 async def list_flash_keys(call: Call) -> web.Response:
     """Where the Flash keys come from and how they are, by their fingerprints."""
     not_for_pages(call)
-    return answer({"keys": await call.service.keys()})
+    return answer({"keys": await call.service.keys.views()})
 
 
 async def confirm_flash_key(call: Call) -> web.Response:
     """Say that the new write key belongs to this till's tenant."""
     not_for_pages(call)
-    return answer(await call.service.confirm_key(call.caller.name))
+    await call.service.keys.confirm(call.caller.name)
+    return answer(await call.service.status())
 
 
 async def reload_flash_keys(call: Call) -> web.Response:
     """Look at the files and credentials of Flash keys again: what lies there now comes into force like a given key."""
     not_for_pages(call)
-    return answer({"keys": await call.service.reload_keys(call.caller.name)})
+    return answer({"keys": await call.service.keys.reload(call.caller.name)})
 
 
 async def rotate_data_key(call: Call) -> web.Response:
@@ -41,4 +42,4 @@ async def rotate_data_key(call: Call) -> web.Response:
     What older keys sealed is sealed anew behind, a few rows at a time; the status shows how it stands.
     """
     not_for_pages(call)
-    return answer(call.service.data_key(await call.service.rotation.rotate(call.caller.name)))
+    return answer(await call.service.keys.rotate_data_key(call.caller.name))
