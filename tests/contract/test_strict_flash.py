@@ -1,75 +1,22 @@
-"""The oracle itself: it answers as the contract says, and it can fail a client that breaks the contract."""
+"""The oracle itself: it answers as the contract says, spoils answers as it is told, and outlives its process."""
 
 import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.strict_flash import OTHER_TENANT_KEY, READ_KEY, WRITE_KEY, StrictFlash
+from tests.support.strict_flash_client import LOST, SALE, Reply, call, sell
 
 ROOT = Path(__file__).parents[2]
-SALE = {"externalOrderId": "90871", "customer": {"externalId": "C1"}, "totalAmount": 120.0, "storeId": "st_1"}
-LOST = (http.client.HTTPException, ConnectionError)
-
-
-@dataclass
-class Reply:
-    status: int
-    headers: http.client.HTTPMessage
-    raw: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.raw)
-
-    @property
-    def data(self) -> Any:
-        return self.json["data"]
-
-    @property
-    def code(self) -> Any:
-        return self.json["error"].get("code")
-
-
-def call(
-    at: StrictFlash | http.client.HTTPConnection,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    key: str | None = None,
-    token: str = WRITE_KEY,
-    **headers: str | None,
-) -> Reply:
-    if isinstance(at, StrictFlash):
-        with closing(http.client.HTTPConnection("127.0.0.1", at.port, timeout=10)) as line:
-            return call(line, method, path, body, key=key, token=token, **headers)
-    payload = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    sent = {
-        "authorization": f"Bearer {token}",
-        "user-agent": "till-agent/1.0 (till 7)",
-        "idempotency-key": key,
-    }
-    sent |= {"content-type": "application/json"} if payload else {}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    target = path if path.startswith("/_") else f"/api/v2{path}"
-    at.request(method, target, payload, {name: value for name, value in sent.items() if value is not None})
-    answer = at.getresponse()
-    return Reply(answer.status, answer.headers, answer.read())
-
-
-def sell(flash: StrictFlash, key: str = "sale-90871", **changed: Any) -> Reply:
-    return call(flash, "POST", "/orders", SALE | changed, key=key)
 
 
 @pytest.fixture
@@ -148,126 +95,6 @@ def test_refusals_are_replayed_and_a_key_is_bound_to_its_payload(flash: StrictFl
     flash.forget_keys()
     assert call(flash, "POST", "/orders/90871/refund", refund, key="r").data["clawedBack"] == 1
     assert [e["points"] for e in flash.effects if e["kind"] == "refund"] == [-1]
-
-
-@pytest.mark.parametrize(
-    ("said", "sent"),
-    [
-        ("Authorization", {"authorization": None}),
-        ("Authorization", {"token": "fl_live_x"}),
-        ("User-Agent", {"user_agent": None}),
-        ("User-Agent", {"user_agent": "till-agent"}),
-        ("User-Agent", {"user_agent": "python-httpx/0.28"}),
-        ("no Idempotency-Key", {"key": None}),
-        ("Content-Type", {"content_type": None}),
-        ("Content-Type", {"content_type": "text/plain"}),
-        ("wrong Host", {"host": "flash.example"}),
-        ("duplicate keys", {"body": b'{"externalOrderId":"1","externalOrderId":"2"}'}),
-        ("non-finite", {"body": b'{"totalAmount":NaN}'}),
-        ("sent as str", {"body": SALE | {"totalAmount": "120.00"}}),
-        ("float noise", {"body": SALE | {"totalAmount": 120.00000000001}}),
-        ("unknown field order.till", {"body": SALE | {"till": "7"}}),
-        ("unknown field customer.name", {"body": SALE | {"customer": {"externalId": "C1", "name": "x"}}}),
-        ("sent as null", {"body": SALE | {"storeId": None}}),
-        (
-            "marketingConsent sent",
-            {"path": "/members", "body": {"externalId": "C9", "marketingConsent": False}},
-        ),
-        ("101 items", {"path": "/orders/batch", "body": {"orders": [SALE] * 101}}),
-        ("item 1: unknown", {"path": "/orders/batch", "body": {"orders": [SALE, SALE | {"x": "y"}]}}),
-        ("no such call", {"path": "/coupons/a/b/redeem"}),
-        ("unescaped path segment", {"path": "/coupons/50%/redeem"}),
-        ("forbidden path segment", {"path": "/coupons/%2e%2e/redeem"}),
-        ("body on a call", {"path": "/coupons/A/redeem", "body": {}}),
-        ("unknown query", {"path": "/orders?dry=1"}),
-        ("no ISO 8601", {"method": "GET", "path": "/orders?updatedSince=2026-06-26T00:00:00", "body": None}),
-    ],
-)
-def test_every_breach_of_the_contract_is_recorded(flash: StrictFlash, said: str, sent: dict[str, Any]) -> None:
-    call(flash, **{"method": "POST", "path": "/orders", "body": SALE, "key": "k"} | sent)
-    assert any(said in text for text in flash.violations), flash.violations
-
-
-def test_too_many_requests_in_flight_are_seen_and_a_client_that_left_is_not_counted(
-    flash: StrictFlash,
-) -> None:
-    flash.set(in_flight_limit=2)
-    flash.fault("hang", times=4)
-    head = f"GET /api/v2/stores HTTP/1.1\r\nHost: 127.0.0.1:{flash.port}\r\nUser-Agent: till/1\r\n"
-    head += f"Authorization: Bearer {READ_KEY}\r\n\r\n"
-    lines = [socket.create_connection(("127.0.0.1", flash.port)) for _ in range(3)]
-    for line in lines[:2]:
-        line.sendall(head.encode())
-    assert flash.wait_for(lambda f: f.in_flight == 2)
-    assert flash.violations == []
-    lines[2].sendall(head.encode())
-    assert flash.wait_for(lambda f: f.max_in_flight == 3)
-    assert "3 requests in flight" in flash.violations[0]
-    for line in lines:
-        line.close()
-    assert flash.wait_for(lambda f: f.in_flight == 0)
-
-
-@pytest.mark.parametrize("http_date", [False, True])
-def test_a_call_inside_an_announced_pause_is_a_breach(flash: StrictFlash, *, http_date: bool) -> None:
-    flash.fault("status", times=1, status=429, retry_after=30, http_date=http_date)
-    with closing(http.client.HTTPConnection("127.0.0.1", flash.port)) as line:
-        refused = call(line, "POST", "/orders", SALE, key="k")
-        assert (refused.status, refused.headers["Retry-After"].endswith("GMT")) == (429, http_date)
-        assert call(line, "GET", "/stores", token=READ_KEY).status == 200
-        assert flash.violations == []
-        assert call(line, "POST", "/orders", SALE, key="k").status == 200
-    assert "before the end of a Retry-After" in flash.violations[0]
-
-
-def test_who_goes_on_calling_does_not_renew_the_grace_of_calls_under_way(flash: StrictFlash) -> None:
-    flash.fault("status", status=429, retry_after=30)
-    calls = 0
-    while not flash.violations and calls < 2_000:  # each on a connection of its own, as calls under way would be
-        call(flash, "POST", "/orders", SALE, key="k")
-        calls += 1
-    assert "before the end of a Retry-After" in flash.violations[0]
-
-
-def test_a_followed_redirect_is_a_breach(flash: StrictFlash) -> None:
-    flash.fault("redirect", times=1)
-    there = sell(flash).headers["Location"]
-    assert there.startswith(f"http://localhost:{flash.port}/_redirected/api/v2/orders")
-    assert flash.violations == []
-    call(flash, "GET", "/_redirected/api/v2/orders")
-    assert "a redirect followed" in flash.violations[0]
-
-
-def test_a_coupon_burned_behind_a_lost_answer_must_not_be_posted_under_another_key(
-    flash: StrictFlash,
-) -> None:
-    flash.add_coupon("A")
-    flash.set(strict_redeem=False)
-    flash.fault("lost-answer", times=1)
-    with pytest.raises(LOST):
-        call(flash, "POST", "/coupons/A/redeem", key="a1")
-    assert call(flash, "POST", "/coupons/A/redeem", key="a1").status == 200
-    assert call(flash, "POST", "/coupons/A/redeem", key="a2").status == 404
-    assert flash.violations == []
-    flash.fault("lost-answer", times=1)
-    with pytest.raises(LOST):
-        call(flash, "POST", "/coupons/A/redeem", key="a3")
-    assert call(flash, "POST", "/coupons/A/redeem", key="a4").status == 404
-    assert "under a different key" in flash.violations[0]
-
-
-def test_an_order_stays_under_its_key_until_flash_has_spoken(flash: StrictFlash) -> None:
-    flash.fault("status", status=500, times=3, path="^/orders$")
-    assert [sell(flash, "stored").status for _ in range(3)] == [500] * 3
-    flash.poison("90871", 422)
-    assert sell(flash, "stored.2").status == 422
-    flash.cure("90871")
-    flash.fault("lost-answer", times=1)
-    with pytest.raises(LOST):
-        sell(flash, "stored.3")
-    assert flash.violations == []
-    assert sell(flash, "fresh").status == 200
-    assert "sent under a second key while the first had no answer: order:90871" in flash.violations[0]
 
 
 @pytest.mark.parametrize(("name", "committed"), [
@@ -419,11 +246,3 @@ def test_the_process_is_controlled_over_http_and_survives_kill_9(tmp_path: Path)
             assert seen["all_awards"] == {"90871": 1}
             assert seen["counters"]["POST 200"] == 1
             os.kill(process.pid, signal.SIGKILL)
-
-
-def test_the_oracle_reports_its_own_faults(flash: StrictFlash) -> None:
-    flash.fault("wrong-types", variant="nonsense")
-    assert sell(flash).status == 500
-    assert "not understood by the oracle" in flash.violations[0]
-    with pytest.raises(TypeError):
-        flash.fault("status")
