@@ -211,6 +211,32 @@ def test_where_only_credits_count_each_has_its_own_number():
     assert codes([RETURN, CREDIT], basis="net", refund="credit") == ["not-the-refunding-kind"]
 
 
+def test_a_return_of_which_nothing_is_told_is_for_a_person():
+    """Its items may name the order: without them it looked like a return without a sale, and the points stayed."""
+    silent = {name: value for name, value in RETURN.items() if not name.startswith("Reference")}
+    (item,) = read({**silent, "to_Item": {"__deferred": {"uri": "…"}}}, basis="net")
+    assert (item.code, item.fault) == ("items-not-here", True)
+    unlinked = {"CustomerReturn": "60000001", "CustomerReturnItem": "10", "NetAmount": "50.00"}
+    (item,) = read({**silent, "to_Item": [unlinked]}, basis="net")
+    assert (item.code, item.fault) == ("return-without-sale", False)
+
+
+def test_the_services_of_odata_v4_are_read_with_their_own_names_of_lists():
+    taxed = {"_PricingElement": [{"ConditionCategory": "D", "ConditionAmount": 19.0}]}
+    item = {"SalesOrder": "501", "SalesOrderItem": "10", "NetAmount": 100.0, **taxed}
+    order = {name: value for name, value in ORDER.items() if name != "to_Item"}
+    (sale,) = sent({"value": [{**order, "_Item": [item]}]}, award="order")
+    assert sale["totalAmount"] == Decimal("119.0")
+    referring = {"CustomerReturn": "60000001", "CustomerReturnItem": "10", "NetAmount": 50.0, "TaxAmount": 9.5}
+    referring |= {"ReferenceSDDocument": "501", "ReferenceSDDocumentCategory": "C"}
+    silent = {name: value for name, value in RETURN.items() if not name.startswith("Reference")}
+    (refund,) = sent({"value": [{**silent, "_Item": [referring]}]})
+    assert (refund["externalOrderId"], refund["amount"]) == ("sap-501", Decimal("59.5"))
+    product = {"Product": "TG11", "_ProductDescription": [{"Language": "EN", "ProductDescription": "Tee"}]}
+    (catalog,) = sent({"value": [product]})
+    assert catalog["products"] == [{"externalId": "TG11", "title": "Tee"}]
+
+
 def test_a_return_that_refers_to_itself_ends():
     turning = {**RETURN, "ReferenceSDDocument": "60000001", "ReferenceSDDocumentCategory": "H"}
     assert codes(turning, basis="net") == ["reference-unknown"]

@@ -37,6 +37,13 @@ _CUSTOMER_FRAGMENTS: Mapping[str, str] = {
     "CompanyCode": "a customer's company code",
 }
 
+# What OData v4 calls the lists that v2's services have.
+_LISTS_OF_V4: Mapping[str, str] = {
+    "to_Item": "_Item",
+    "to_PricingElement": "_PricingElement",
+    "to_Description": "_ProductDescription",
+}
+
 _MASTER_DATA = (
     ("BusinessPartner", "partner", "business partner"),
     ("Customer", "customer", "customer"),
@@ -141,8 +148,11 @@ def _master_data(found: Record, place: str, fragment: str) -> Entry:
 
 
 def expanded(record: Record, name: str) -> list[Record]:
-    """The objects of a list that belongs to a record; empty where it was not expanded and is only an address."""
-    found = record.get(name)
+    """The objects of a list that belongs to a record; empty where it was not expanded and is only an address.
+
+    `name` is v2's; a record of v4 has its own.
+    """
+    found = record.get(name, record.get(_LISTS_OF_V4.get(name, name)))
     if not isinstance(found, Mapping | list):
         return []
     return [each for each in listed(found) if isinstance(each, Mapping)]

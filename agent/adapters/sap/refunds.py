@@ -22,6 +22,10 @@ ORDER, RETURN, INVOICE = "C", "H", "M"
 _DATES: Mapping[str, str] = {"CustomerReturn": "CustomerReturnDate", "CreditMemoRequest": "CreditMemoRequestDate"}
 _KINDS: Mapping[str, str] = {"CustomerReturn": "return", "CreditMemoRequest": "credit"}
 _NO_SALE = "It refers to no sales order, so that it is unknown which sale is given back."
+_NO_ITEMS = (
+    "It refers to no sales order itself, and its items, which may, are not in it. Read it with $expand=to_Item (in OData "
+    "v4: _Item)."
+)
 Reference = tuple[str, str]  # number and category
 
 
@@ -48,6 +52,8 @@ def of_return(entry: Entry, dossier: Dossier) -> Iterator[Item]:
     items = dossier.items_of(head, record)
     parts = _parts(record, items)
     origins = {reference: _origin(reference, dossier, own, head) for reference in parts if reference is not None}
+    if None in parts and not items:
+        raise NotSentError("items-not-here", _NO_ITEMS, fault=True)
     if None in parts:
         reason = _NO_SALE if not origins else f"Of some of its items this holds: {_NO_SALE}"
         yield Skipped("return-without-sale", reason, entry.place)
