@@ -228,3 +228,32 @@ def test_what_was_read_before_a_log_breaks_off_is_found():
 def test_a_document_of_another_kind_is_no_quiet_hour(document, code, fault):
     (item,) = ADAPTER.parse(document, registry.options_of("poslog", {}), Site("USD", others_are_own=True))
     assert (item.code, item.fault) == (code, fault)
+
+
+PAID_IN = "<LineItem><PaymentOnAccount><Amount>50.00</Amount></PaymentOnAccount></LineItem>"
+TENDER = "<LineItem><Tender><Amount>50.00</Amount></Tender></LineItem>"
+
+
+@pytest.mark.parametrize("lines", [[PAID_IN, TENDER], [TENDER]])
+def test_money_that_is_paid_in_without_an_item_is_no_sale(lines):
+    """What was bought on the account has earned when it was bought: its payment would earn once more."""
+    paid = transaction(*lines, total("50.00"))
+    (item,) = parse(paid)
+    assert (item.code, item.fault) == ("no-items", True)
+    (item,) = parse(paid, baskets_without_items=False)
+    assert (item.code, item.fault) == ("no-items", False)
+    assert told(parse(paid, baskets_without_items=True)) == ["sale 50.00"]
+    assert told(parse(transaction(*lines, total("50.00"), member=""))) == ["no-customer"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [TENDER, "<LineItem><Sold><ItemID>7</ItemID></Sold></LineItem>"],
+        [TENDER, "<LineItem><Article><POSIdentity><POSItemID>7</POSItemID></POSIdentity></Article></LineItem>"],
+        [TENDER, sold("60.00"), sold("-60.00", flags='VoidFlag="true"')],
+    ],
+)
+def test_a_basket_with_items_of_any_name_or_with_no_lines_at_all_is_a_sale(lines):
+    assert told(parse(transaction(*lines, total("50.00")))) == ["sale 50.00"]

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.adapters.base import Found
-from tests.adapters.poslog_xml import HEAD, MEMBER, link, only, parse, returned, total, transaction
+from tests.adapters.poslog_xml import HEAD, MEMBER, link, only, parse, returned, sold, total, transaction
 
 
 def account(inside: str) -> str:
@@ -58,7 +58,7 @@ EMAIL = "<Email><EMailAddress>ada@example.com</EMailAddress></Email>"
     ],
 )
 def test_the_member_is_found_wherever_a_till_writes_it(member, keys):
-    (item,) = parse(transaction(total("5.00"), member=member))
+    (item,) = parse(transaction(sold("5.00"), total("5.00"), member=member))
     assert (item.document.customer.sent() if isinstance(item, Found) else item.code) == (keys or "no-customer")
 
 

@@ -204,3 +204,24 @@ def test_a_refund_of_somebody_unknown_counts_only_where_the_sale_is_known():
     unknown = only(parse(transaction(total("-5.00"), link(), member="")))
     assert "ifKnown" not in known
     assert unknown["ifKnown"] is True
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [
+        ([returned("10.00"), total("-10.00")], ["refund 12-2026-03-13-4-2 10.00"]),
+        ([total("-10.00")], ["refund 12-2026-03-13-4-2 10.00"]),
+        (
+            [returned("10.00"), sold("30.00", item="B"), total("20.00")],
+            ["sale 30.00", "refund 12-2026-03-13-4-2 10.00"],
+        ),
+        ([sold("30.00"), total("30.00")], ["unsound"]),  # it says that it is a return, and nothing in it is one
+    ],
+)
+def test_a_sale_may_be_named_beside_the_basket_too(parts, outcome):
+    assert told(parse(transaction(*parts, head=HEAD + link()))) == outcome
+
+
+def test_a_link_in_the_basket_counts_before_one_beside_it():
+    basket = transaction(returned("10.00"), total("-10.00"), link(3), head=HEAD + link(2))
+    assert told(parse(basket)) == ["refund 12-2026-03-13-4-3 10.00"]

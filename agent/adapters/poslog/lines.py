@@ -49,6 +49,16 @@ def lines_of(basket: Element) -> list[Line]:
     ]
 
 
+def has_items(basket: Element) -> bool:
+    """Whether any line has an item, voided ones too, by whatever name the till calls what became of it."""
+    return bool(lines_of(basket)) or any(
+        child(found, name) is not None
+        for line in children(basket, "LineItem")
+        for found in line
+        for name in ("ItemID", "POSIdentity", "ExtendedAmount")
+    )
+
+
 def standing(lines: Sequence[Line]) -> list[Line]:
     """Without what was voided: neither the voided lines nor those that they repeat with the opposite sign."""
     repeated = Counter((line.is_return, line.item, -line.amount) for line in lines if line.voided and line.amount)

@@ -11,10 +11,10 @@ from agent.adapters.xml_documents import attribute, children, content
 _POST_VOID = "PostVoid"
 
 
-def return_link(holder: Element, options: PoslogOptions) -> Element | None:
-    """The link of a basket as a whole to the sale whose items it takes back, if it has one."""
+def return_link(transaction: Element, basket: Element, options: PoslogOptions) -> Element | None:
+    """The link of a basket as a whole to the sale whose items it takes back, if it has one; its transaction's too."""
     others = (*options.void_reasons, *options.resume_reasons)
-    links = children(holder, "TransactionLink")
+    links = [link for holder in (basket, transaction) for link in children(holder, "TransactionLink")]
     return next((link for link in links if not is_one_of(reason_of(link), others)), None)
 
 

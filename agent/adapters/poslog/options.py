@@ -56,6 +56,8 @@ class PoslogOptions(CustomerOptions):
     """The ReasonCodes of a link to the sale that a post-void reverses."""
     resume_reasons: tuple[str, ...] = ("Resume", "Resumed")
     """The ReasonCodes of a link to the suspended basket that this one continues."""
+    baskets_without_items: bool | None = None
+    """Whether baskets are sales whose lines hold no item; None: nobody has chosen, and a person must look."""
 
     @field_validator("order_id")
     @classmethod

@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element
 
 from agent.adapters.poslog.identity import Naming
 from agent.adapters.poslog.lines import Line, lines_of, standing
-from agent.adapters.poslog.links import reason_of, return_link
-from agent.adapters.poslog.options import PoslogOptions, plain_code
+from agent.adapters.poslog.links import reason_of
+from agent.adapters.poslog.options import plain_code
 
 _NOTHING = Decimal(0)
 
@@ -30,14 +30,13 @@ class Settled:
     unlinked: bool = False
 
 
-def settle(basket: Element, total: Decimal, places: int, naming: Naming, options: PoslogOptions) -> Settled:
-    """Divide a basket's total, whose currency has so many decimals.
+def settle(basket: Element, whole: Element | None, total: Decimal, places: int, naming: Naming) -> Settled:
+    """Divide a basket's total, whose currency has so many decimals; `whole` is the link of the basket as a whole.
 
     Raises ValueError where a line that matters, or a link, cannot be read.
     """
     lines = standing(lines_of(basket))
     taken_back = [line for line in lines if line.taken_back]
-    whole = return_link(basket, options)
     if not taken_back:
         return _without_returned_lines(total, whole, naming)
     by_sale = _by_sale(taken_back, whole, naming)

@@ -8,8 +8,8 @@ from agent.adapters import values
 from agent.adapters.base import Item, Site, Skipped, make, named, nothing_refunded
 from agent.adapters.poslog.customers import customer_of
 from agent.adapters.poslog.identity import Identity, Naming, naming_of
-from agent.adapters.poslog.lines import lines_of
-from agent.adapters.poslog.links import PostVoid, post_void_of, status_of
+from agent.adapters.poslog.lines import has_items, lines_of
+from agent.adapters.poslog.links import PostVoid, post_void_of, return_link, status_of
 from agent.adapters.poslog.options import PoslogOptions, is_one_of, plain_code
 from agent.adapters.poslog.settling import Settled, settle
 from agent.adapters.poslog.totals import Total, total_of
@@ -135,7 +135,8 @@ def _closed_basket(frame: Frame) -> Iterator[Item]:
         return
     naming = naming_of(frame.own, frame.options)
     places = minor_units(total.currency or frame.site.currency)
-    settled = settle(frame.basket, total.amount, places, naming, frame.options)
+    whole = return_link(frame.transaction, frame.basket, frame.options)
+    settled = settle(frame.basket, whole, total.amount, places, naming)
     if settled.sold is not None:
         yield _sale(frame, naming, total, settled)
     for order_id, amount in settled.refunds.items():
@@ -151,6 +152,8 @@ def _sale(frame: Frame, naming: Naming, total: Total, settled: Settled) -> Item:
     customer = customer_of(frame.transaction, frame.basket, frame.options)
     if customer is None:
         return frame.skipped("no-customer", "The receipt shows no member.")
+    if (money_alone := _money_alone(frame)) is not None:
+        return money_alone
     fields = {
         "externalOrderId": naming.order_id,
         "customer": customer,
@@ -161,6 +164,19 @@ def _sale(frame: Frame, naming: Naming, total: Total, settled: Settled) -> Item:
         "occurredAt": _occurred_at(frame.transaction),
     }
     return make(Sale, fields, frame.place, frame.site, sold_at=(frame.own.store,))
+
+
+def _money_alone(frame: Frame) -> Skipped | None:
+    """Why a basket is no sale in whose lines there is no item: what an account is paid for has earned already."""
+    chosen = frame.options.baskets_without_items
+    if chosen or not children(frame.basket, "LineItem") or has_items(frame.basket):
+        return None
+    reason = (
+        "None of its lines has an item: money was paid in, such as a payment on an account or a deposit, and what it "
+        "pays for earns by itself. Say so in [adapters.poslog]: baskets_without_items = false; or true, where your "
+        "tills write no lines of items."
+    )
+    return frame.skipped("no-items", reason, fault=chosen is None)
 
 
 def _refund(frame: Frame, naming: Naming, order_id: str, given: Mapping[str, object]) -> Item:

@@ -23,8 +23,8 @@ _DATES: Mapping[str, str] = {"CustomerReturn": "CustomerReturnDate", "CreditMemo
 _KINDS: Mapping[str, str] = {"CustomerReturn": "return", "CreditMemoRequest": "credit"}
 _NO_SALE = "It refers to no sales order, so that it is unknown which sale is given back."
 _NO_ITEMS = (
-    "It refers to no sales order itself, and its items, which may, are not in it. Read it with $expand=to_Item (in OData "
-    "v4: _Item)."
+    "It refers to no sales order itself, and its items, which may, are not in it. Read it with $expand=to_Item "
+    "(in OData v4: _Item)."
 )
 Reference = tuple[str, str]  # number and category
 
