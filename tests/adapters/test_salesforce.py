@@ -94,6 +94,8 @@ def test_money_is_a_number_or_a_string(money):
         ({"cartId": "0a6Dn0000000001", "grandTotalAmount": "64.80"}, "cart"),
         (record("OrderItemSummary", Id="10uDn0000000001"), "not-taken"),
         ({"Id": "zzzDn0000000001"}, "unknown-record!"),
+        ({"orderNo": "00001", "status": "completed", "orderTotal": 100.0}, "b2c-order!"),  # SCAPI
+        ({"order_no": "00001", "status": "completed", "order_total": 100.0}, "b2c-order!"),  # OCAPI
         ([{"errorCode": "MALFORMED_QUERY", "message": "x"}], "error-answer!"),
         (back(Status="Submitted", OrderId=ORDER), "status"),
         (back(), "return-without-sale"),

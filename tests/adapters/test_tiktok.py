@@ -119,3 +119,16 @@ def test_a_notification_is_no_order(data):
 def test_statuses_are_the_sites_own():
     (found,) = documents_of(parse(order(status="IN_TRANSIT"), award_statuses=["in_transit", "DELIVERED"]))
     assert str(found.total_amount) == "20.50"
+
+
+def test_an_order_of_which_a_part_was_cancelled_is_for_a_person_until_the_site_says_what_its_total_is():
+    lines = [{"id": "1", "display_status": "COMPLETED"}, {"id": "2", "display_status": "CANCELLED"}]
+    (item,) = parse(order(line_items=lines))
+    assert (item.code, item.fault) == ("partly-cancelled", True)
+    assert "totals_without_cancelled" in item.reason
+    (sale,) = documents_of(parse(order(line_items=lines), totals_without_cancelled=True))
+    assert str(sale.total_amount) == "20.50"
+    for whole in ([lines[0]], [lines[1]], [{"id": "3"}], []):  # the status of the order alone tells what all of it is
+        assert len(documents_of(parse(order(line_items=whole)))) == 1
+    (item,) = parse(order(line_items=lines, status="CANCELLED"))
+    assert (item.code, item.fault) == ("cancelled", False)

@@ -25,6 +25,10 @@ from agent.adapters.salesforce.shapes import Entry, entries, known_records
 ORDERS, RETURNS = frozenset({"Order", "OrderSummary"}), frozenset({"ReturnOrder", "CreditMemo"})
 PEOPLE, PRODUCTS = frozenset({"Account", "Contact"}), frozenset({"Product2", "PricebookEntry"})
 TO_BE_CREATED = "It is still to be created in Salesforce, and has no Id yet; send what Salesforce made of it."
+B2C_ORDER = (
+    "It is an order of B2C Commerce, which is not read here: send the order summary that Order Management made of it, "
+    "or, where there is no Order Management, map it with the adapter jsonl."
+)
 NOT_TAKEN = {
     "Cart": ("cart", "A cart is no order yet."),
     "ReturnOrderInput": ("to-be-created", TO_BE_CREATED),
@@ -77,6 +81,8 @@ def _unknown(entry: Entry) -> Skipped:
     if "errorCode" in entry.record:
         reason = "It is an answer that tells of an error; ask again and send what is then answered."
         return Skipped("error-answer", reason, entry.place, fault=True)
+    if any(name in entry.record for name in ("order_no", "orderNo")):
+        return Skipped("b2c-order", B2C_ORDER, entry.place, fault=True)
     reason = "It does not say what it is: it has no attributes.type, and no id whose prefix is known."
     return Skipped("unknown-record", reason, entry.place, fault=True)
 

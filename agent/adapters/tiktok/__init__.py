@@ -8,9 +8,11 @@ Traps, and what is done about each:
 - A return of type REPLACEMENT pays nothing back; a return counts when it has succeeded, and once although it is then
   also completed, for it keeps its number.
 - Legacy documents have numbers for statuses (130), milliseconds as text for times, and other names.
+- Of an order of which a part was cancelled nobody says what its total is: it is for a person, until the site says.
 - A notification says that something changed, and no amount: it says which order to fetch.
 
-Options: `native_connector`, `id_prefix`, `customer_prefix`, `anonymous_customers`, `award_statuses`, `return_statuses`.
+Options: `native_connector`, `id_prefix`, `customer_prefix`, `anonymous_customers`, `award_statuses`, `return_statuses`,
+`totals_without_cancelled`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,6 +32,7 @@ class TikTokOptions(ChannelOptions):
 
     `customer_prefix` stands before TikTok's number of a buyer in the member's external id.
     `award_statuses`, `return_statuses`: the statuses that earn, and that take back; the numbers are the legacy API's.
+    `totals_without_cancelled`: whether the total of an order of which a part was cancelled is that of what is left.
     """
 
     adapter: ClassVar[str] = "tiktok"
@@ -41,6 +44,7 @@ class TikTokOptions(ChannelOptions):
     return_statuses: tuple[str, ...] = (
         "RETURN_OR_REFUND_REQUEST_SUCCESS", "RETURN_OR_REFUND_REQUEST_COMPLETE", "50", "100",
     )  # fmt: skip
+    totals_without_cancelled: bool = False
 
 
 _LISTS = {

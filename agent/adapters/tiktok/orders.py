@@ -16,6 +16,11 @@ STORE = "tiktok"  # the store code of all that is sold there
 _NUMBER = re.compile(r"\d{1,25}", re.ASCII)
 _MILLISECONDS = 10**11  # as seconds, this is the year 5138
 _CANCELLED = ("CANCELLED", "140")
+_PARTLY_CANCELLED = (
+    "A part of it was cancelled, and whether its total is that of what is left TikTok does not say: a cancelled order "
+    "keeps its whole total. Compare it with what the buyer paid; where totals are of what is left, set "
+    "totals_without_cancelled = true, else enter its sale by hand."
+)
 _NOT_DELIVERED = ("not-delivered", "It is not delivered; send it again when it is.")
 
 
@@ -24,6 +29,9 @@ def order_item(record: Record, place: str, options: "TikTokOptions", site: Site)
     number = number_of(record, "id", "order_id")
     if reason := _earns_nothing(record, options):
         yield Skipped(*reason, place)
+        return
+    if not options.totals_without_cancelled and _partly_cancelled(record):
+        yield Skipped("partly-cancelled", _PARTLY_CANCELLED, place, fault=True)
         return
     buyer = options.somebody(named("user_id", values.text, record.get("user_id") or record.get("buyer_uid")))
     if buyer is None:
@@ -78,6 +86,13 @@ def _earns_nothing(record: Record, options: "TikTokOptions") -> tuple[str, str] 
     if values.is_among(status, options.award_statuses):
         return None
     return ("cancelled", "It was cancelled and earns nothing.") if status in _CANCELLED else _NOT_DELIVERED
+
+
+def _partly_cancelled(record: Record) -> bool:
+    """Whether some of its lines were cancelled; all of them are no part, and are told by the order's status."""
+    statuses = [inner(line, "display_status") for line in listed(record.get("line_items"))]
+    cancelled = [status in _CANCELLED for status in statuses]
+    return any(cancelled) and not all(cancelled)
 
 
 def _moment(value: Any) -> str | None:
