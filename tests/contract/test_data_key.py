@@ -169,18 +169,22 @@ async def test_without_its_key_nothing_is_rotated(tmp_path):
     assert not (tmp_path / "data.key").exists()
 
 
-async def test_an_older_key_stays_for_a_database_that_was_set_aside(tmp_path):
+@pytest.mark.parametrize("copy", ["quarantine/20260101T000000Z/agent.db", "upgrades/20260101T000000Z.db"])
+async def test_an_older_key_stays_for_a_database_that_lies_elsewhere(tmp_path, copy):
+    """One that was set aside, or the copy from before an upgrade, to which the till may go back."""
     async with running(tmp_path) as register:
         await register.sell()
         await rotate(register)
         await resealed(register)
-    aside = tmp_path / "quarantine" / "20260101T000000Z"
-    aside.mkdir(parents=True)
-    shutil.copy(tmp_path / "agent.db", aside)
+    elsewhere = tmp_path / copy
+    elsewhere.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tmp_path / "agent.db", elsewhere)
     async with running(tmp_path):
         pass
     assert keys_in(tmp_path) == ["1", "2"]
-    shutil.rmtree(aside)
+    elsewhere.unlink()
+    if copy.startswith("quarantine"):
+        elsewhere.parent.rmdir()
     async with running(tmp_path):
         pass
     assert keys_in(tmp_path) == ["2"]

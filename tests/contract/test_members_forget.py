@@ -1,6 +1,7 @@
 """Forgetting a member: nothing is left on the disk; what is owed is still sent, and then nothing is left of that."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 
@@ -118,6 +119,30 @@ async def test_what_is_owed_is_still_sent_and_then_gone(tmp_path, flash):
         await look(till, 503, email="canary.two@example.com")  # nor does its confirmation bring it back
     assert raw_values(tmp_path) == []
     flash.start()
+
+
+def redemptions(root):
+    """Of every redemption its credit, and whether its content is there."""
+    sql = "SELECT credit, content IS NOT NULL FROM redemption JOIN operation USING (seq) ORDER BY seq"
+    with contextlib.closing(sqlite3.connect(root / "agent.db")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+async def test_a_credit_that_is_open_is_kept_for_the_forgotten_until_it_is_used(tmp_path, flash):
+    async with running(tmp_path, chosen(flash)) as till:
+        redemption = {"couponId": COUPON, **CUSTOMER}
+        first = await till.call("POST", "/v1/redemptions", {**redemption, "transactionId": "T-1"}, Prefer="wait=20")
+        assert first.json["honor"] is True
+        voided = await till.call("POST", "/v1/redemptions/void", {"couponId": COUPON, "transactionId": "T-1"})
+        assert voided.json["credit"] == "open"
+        forgotten = await forget(till, email=EMAIL, externalId=EXTERNAL)
+        assert (forgotten["operations"], forgotten["operationsPending"]) == (0, 1)
+    assert redemptions(tmp_path) == [("open", True)]
+    async with running(tmp_path, chosen(flash)) as till:
+        again = await till.call("POST", "/v1/redemptions", {**redemption, "transactionId": "T-2"}, Prefer="wait=20")
+        assert again.json["honor"] is True
+    assert redemptions(tmp_path)[0] == ("used", False)
+    assert [effect["natural"] for effect in flash.effects] == [f"coupon:{COUPON}"]
 
 
 async def test_an_answer_under_way_does_not_bring_a_member_back(tmp_path, flash):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from agent import agefile
+from agent.agefile import AgeError
 from agent.datakeys.recovery import reveal
 from agent.errors import ConfigError
 from agent.storage.keyfile import KeyFile
@@ -53,6 +54,15 @@ async def test_a_till_that_had_none_gets_it_at_its_next_start_and_then_it_is_not
     async with running(tmp_path, with_recovery(pair)):
         pass
     assert file.stat().st_mtime_ns == before
+
+
+async def test_when_head_office_has_another_key_the_next_start_seals_to_that_one(tmp_path, pair):
+    file, other = tmp_path / "data.key.recovery", agefile.new_pair()
+    for of_head_office in (pair, other):
+        async with running(tmp_path, with_recovery(of_head_office)):
+            assert reveal(file, of_head_office[1]) == read(tmp_path)
+    with pytest.raises(AgeError):
+        reveal(file, pair[1])
 
 
 async def test_where_it_cannot_be_written_the_till_sells_and_says_so(tmp_path, pair):

@@ -209,6 +209,29 @@ async def test_a_till_that_slept_through_its_tombstones_has_lost_nothing(tmp_pat
 
 
 @pytest.mark.usefixtures("tidied_soon")
+async def test_a_registers_own_key_is_free_again_when_its_operation_is_gone(tmp_path):
+    with strict_flash() as flash:
+        chosen = settings(flash.base_url)
+
+        async def sell(register, order):
+            sale = {"externalOrderId": order, "customer": {"externalId": "POS-CUST-5512"}, "totalAmount": 10}
+            return await register.call("POST", "/v1/sales", sale, Idempotency_Key="register-1", Prefer="wait=10")
+
+        async with running(tmp_path, chosen) as register:
+            first = await sell(register, "first")
+            assert (await sell(register, "other")).status == 409
+        flash.clock_skew = 500 * 86_400.0
+        async with running(tmp_path, chosen, Later(500)) as register:
+            await register.sell("500 days on", wait=10)
+
+            async def gone():
+                return (await register.call("GET", first.json["href"])).status == 404
+
+            await until(gone)
+            assert (await sell(register, "other")).json["status"] == "succeeded"
+
+
+@pytest.mark.usefixtures("tidied_soon")
 @pytest.mark.parametrize("days", [-9000, 500])
 async def test_a_till_whose_clock_is_years_off_forgets_nothing(tmp_path, days):
     """What it settled under the wrong date is kept, then and when the clock has been set right."""
