@@ -1,4 +1,4 @@
-"""States of an operation and the transitions that are legal; pure, and mirrored by the CHECKs of `schema.sql`.
+"""States of an operation and the moves between them; pure, and mirrored by the CHECKs of `schema.sql`.
 
                     ┌────────────── retry (operator) ──────────────┐
                     ▼                                              │
@@ -29,13 +29,6 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.SUCCEEDED, Status.DECLINED, Status.DISCARDED})
 UNSETTLED = frozenset({Status.PENDING, Status.FAILED})
-TRANSITIONS = {
-    Status.PENDING: frozenset({Status.SUCCEEDED, Status.DECLINED, Status.FAILED, Status.DISCARDED}),
-    Status.FAILED: frozenset({Status.PENDING, Status.DISCARDED, Status.SUCCEEDED, Status.DECLINED}),
-    Status.SUCCEEDED: frozenset[Status](),
-    Status.DECLINED: frozenset[Status](),
-    Status.DISCARDED: frozenset[Status](),
-}
 
 # An operation waits for earlier unsettled ones of these kinds with a common subject; nothing else waits for anything.
 PREDECESSORS = {
