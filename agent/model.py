@@ -6,6 +6,7 @@ error texts: they may be personal data.
 """
 
 import functools
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, Self, get_args
 
@@ -245,6 +246,16 @@ class BasketVoid(Document, defer_build=True):
     transaction_id: Id
     business_date: Date | None = None
     reason: Text | None = None
+
+
+def warnings_of(unknown: Sequence[str]) -> list[str]:
+    """What a sender is told of fields that were left out."""
+    return [f"The field {name!r} is unknown to this version and was left out." for name in unknown]
+
+
+def unknown_faults(unknown: Sequence[str]) -> list[Fault]:
+    """The same fields where the sender wants none of them passed over."""
+    return [Fault(name, "is unknown to this version") for name in unknown]
 
 
 # pydantic's own findings in our words; what is missing here keeps its words.

@@ -6,7 +6,7 @@ Used by all handlers; raises the refusals that an answer names (400, 403, 404, 4
 import asyncio
 import codecs
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -14,7 +14,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from agent import jsons
-from agent.api import web
+from agent.api import prefer, web
 from agent.api.answers import Answer
 from agent.api.shown import operation_json
 from agent.delivery import Kind
@@ -28,7 +28,7 @@ from agent.errors import (
     TooLargeError,
 )
 from agent.fields import Date
-from agent.model import Document, faults_of
+from agent.model import Document, faults_of, unknown_faults, warnings_of
 from agent.outbox.operation import Operation
 from agent.receipt.wording import Wording
 from agent.service.service import Service
@@ -129,10 +129,12 @@ def wording_for(call: Call, headers: dict[str, str]) -> Wording:
     return wording
 
 
-def answer_operation(call: Call, operation: Operation, **more: Any) -> web.Response:
+def answer_operation(
+    call: Call, operation: Operation, *, warnings: list[str] | None = None, **more: Any
+) -> web.Response:
     """One operation, with its receipt in the language that was asked for."""
     headers: dict[str, str] = {}
-    return answer({**operation_json(operation, wording_for(call, headers)), **more}, headers=headers)
+    return answer({**operation_json(operation, wording_for(call, headers), differs=warnings), **more}, headers=headers)
 
 
 def validated(model: type[D], fields: dict[str, Any], otherwise: str) -> D:
@@ -141,6 +143,24 @@ def validated(model: type[D], fields: dict[str, Any], otherwise: str) -> D:
         return model.model_validate(fields)
     except ValidationError as error:
         raise InvalidError(otherwise, faults=faults_of(error)) from None
+
+
+async def read_order(call: Call, model: type[D], otherwise: str) -> tuple[D, list[str]]:
+    """The document in the body, and what its sender is to be warned of: fields that are unknown here.
+
+    Raises as `read_object` and `validated`, and for unknown fields where `Prefer: handling=strict` asks for that.
+    """
+    strict = prefer.parse(call.request.headers.getall("Prefer", [])).strict
+    document = validated(model, await read_object(call.request), otherwise)
+    unknown = document.unknown_fields()
+    if strict and unknown:
+        raise InvalidError(otherwise, faults=unknown_faults(unknown))
+    return document, warnings_of(unknown)
+
+
+def warned(fields: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+    """An answer that is no operation: `warnings` is there where there is something to warn of."""
+    return {**fields, "warnings": warnings} if warnings else fields
 
 
 def operation_id(call: Call) -> str:

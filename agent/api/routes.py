@@ -124,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         Scope.OPERATOR,
         till.start_drill,
-        {200: "DrillView"},
+        {200: "BegunDrillView"},
         DrillOrder,
         problems=(400, 408, 413, 415, 422),
     ),

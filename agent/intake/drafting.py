@@ -23,7 +23,7 @@ from agent.intake.common_sale import CommonSale
 from agent.intake.upstream_ids import UpstreamIds
 from agent.masterdata import ENTITIES, Catalog, Member
 from agent.masterdata import Store as StoreRecord
-from agent.model import Document, Enrollment, Redemption, Refund, Sale, faults_of
+from agent.model import Document, Enrollment, Redemption, Refund, Sale, faults_of, unknown_faults, warnings_of
 from agent.outbox.catalog_rows import CatalogRow, Gathering
 from agent.outbox.operation import (
     Content,
@@ -302,14 +302,14 @@ class Drafting:
             faults = faults_of(error)
             if request.strict:
                 known = _known_names(model)
-                faults += [_unknown_fault(name) for name in request.fields if name not in known]
+                faults += unknown_faults([name for name in request.fields if name not in known])
             raise InvalidError("The document has faults; nothing was stored.", faults=faults) from None
         unknown = document.unknown_fields()
         if not unknown:
             return document, ()
         if request.strict:
-            raise InvalidError("The document has unknown fields.", faults=[_unknown_fault(name) for name in unknown])
-        return document, [f"The field {name!r} is unknown to this version and was left out." for name in unknown]
+            raise InvalidError("The document has unknown fields.", faults=unknown_faults(unknown))
+        return document, warnings_of(unknown)
 
 
 def _amount_of(refund: Refund, order: KnownOrder) -> Decimal | None:
@@ -337,7 +337,3 @@ def _if_other(external: str, upstream: str) -> str | None:
 
 def _known_names(model: type[Document]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
-
-
-def _unknown_fault(name: str) -> Fault:
-    return Fault(name, "is unknown to this version")

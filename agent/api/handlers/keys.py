@@ -2,7 +2,7 @@
 
 from agent.api import web
 from agent.api.bodies import FlashKeyOrder
-from agent.api.calls import Call, answer, not_for_pages, read_object, validated
+from agent.api.calls import Call, answer, not_for_pages, read_order, warned
 
 
 async def give_flash_key(call: Call) -> web.Response:
@@ -12,9 +12,9 @@ async def give_flash_key(call: Call) -> web.Response:
     one before. While Flash cannot be asked it waits. `[flash] write_key` and the like go before what is kept.
     """
     not_for_pages(call)
-    order = validated(FlashKeyOrder, await read_object(call.request), "The document has faults; no key was kept.")
+    order, warnings = await read_order(call, FlashKeyOrder, "The document has faults; no key was kept.")
     given = await call.service.keys.give(order.which, order.key, force=order.force, by=call.caller.name)
-    return answer(given)
+    return answer(warned(given, warnings))
 
 
 async def list_flash_keys(call: Call) -> web.Response:

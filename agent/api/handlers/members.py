@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from agent.api import web
 from agent.api.bodies import MemberKeys, MemberQuery
-from agent.api.calls import Call, answer, check_text, read_object, validated, wording_for
+from agent.api.calls import Call, answer, check_text, read_order, validated, warned, wording_for
 from agent.clock import rfc3339
 from agent.fields import minor_units
 from agent.members.lookup import Look
@@ -31,10 +31,11 @@ async def forget_member(call: Call) -> web.Response:
 
     Operations that Flash has not confirmed are still sent, and erased when they are settled. Flash is not told.
     """
-    keys = validated(MemberKeys, await read_object(call.request), "The document has faults; nothing was forgotten.")
+    keys, warnings = await read_order(call, MemberKeys, "The document has faults; nothing was forgotten.")
     named = {name: value for name, value in keys.sent().items() if name in _NAMES}
     gone = await call.service.members.forget([Key(name, value) for name, value in named.items()])
-    return answer({"snapshots": gone.snapshots, "operations": gone.operations, "operationsPending": gone.owed})
+    counts = {"snapshots": gone.snapshots, "operations": gone.operations, "operationsPending": gone.owed}
+    return answer(warned(counts, warnings))
 
 
 async def get_sync(call: Call) -> web.Response:

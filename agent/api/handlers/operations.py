@@ -11,8 +11,7 @@ from agent.api.calls import (
     answer_operation,
     date_in_query,
     operation_id,
-    read_object,
-    validated,
+    read_order,
     wording_for,
     wrong_parameter,
 )
@@ -59,9 +58,9 @@ async def retry_operation(call: Call) -> web.Response:
 
 async def discard_operation(call: Call) -> web.Response:
     """Give an operation up, with a reason."""
-    discard = validated(Discard, await read_object(call.request), "The document has faults; nothing was changed.")
+    discard, warnings = await read_order(call, Discard, "The document has faults; nothing was changed.")
     operation, dependents = await call.service.discard(operation_id(call), call.caller.name, discard.reason)
-    return answer_operation(call, operation, dependents=dependents)
+    return answer_operation(call, operation, warnings=warnings, dependents=dependents)
 
 
 def _one_of(value: str | None, field: str, allowed: list[str]) -> str | None:

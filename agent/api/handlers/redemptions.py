@@ -15,8 +15,9 @@ from agent.api.calls import (
     date_in_query,
     operation_id,
     read_object,
+    read_order,
     request_key,
-    validated,
+    warned,
     wording_for,
 )
 from agent.api.shown import operation_json
@@ -62,16 +63,17 @@ async def post_redemption(call: Call) -> web.Response:
 
 async def void_basket(call: Call) -> web.Response:
     """Void a basket: nothing more is burned for it; what was burned is a credit for the coupon's next redemption."""
-    void = validated(BasketVoid, await read_object(call.request), _FAULTY)
+    void, warnings = await read_order(call, BasketVoid, _FAULTY)
     credit = await call.service.redeeming.void(void)
-    return answer({"couponId": void.coupon_id, "transactionId": void.transaction_id, "voided": True, "credit": credit})
+    basket = {"couponId": void.coupon_id, "transactionId": void.transaction_id}
+    return answer(warned({**basket, "voided": True, "credit": credit}, warnings))
 
 
 async def close_operation(call: Call) -> web.Response:
     """Close a redemption's credit, or say of a failed one whether it burned; leave a catalog's refused rows."""
-    close = validated(Close, await read_object(call.request), _FAULTY)
+    close, warnings = await read_order(call, Close, _FAULTY)
     operation = await call.service.close(operation_id(call), call.caller.name, burned=close.burned, reason=close.reason)
-    return answer_operation(call, operation)
+    return answer_operation(call, operation, warnings=warnings)
 
 
 async def get_exposure(call: Call) -> web.Response:

@@ -1,9 +1,11 @@
 """The till itself: how it is, what happens, the drill, a day in numbers."""
 
+from collections.abc import Sequence
+
 from agent.api import web
 from agent.api.answers import Answer
 from agent.api.bodies import DrillOrder
-from agent.api.calls import Call, answer, date_in_query, read_object, validated, wrong_parameter
+from agent.api.calls import Call, answer, date_in_query, read_order, warned, wrong_parameter
 from agent.api.streaming import EventStream, keep_small
 from agent.errors import Refusal, StorageUnavailableError
 from agent.events import MAX_STREAMS, REGISTER_STREAMS
@@ -73,9 +75,9 @@ async def start_drill(call: Call) -> web.Response:
 
     One that runs already lasts so long from now on.
     """
-    order = validated(DrillOrder, await read_object(call.request), "The document has faults; no drill was started.")
+    order, warnings = await read_order(call, DrillOrder, "The document has faults; no drill was started.")
     call.service.drill.start(order.seconds, call.caller.name)
-    return _drill(call)
+    return _drill(call, warnings)
 
 
 async def stop_drill(call: Call) -> web.Response:
@@ -84,6 +86,7 @@ async def stop_drill(call: Call) -> web.Response:
     return _drill(call)
 
 
-def _drill(call: Call) -> web.Response:
+def _drill(call: Call, warnings: Sequence[str] = ()) -> web.Response:
     drill = call.service.drill
-    return answer({"active": drill.is_on, "endsAt": drill.ends_at, "secondsLeft": drill.left_s})
+    shown = {"active": drill.is_on, "endsAt": drill.ends_at, "secondsLeft": drill.left_s}
+    return answer(warned(shown, warnings))

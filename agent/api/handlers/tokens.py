@@ -4,7 +4,7 @@ from typing import Any
 
 from agent.api import web
 from agent.api.bodies import TokenOrder
-from agent.api.calls import Call, answer, not_for_pages, read_object, validated
+from agent.api.calls import Call, answer, not_for_pages, read_order, warned
 from agent.clock import rfc3339
 from agent.tokens import Scope, Token
 
@@ -21,9 +21,9 @@ async def create_token(call: Call) -> web.Response:
     With an origin it is good in a browser's pages of that origin alone, which may then call the agent.
     """
     not_for_pages(call)
-    order = validated(TokenOrder, await read_object(call.request), "The document has faults; no token was made.")
+    order, warnings = await read_order(call, TokenOrder, "The document has faults; no token was made.")
     made, secret = await call.service.tokens.create(order.name, Scope(order.scope), order.origin, call.caller.name)
-    return answer({**_token_json(made), "token": secret}, 201)
+    return answer(warned({**_token_json(made), "token": secret}, warnings), 201)
 
 
 async def revoke_token(call: Call) -> web.Response:

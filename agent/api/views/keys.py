@@ -39,6 +39,7 @@ class GivenKeyView(Answered):
     source: Literal["setting", "file", "credential", "kept"] | None
     waiting: WaitingKeyView | None
     previous: PreviousKeyView | None
+    warnings: tuple[str, ...] = ()
 
 
 class FlashKeyView(Answered):

@@ -54,6 +54,7 @@ class ForgottenView(Answered):
     snapshots: int
     operations: int
     operations_pending: int
+    warnings: tuple[str, ...] = ()
 
 
 class SyncErrorView(Answered):

@@ -79,6 +79,7 @@ class BasketVoidView(Answered):
     transaction_id: str
     voided: Literal[True]
     credit: Literal["open", "used", "closed"] | None
+    warnings: tuple[str, ...] = ()
 
 
 class OperationList(Answered):

@@ -90,6 +90,12 @@ class DrillView(Answered):
     seconds_left: int | None
 
 
+class BegunDrillView(DrillView):
+    """The drill that was begun, or goes on so long; `warnings` names fields that were left out."""
+
+    warnings: tuple[str, ...] = ()
+
+
 class HealthView(Answered):
     """The agent lives, or is ready; where it is not ready there is a problem instead."""
 

@@ -26,3 +26,4 @@ class NewTokenView(TokenView):
     """`token` is shown here and never again."""
 
     token: str
+    warnings: tuple[str, ...] = ()
