@@ -6,7 +6,18 @@ import time
 import pytest
 
 from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
-from tests.support.redeeming import COUPON, burns, coupon, posts, redeem, redeem_and_hang_up, told, void
+from tests.support.redeeming import (
+    COUPON,
+    EndingClock,
+    burns,
+    coupon,
+    posts,
+    redeem,
+    redeem_and_hang_up,
+    redeem_in_vain,
+    told,
+    void,
+)
 
 
 @pytest.fixture
@@ -18,9 +29,14 @@ def flash():
 
 
 @pytest.fixture
-async def till(tmp_path, flash):
+def clock():
+    return EndingClock()
+
+
+@pytest.fixture
+async def till(tmp_path, flash, clock):
     chosen = settings(flash.base_url, flash={"attempt_timeout_s": 0.6})
-    async with running(tmp_path, chosen) as register:
+    async with running(tmp_path, chosen, clock) as register:
         yield register
 
 
@@ -143,12 +159,12 @@ async def test_held_or_throttled_nothing_is_sent(till, flash, hold):
     assert flash.violations == []
 
 
-async def test_unknown_at_the_waits_end_posting_stops_and_a_burn_becomes_a_credit(till, flash):
+async def test_unknown_at_the_waits_end_posting_stops_and_a_burn_becomes_a_credit(till, flash, clock):
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(till, wait=0.5)
+    answer = await redeem_in_vain(till, flash, clock)
     assert (answer.status, told(answer)) == (202, ("pending", False, "unconfirmed", None))
-    sent = len(posts(flash))
     flash.stop()
+    sent = len(posts(flash))
     for basket, attempt in (("T-1", 2), ("T-2", 1)):
         other = await redeem(till, basket, attempt=attempt)
         assert told(other) == ("declined", False, "unconfirmed", None)
@@ -179,9 +195,9 @@ async def test_a_yes_in_a_form_that_nobody_expects_is_a_yes_and_spoils_no_list(t
     assert (await till.call("GET", "/v1/operations")).status == 200
 
 
-async def test_unknown_but_still_active_was_not_burned(till, flash):
+async def test_unknown_but_still_active_was_not_burned(till, flash, clock):
     flash.fault("drop-before-commit", path="/redeem$")
-    answer = await redeem(till, wait=0.5)
+    answer = await redeem_in_vain(till, flash, clock)
     assert told(answer) == ("pending", False, "unconfirmed", None)
     sent = len(posts(flash))
     flash.clear()
@@ -192,10 +208,10 @@ async def test_unknown_but_still_active_was_not_burned(till, flash):
     assert told(await redeem(till, attempt=2)) == ("succeeded", True, "flash", None)
 
 
-async def test_a_used_coupon_that_the_list_hides_and_nobody_saw_before_is_for_a_person(till, flash):
+async def test_a_used_coupon_that_the_list_hides_and_nobody_saw_before_is_for_a_person(till, flash, clock):
     flash.set(hide_used_coupons=True)
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(till, wait=0.5)
+    answer = await redeem_in_vain(till, flash, clock)
     flash.clear()
     settled = await till.settled(answer.json["id"])
     assert (settled["status"], settled["honor"], settled["error"]["code"]) == ("failed", False, "unconfirmed")
@@ -267,16 +283,16 @@ async def test_an_operator_closes_what_is_open(till, flash):
     assert told(await redeem(till, "T-2")) == ("declined", False, "flash", None)
 
 
-@pytest.mark.parametrize(("burned", "status", "credit"), [(True, "succeeded", "open"), (False, "declined", None)])
-async def test_an_operator_says_whether_a_failed_one_was_burned(till, flash, burned, status, credit):
+@pytest.mark.parametrize(("burned", "becomes"), [(True, ("succeeded", "open")), (False, ("declined", None))])
+async def test_an_operator_says_whether_a_failed_one_was_burned(till, flash, clock, burned, becomes):
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(till, wait=0.5, customer=None)
+    answer = await redeem_in_vain(till, flash, clock, customer=None)
     settled = await till.settled(answer.json["id"])
     assert settled["status"] == "failed"
     path = f"/v1/operations/{answer.json['id']}/close"
     assert (await till.call("POST", path, {"reason": "looked"}, scope="operator")).status == 409
     closed = await till.call("POST", path, {"reason": "looked", "burned": burned}, scope="operator")
-    assert (closed.json["status"], closed.json["honor"], closed.json["credit"]) == (status, False, credit)
+    assert (closed.json["status"], closed.json["credit"], closed.json["honor"]) == (*becomes, False)
     assert "redemptions-unconfirmed" not in await till.conditions()
 
 

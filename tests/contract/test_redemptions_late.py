@@ -99,7 +99,7 @@ async def at_the_door(door, knocks):
 async def test_what_nobody_waits_for_any_more_does_not_leave_over_a_connection_that_is_made_late(till, door):
     before, burned = door.knocks, door.redeemed
     door.open.clear()
-    answer = await redeem(till, wait=0.5)
+    answer = await redeem(till, wait=2)
     assert (answer.json["honor"], door.knocks) == (False, before + 1)
     door.open.set()
     over = await till.settled(answer.json["id"])

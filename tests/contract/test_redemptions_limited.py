@@ -10,7 +10,17 @@ import pytest
 
 from agent.clock import Clock
 from tests.support.agents import WRITE_KEY, running, settings, strict_flash, until
-from tests.support.redeeming import burns, coupon, posts, redeem, redeem_and_hang_up, told, void
+from tests.support.redeeming import (
+    EndingClock,
+    burns,
+    coupon,
+    posts,
+    redeem,
+    redeem_and_hang_up,
+    redeem_in_vain,
+    told,
+    void,
+)
 
 OFFLINE = ("pending", True, "offline-policy", None)
 NOT_SENT = ("declined", False, "not-sent", None)
@@ -30,8 +40,13 @@ def limited(flash, **coupons):
 
 
 @pytest.fixture
-async def till(tmp_path, flash):
-    async with running(tmp_path, limited(flash, max_per_member=5)) as register:
+def clock():
+    return EndingClock()
+
+
+@pytest.fixture
+async def till(tmp_path, flash, clock):
+    async with running(tmp_path, limited(flash, max_per_member=5), clock) as register:
         await look_up(register)
         yield register
 
@@ -121,9 +136,9 @@ async def test_an_operator_who_knows_better_gives_no_second_discount(till, flash
     assert told(await redeem(till, "T-2")) == ("declined", False, "flash", None)
 
 
-async def test_an_unknown_one_is_honored_and_asked_for_under_the_same_key(till, flash):
+async def test_an_unknown_one_is_honored_and_asked_for_under_the_same_key(till, flash, clock):
     flash.fault("lost-answer", path="/redeem$")
-    answer = await redeem(till, wait=0.5)
+    answer = await redeem_in_vain(till, flash, clock)
     assert told(answer) == OFFLINE
     flash.clear()
     assert (await till.settled(answer.json["id"]))["status"] == "succeeded"
@@ -148,11 +163,11 @@ async def test_what_flash_refused_is_not_honored_offline_by_an_older_look(till, 
     assert told(await redeem(till, "T-2", "C-6")) == OFFLINE
 
 
-async def test_what_was_not_burned_by_a_lost_request_may_be_honored_offline(tmp_path, flash):
-    async with running(tmp_path, limited(flash, max_per_member=5, max_snapshot_age_h=0.0000001)) as till:
+async def test_what_was_not_burned_by_a_lost_request_may_be_honored_offline(tmp_path, flash, clock):
+    async with running(tmp_path, limited(flash, max_per_member=5, max_snapshot_age_h=0.0000001), clock) as till:
         await look_up(till)
         flash.fault("hang", path="/redeem$")
-        answer = await redeem(till, wait=0.5)
+        answer = await redeem_in_vain(till, flash, clock)
         assert told(answer) == ("pending", False, "unconfirmed", None)
         flash.clear()
         settled = await till.settled(answer.json["id"], 20)

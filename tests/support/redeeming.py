@@ -5,10 +5,28 @@ import contextlib
 import sqlite3
 
 import agent.flash.transport  # noqa: F401 - loaded before a wait of a moment begins, in which something is to be sent
+from agent.clock import Clock
 from tests.support.agents import until
 
 MEMBER = {"externalId": "POS-CUST-5512"}
 COUPON = "C-5"
+
+
+LONG_S = 25  # of waits that end when a test says so
+
+
+class EndingClock(Clock):
+    """The real clock; `end_waits` has every wait that began before it be over."""
+
+    def __init__(self):
+        super().__init__()
+        self._ahead_s = 0.0
+
+    def end_waits(self):
+        self._ahead_s += 2 * LONG_S
+
+    def monotonic(self):
+        return super().monotonic() + self._ahead_s
 
 
 def coupon(flash, coupon_id=COUPON, **options):
@@ -53,6 +71,19 @@ async def redeem_and_hang_up(register, flash, basket="T-1", coupon_id=COUPON, *,
     asking.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asking
+
+
+async def redeem_in_vain(register, flash, clock, basket="T-1", coupon_id=COUPON, *, when=None, **fields):
+    """The answer at the end of a wait in which Flash was asked, and nothing was heard of it.
+
+    The wait ends once `when(flash)` holds (Flash was asked), not after a time in which a busy machine sends nothing;
+    `clock` is the agent's. An attempt that hangs ends at its own limit.
+    """
+    asking = asyncio.create_task(redeem(register, basket, coupon_id, wait=LONG_S, **fields))
+    seen = when or (lambda flash: posts(flash, coupon_id))
+    await until(lambda: asyncio.to_thread(flash.wait_for, seen, 0.05))
+    clock.end_waits()
+    return await asking
 
 
 def told(answer):
