@@ -37,10 +37,19 @@ _MAX_NAME_BYTES = 200  # leaves room for a number and the report's ending
 
 
 class Stamp(NamedTuple):
-    """By what a file is known to be the same: bytes, and nanoseconds of its last change."""
+    """By what a file is known to be the same: bytes, and nanoseconds of its last change.
+
+    Copying programs keep the time of the original: another file of the same length and second may take a name. So the
+    time since which the file has been here counts too (on Windows: when it was made), which a renaming may change.
+    """
 
     size: int
     changed_ns: int
+    here_since_ns: int
+
+    def may_be(self, other: "Stamp") -> bool:
+        """Whether it may be the same file under another name."""
+        return self[:2] == other[:2]
 
 
 class Entry(NamedTuple):
@@ -113,7 +122,7 @@ class Places:
         except OSError:
             why.unlink(missing_ok=True)
             raise
-        if _stamp_of(target) == entry.stamp:
+        if _stamp_of(target).may_be(entry.stamp):
             return target
         why.unlink(missing_ok=True)  # another one took its place in that moment
         _rename(target, _free(self.folder, entry.name))
@@ -207,7 +216,7 @@ def _count(folder: Path) -> int:
 
 
 def _stamp(about: os.stat_result) -> Stamp:
-    return Stamp(about.st_size, about.st_mtime_ns)
+    return Stamp(about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
 def _stamp_of(path: Path) -> Stamp:
