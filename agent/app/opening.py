@@ -13,14 +13,15 @@ from agent import __version__, logs
 from agent.clock import Clock
 from agent.config import Settings
 from agent.datakeys.recovery import Recovery
-from agent.errors import ConfigError, DataKeyError, Refusal
+from agent.datakeys.rotation import remember_newest
+from agent.errors import ConfigError, DataKeyError, Refusal, StorageFullError
 from agent.flashkeys import FlashKeys
 from agent.health import Health
 from agent.outbox.completeness import KEPT, lacks
 from agent.outbox.till import Till, remember
 from agent.rooms import ROOMS
 from agent.storage import Database, DataDir, DataKeys, KeyFile, NoSealer, Sealer, Upgrade
-from agent.storage.keyfile import CHECK_FACT
+from agent.storage.keyfile import CHECK_FACT, NEWEST_FACT
 from agent.tokens import Scope, Tokens
 
 
@@ -100,12 +101,14 @@ class Opening:
 
     async def _open_keys(self, database: Database) -> DataKeys | DataKeyError:
         """The data keys, or why there are none."""
-        rows = await database.fetch("SELECT value FROM fact WHERE name = ?", [CHECK_FACT])
-        check_value = rows[0][0] if rows else None
+        rows = await database.fetch("SELECT name, value FROM fact WHERE name IN (?, ?)", [CHECK_FACT, NEWEST_FACT])
+        facts: dict[str, bytes] = dict(rows)
+        check_value, known = facts.get(CHECK_FACT), facts.get(NEWEST_FACT, b"")
+        newest = int(known) if known.isdigit() else 1
         stored = await database.fetch("SELECT 1 FROM operation LIMIT 1")
         is_new = check_value is None and not stored and not self._place.quarantined()
         try:
-            keys = await asyncio.to_thread(self.key_file.load_or_create, check_value, may_create=is_new)
+            keys = await asyncio.to_thread(self.key_file.load_or_create, check_value, may_create=is_new, newest=newest)
         except DataKeyError as error:
             self._health.set("data-key-unavailable", active=True, detail=error.detail)
             self._log.error("the data key is unavailable", error=error.detail)
@@ -116,6 +119,9 @@ class Opening:
         self.flash_keys.load()
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
+        if max(keys.sealing) > newest:  # changed, and killed before the database knew
+            with contextlib.suppress(StorageFullError):  # then nothing is sealed either
+                await remember_newest(database, keys)
         return keys
 
     async def _keep_recovery(self, keys: DataKeys) -> None:

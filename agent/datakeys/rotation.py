@@ -1,8 +1,9 @@
 """Data keys change while the agent sells: a new one seals from now on; what older ones sealed is sealed anew behind.
 
-The new key is on the disk, with its directory, before anything is sealed with it; older keys stay in the file beside
-it for as long as anything may need them. So a kill at any moment loses nothing: what is there opens, and the next
-start goes on where rows are left. An older key leaves the file at a start, before anything is accepted, when no row
+The new key is on the disk, with its directory, before anything is sealed with it, and the database knows of it: a
+data.key that is put back from before is found to be too old. Older keys stay in the file beside it for as long as
+anything may need them. So a kill at any moment loses nothing: what is there opens, and the next start goes on where
+rows are left. An older key leaves the file at a start, before anything is accepted, when no row
 and no database that was set aside needs it: only then is it certain that nothing sealed with it is still on its way.
 
 The keyed hashes have a key of their own that stays. Idle, nothing is timed.
@@ -18,6 +19,7 @@ from agent import logs, tasks
 from agent.clock import Clock
 from agent.errors import ConflictError, DataKeyError, Refusal, StorageUnavailableError
 from agent.storage import Database, DataKeys, Sealer
+from agent.storage.keyfile import NEWEST_FACT
 
 PAUSE_S = 0.05  # between slices: registers go first
 ASIDE_S = 0.2
@@ -43,6 +45,12 @@ class KeyState(msgspec.Struct, frozen=True):
     current: int
     older: tuple[int, ...]
     resealing: bool
+
+
+async def remember_newest(database: Database, keys: DataKeys) -> None:
+    """Let the database know its newest key before that seals anything; raises what the database raises."""
+    newest = str(max(keys.sealing)).encode()
+    await database.fetch("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", [NEWEST_FACT, newest])
 
 
 class Rotation:
@@ -133,6 +141,7 @@ class Rotation:
             raise StorageUnavailableError(
                 f"The new data key cannot be written ({error.strerror}); the old one stays.", retry_after_s=30
             ) from None
+        await remember_newest(self._database, renewed)
         self._keys = renewed
         self._sealer.adopt(renewed)
         self._log.info("the data key was changed", by=by)

@@ -22,6 +22,7 @@ from agent.storage.protection import CREDENTIAL, Protection, StoreName, by_crede
 from agent.storage.sealing import DataKeys
 
 CHECK_FACT = "data-key-check"  # under this name the database remembers its keys' check value
+NEWEST_FACT = "data-key-newest"  # and the highest id that sealed anything in it, where that is not the first
 _PLAIN, _PROTECTED = 1, 2  # formats
 
 
@@ -41,10 +42,12 @@ class KeyFile:
         """Whether what protects the file is what the settings come to."""
         return self._protection is not None and self._protection.name == self.protected_by
 
-    def load_or_create(self, check_value: bytes | None, *, may_create: bool = True) -> DataKeys:
+    def load_or_create(self, check_value: bytes | None, *, may_create: bool = True, newest: int = 1) -> DataKeys:
         """The keys; made on the first start alone, durable before they are returned.
 
-        `check_value` is what the database remembers of its keys, None when it remembers none. `may_create` is False
+        `check_value` and `newest` are what the database remembers of its keys: None when it remembers none, and the
+        highest id that it knows. A file without that one is older than the database, and would neither open what was
+        sealed since nor keep its ids from being given again. `may_create` is False
         when there may be rows that another key sealed, in a database that was set aside, say. A file that is protected
         otherwise than the settings ask for is written anew. A file that is there may have been given its name by an
         agent that was killed before the name was on the disk: it is, before anything is sealed with these keys.
@@ -64,6 +67,11 @@ class KeyFile:
         if check_value is not None and not secrets.compare_digest(keys.check_value, check_value):
             raise DataKeyError(
                 "data.key is not the key that sealed this database. Put the right one back, and restart."
+            )
+        if newest > max(keys.sealing):
+            raise DataKeyError(
+                f"data.key is older than the database, which was sealed with data key {newest} since: that one is not "
+                "in it. Put the newest data.key back, and restart."
             )
         self._protection, self.protected_by = self._asked_for(kept_by), kept_by
         if not self.is_as_asked:

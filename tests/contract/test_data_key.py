@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 
+import pyrage
 import pytest
 
 from agent.storage import KeyFile
@@ -219,3 +220,41 @@ async def test_whoever_asked_may_hang_up(tmp_path, moment):
         await resealed(register)
         assert (await register.sell("next")).status == 202
         assert len((await register.call("GET", "/v1/operations")).json["operations"]) == 2
+
+
+async def test_an_older_data_key_that_is_put_back_opens_nothing_and_harms_nothing(tmp_path):
+    """It has the right key of hashes. With it every waiting sale would be called damaged, and its ids given again."""
+    identity = pyrage.x25519.Identity.generate()
+    chosen = settings(keys={"recovery": str(identity.to_public())})
+    async with running(tmp_path, chosen) as register:
+        shutil.copy(tmp_path / "data.key", tmp_path / "backup")
+        await rotate(register)
+        sold = await register.sell()
+        await resealed(register)
+    (tmp_path / "data.key").rename(tmp_path / "newest")
+    recovery = (tmp_path / "data.key.recovery").read_bytes()
+    shutil.copy(tmp_path / "backup", tmp_path / "data.key")
+    with strict_flash() as flash:
+        online = settings(flash.base_url, keys={"recovery": str(identity.to_public())})
+        async with running(tmp_path, online) as register:
+            (said,) = [c for c in (await register.status())["conditions"] if c["code"] == "data-key-unavailable"]
+            assert "data key 2" in said["text"]
+            assert (await register.sell("other")).status == 503
+        assert (tmp_path / "data.key.recovery").read_bytes() == recovery, "it holds what nobody else may hold any more"
+        (tmp_path / "newest").replace(tmp_path / "data.key")
+        async with running(tmp_path, online) as register:
+            assert (await register.settled(sold.json["id"]))["status"] == "succeeded"
+
+
+async def test_a_change_that_was_killed_before_the_database_knew_of_it_is_known_at_the_next_start(tmp_path):
+    async with running(tmp_path) as register:
+        await register.sell()
+    file = KeyFile(tmp_path / "data.key")
+    before = file.load_or_create(None)
+    shutil.copy(tmp_path / "data.key", tmp_path / "backup")
+    file.save(before.renewed())
+    async with running(tmp_path) as register:
+        assert (await register.sell("sealed with it")).status == 202
+    shutil.copy(tmp_path / "backup", tmp_path / "data.key")
+    async with running(tmp_path) as register:
+        assert "data-key-unavailable" in await register.conditions()
