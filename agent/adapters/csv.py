@@ -20,7 +20,7 @@ from typing import BinaryIO
 from agent.adapters.base import Adapter, Coverage, Item, Site, Skipped, UnreadableError
 from agent.adapters.mapped import CatalogRow, Plan
 from agent.adapters.mapping import CsvMapped, CsvOptions
-from agent.adapters.sniffing import resumed
+from agent.adapters.sniffing import check_unpacked, resumed
 
 HEAD_BYTES = 64 * 1024
 MAX_LINE_CHARS = 1024 * 1024
@@ -31,6 +31,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # what stands for a byte that the en
 def read(source: BinaryIO, options: CsvOptions, site: Site) -> Iterator[Item]:
     """See the module."""
     head = _head_of(source)
+    check_unpacked(head)
     if not head.strip():
         return
     mapping = _fitting(options.mappings, head)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from agent import jsons
 from agent.adapters import values
 from agent.adapters.base import ANOTHER_SYSTEMS, Skipped, UnreadableError
-from agent.adapters.sniffing import UTF16_MARKS
+from agent.adapters.sniffing import UTF16_MARKS, check_unpacked
 
 MORE_PAGES = Skipped("more-pages", "It is one page of an answer that goes on. Send the other pages too.", "document")
 Record = Mapping[str, Any]
@@ -31,6 +31,7 @@ def load(source: BinaryIO, max_bytes: int) -> Any:
     document = b"".join(pieces)
     if len(document) > max_bytes:
         raise UnreadableError(too_large(max_bytes), code="too-large")
+    check_unpacked(document)
     if document.startswith(UTF16_MARKS):  # as Windows' shell writes files
         document = _decoded(document, "utf-16").encode()
     document = document.removeprefix(codecs.BOM_UTF8)

@@ -4,7 +4,10 @@ import codecs
 import io
 from typing import Any, BinaryIO, Protocol
 
+from agent.adapters.base import UnreadableError
+
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04")  # gzip, zip
 _BLANKS = b" \t\r\n"
 _PIECE = 4096
 
@@ -37,6 +40,12 @@ def begun(source: BinaryIO) -> tuple[bytes, BinaryIO]:
     if kept.startswith(UTF16_MARKS):
         first = kept.decode("utf-16", errors="ignore").lstrip()[:1].encode()
     return first, resumed(kept, source, _PIECE)
+
+
+def check_unpacked(head: bytes) -> None:
+    """Raise UnreadableError where a document with this beginning is compressed, as tills' logs often lie about."""
+    if head.startswith(_COMPRESSED):
+        raise UnreadableError("It is compressed (gzip or zip). Unpack it first.", code="compressed")
 
 
 def resumed(kept: bytes, source: Readable, buffer_bytes: int) -> io.BufferedReader:

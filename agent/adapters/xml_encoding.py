@@ -9,7 +9,7 @@ import codecs
 import re
 from typing import BinaryIO
 
-from agent.adapters.sniffing import UTF16_MARKS, resumed
+from agent.adapters.sniffing import UTF16_MARKS, check_unpacked, resumed
 
 _HEAD_BYTES = 1024  # of a declaration, and blanks before it
 _PIECE_BYTES = 16 * 1024
@@ -34,11 +34,13 @@ _OTHER_NAMES = {"windows-31j": "cp932", "x-sjis": "cp932"}  # that Python does n
 def readable(source: BinaryIO) -> tuple[str | None, BinaryIO]:
     """The encoding to read a document in, None for the one that it names, and the document from its first sign on.
 
-    Reading raises UnicodeDecodeError where a character is none in the encoding that it names.
+    Raises UnreadableError where it is compressed. Reading raises UnicodeDecodeError where a character is none in the
+    encoding that it names.
     """
     head = b""
     while len(head) < _HEAD_BYTES and (piece := source.read(_HEAD_BYTES - len(head))):
         head += piece
+    check_unpacked(head)
     if head.startswith(UTF16_MARKS):
         return "utf-16", resumed(head, source, _PIECE_BYTES)
     if head.startswith(codecs.BOM_UTF8):

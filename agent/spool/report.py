@@ -15,7 +15,9 @@ from agent.importing import Taken, totals
 MAX_FAULTS, MAX_SKIPPED = 1000, 200  # that are written out; all are counted
 FAULTS = ("faulty", "refused")
 _BY_CODE: Mapping[str, str] = {
-    "unreadable": "Let the system write the file anew, whole, under another name until it is complete.",
+    "unreadable": "Do what the reason says. Where the file was cut off, let the system write it anew, whole, under "
+    "another name until it is complete.",
+    "compressed": "Let the system put the file into the folder unpacked.",
     "empty": "Let the system write the file anew; delete this one.",
     "too-large": "Let the system write smaller files. This one flash-agent import can take, in a process of its own.",
     "too-deep": "This is not a document that the system writes; look where the file comes from.",

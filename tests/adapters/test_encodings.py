@@ -1,5 +1,6 @@
 """Documents as programs of every age write them: in other encodings than UTF-8, or than their first line names."""
 
+import gzip
 import json
 
 import pytest
@@ -137,3 +138,15 @@ def test_json_that_cannot_be_read_says_what_to_do(document: bytes, mend: str):
     (item,) = read(document, "sterling")
     assert isinstance(item, Skipped)
     assert mend in item.reason
+
+
+@pytest.mark.parametrize("adapter", ["poslog", "sterling", "sap", "manhattan", "salesforce", "csv"])
+@pytest.mark.parametrize("packed", [gzip.compress(b"<POSLog/>", mtime=0), b"PK\x03\x04" + b"\0" * 40])
+def test_what_is_compressed_is_said_to_be(adapter: str, packed: bytes):
+    mapping = {"sale": {"externalOrderId": "No", "customer.externalId": "Card", "totalAmount": "Total"}}
+    options = {"mappings": {"day": mapping}} if adapter == "csv" else {}
+    found = registry.adapter(adapter)
+    (item,) = found.parse(packed, registry.options_of(adapter, options), ANY_STORE)
+    assert isinstance(item, Skipped)
+    assert (item.code, item.fault) == ("compressed", True)
+    assert "Unpack it" in item.reason
