@@ -10,7 +10,7 @@ from tests.support.agents import running, until
 from tests.support.looking_up import ADA, BUDGET_MS, chosen, flash_with_ada, look, took
 from tests.support.strict_flash import READ_KEY
 
-SHORT_MS = 300
+SHORT_MS = 600
 
 
 @pytest.fixture
