@@ -67,6 +67,7 @@ DELETE FROM change
 WHERE n IN (SELECT n FROM change WHERE n <= (SELECT max(n) FROM change) - ? ORDER BY n LIMIT ?)
 RETURNING n
 """
+_DATE_VOIDS_ANEW = "UPDATE voided_basket SET voided_at = ?1 WHERE voided_at < ?2 OR voided_at > ?3"
 _FORGET_VOIDS = "DELETE FROM voided_basket WHERE voided_at < ?"
 
 
@@ -175,6 +176,7 @@ class Housekeeping:
         while stripped == PRUNE_ROWS:
             stripped = len(await self._database.fetch(_STRIP, [now - self._retention_ms, PRUNE_ROWS]))
             await self._shorten()
+        await self._database.fetch(_DATE_VOIDS_ANEW, [now, _FIRST_VERSION_MS, now + _DAY_MS])
         await self._database.fetch(_FORGET_VOIDS, [now - self._tombstone_ms])
         while True:
             async with self._database.transaction() as transaction:
