@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from agent.outbox.operation import Operation, first_id
-from agent.outbox.rows import READ, Rows
+from agent.outbox.rows import READ, Rows, bearable
 from agent.storage import Database
 from agent.storage.statements import placeholders
 
@@ -103,21 +103,8 @@ class Days:
                 )
 
     async def _opened(self, found: Sequence[Sequence[Any]]) -> AsyncIterator[Operation]:
-        for seqs in _of_bearable_size(found):
+        for seqs in bearable(found, SLICE_BYTES):
             sql = _OPEN.format(seqs=placeholders(len(seqs)))
             for row in await self._database.fetch(sql, seqs):
                 yield self._rows.operation(row)
             await asyncio.sleep(0)  # whoever waits for the event loop goes first
-
-
-def _of_bearable_size(found: Sequence[Sequence[Any]]) -> list[list[int]]:
-    """The rows (number and size) in groups of which each may be opened in one go."""
-    groups: list[list[int]] = []
-    size = 0
-    for seq, length, *_ in found:
-        size += length or 0
-        if not groups or size > SLICE_BYTES:
-            groups.append([])
-            size = length or 0
-        groups[-1].append(seq)
-    return groups

@@ -8,7 +8,7 @@ import msgspec
 from agent import jsons
 from agent.outbox.catalog_rows import COUNT_REFUSED
 from agent.outbox.operation import Operation, order_scope
-from agent.outbox.rows import READ, Rows
+from agent.outbox.rows import READ, Rows, bearable
 from agent.outbox.state import UNSETTLED
 from agent.storage import Database, Sealer
 from agent.storage.statements import placeholders
@@ -80,7 +80,7 @@ class Reading:
             f"WHERE {' AND '.join(['seq < ?', 'seq >= ?', *conditions])} ORDER BY seq DESC LIMIT ?"
         )
         found = await self._database.fetch(sql, [top, floor, *parameters, limit + 1])
-        page = _of_bearable_size(found[:limit])
+        page = next(bearable(found[:limit], MAX_PAGE_BYTES), [])
         sql = f"SELECT {READ} FROM operation WHERE seq IN ({placeholders(len(page))}) ORDER BY seq DESC"  # noqa: S608
         operations = [self._rows.operation(row) for row in await self._database.fetch(sql, page)]
         await self._rows.add_waiting_for(self._database, operations)
@@ -151,15 +151,3 @@ class Reading:
         """Those of these operations that lost their content."""
         sql = f"SELECT seq FROM operation WHERE seq IN ({placeholders(len(seqs))}) AND content IS NULL"  # noqa: S608
         return {seq for (seq,) in await self._database.fetch(sql, seqs)}
-
-
-def _of_bearable_size(found: Sequence[tuple[int, int | None]]) -> list[int]:
-    """The first of these rows (their number and size), at least one, as far as they may be opened in one go."""
-    page: list[int] = []
-    size = 0
-    for seq, length in found:
-        size += length or 0
-        if page and size > MAX_PAGE_BYTES:
-            break
-        page.append(seq)
-    return page

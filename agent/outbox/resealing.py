@@ -4,10 +4,10 @@ A slice is read and written in one transaction, so that a verdict that comes mea
 not open stays as it is, and keeps its key in use.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from agent.errors import SealBrokenError
+from agent.outbox.rows import bearable
 from agent.storage import Database, Row, Sealer
 from agent.storage.statements import placeholders, values_rows
 
@@ -50,7 +50,7 @@ class OperationSeals:
         upto = after + _LOOKED_AT
         older = await self._database.fetch(_OLDER, [after, upto, self._sealer.key_id, _SLICE])
         if older:
-            seqs = _bearable(older)
+            seqs = next(bearable(older, _SLICE_BYTES))
             async with self._database.transaction() as transaction:
                 rows = await transaction.fetch(_READ.format(seqs=placeholders(len(seqs))), seqs)
                 if rows:  # housekeeping may have removed them meanwhile
@@ -77,15 +77,3 @@ class OperationSeals:
             return self._sealer.seal(self._sealer.open(sealed, row_id, column, key_id), row_id, column)
         except SealBrokenError:
             return key_id, sealed
-
-
-def _bearable(older: Sequence[Row]) -> list[int]:
-    """The first of these rows (their number and size), at least one, as far as they may be sealed in one go."""
-    seqs: list[int] = []
-    size = 0
-    for seq, length in older:
-        size += length
-        if seqs and size > _SLICE_BYTES:
-            break
-        seqs.append(seq)
-    return seqs

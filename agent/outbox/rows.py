@@ -1,6 +1,6 @@
 """Rows of the outbox as operations and back: the columns that are read, and what is sealed in them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -156,3 +156,17 @@ class Rows:
             sealed, key_id = self.seal_verdict(operation.id, verdict)
             await transaction.fetch(_DISCARD, [now_ms, sealed, key_id, operation.seq])
             await transaction.fetch("DELETE FROM request_key WHERE seq = ?", [operation.seq])
+
+
+def bearable(found: Iterable[Sequence[Any]], max_bytes: int) -> Iterator[list[int]]:
+    """The numbers of rows (number and size first) in groups that may each be opened in one go; one row always may."""
+    group: list[int] = []
+    size = 0
+    for seq, length, *_ in found:
+        size += length or 0
+        if group and size > max_bytes:
+            yield group
+            group, size = [], length or 0
+        group.append(seq)
+    if group:
+        yield group

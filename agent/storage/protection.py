@@ -118,7 +118,7 @@ def protection(
                 raise DataKeyError(f"There is no credential {CREDENTIAL} in $CREDENTIALS_DIRECTORY. {mend}")
             return by_credential(path, mend)
         case "keyring":
-            return _Secret(name, _from_keyring(data_dir), "Put the secret back into the keyring.")
+            return _Secret(name, from_keyring(data_dir), "Put the secret back into the keyring.")
         case "dpapi":
             if platform != "win32":
                 raise DataKeyError("DPAPI is Windows' own. Choose another [keys] store.")
@@ -151,7 +151,7 @@ def _read(path: Path) -> bytes:
     return secret
 
 
-def _from_keyring(data_dir: Path) -> bytes:
+def from_keyring(data_dir: Path) -> bytes:
     """The secret of this data directory, made where there is none yet."""
     try:
         import keyring  # noqa: PLC0415 - an optional package, and rarely chosen

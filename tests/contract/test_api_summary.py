@@ -8,7 +8,8 @@ import pytest
 
 from agent import outbox
 from agent.clock import Clock
-from agent.outbox.day import DATED, SLICE_BYTES, SLICE_ROWS, UNDATED, _of_bearable_size
+from agent.outbox.day import DATED, SLICE_BYTES, SLICE_ROWS, UNDATED
+from agent.outbox.rows import bearable
 from tests.support.agents import running, settings, strict_flash, until
 
 DAY = (date.today() - timedelta(days=3)).isoformat()  # noqa: DTZ011 - the till's own day
@@ -212,9 +213,9 @@ async def test_sales_go_on_while_a_long_day_is_read(register):
 
 def test_a_slice_is_bounded_in_bytes_too():
     rows = [(seq, SLICE_BYTES // 4) for seq in range(6)] + [(6, 3 * SLICE_BYTES), (7, None), (8, 5)]
-    assert _of_bearable_size(rows) == [[0, 1, 2, 3], [4, 5], [6], [7, 8]]
-    assert _of_bearable_size([(1, None), (2, None)]) == [[1, 2]]
-    assert _of_bearable_size([]) == []
+    assert list(bearable(rows, SLICE_BYTES)) == [[0, 1, 2, 3], [4, 5], [6], [7, 8]]
+    assert list(bearable([(1, None), (2, None)], SLICE_BYTES)) == [[1, 2]]
+    assert list(bearable([], SLICE_BYTES)) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.commands.status import _rows as rows
+from agent.cli.commands.status import rows
 from tests.adapters.golden import FIXTURES
 from tests.support.agents import running, settings, strict_flash, until
 from tests.support.spooling import QUICK, comes, done, failed, orders, put, sale, spooling, state, waiting

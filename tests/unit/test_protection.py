@@ -17,7 +17,7 @@ from agent.errors import DataKeyError
 from agent.servicemanager import folder
 from agent.servicemanager.account import service_sid
 from agent.storage.keyfile import KeyFile
-from agent.storage.protection import CREDENTIAL, _from_keyring, choose, credential, protection
+from agent.storage.protection import CREDENTIAL, choose, credential, from_keyring, protection
 from agent.storage.sealing import DataKeys
 
 SECRET = "the secret that systemd hands over, 32 bytes at least"
@@ -267,4 +267,4 @@ def test_keys_are_not_in_the_repr():
 def test_a_program_without_the_keyring_says_what_else_there_is(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(DataKeyError, match="Choose another"):
-        _from_keyring(tmp_path)
+        from_keyring(tmp_path)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from agent import jsons
-from agent.cli.commands.summary import _sheet
+from agent.cli.commands.summary import sheet
 from agent.delivery import Kind
 from agent.outbox.day import DayRedemption
 from agent.outbox.operation import Content, Operation, Verdict
@@ -192,7 +192,7 @@ def test_the_sheet_fits_a_terminal_with_the_largest_numbers():
     figure = {"count": 123_456, "amounts": dict.fromkeys(("EUR", "JPY", "USD"), "-1234567890123.4567")}
     money = {**figure, **{status.value: figure for status in Status}, "notAMember": figure, "withoutAmount": 123_456}
     offline = {"count": 12_345, "value": "1234567.00", "lost": 123, "lostValue": "1234567.00", "currency": "USD"}
-    sheet = {
+    summary = {
         "businessDate": "2026-11-25", "storeId": "s" * 128, "tillId": "t" * 64, "asOf": "2026-11-25T19:59:49.684Z",
         "localDay": {"from": "2026-11-25T00:00:00+01:00", "to": "2026-11-26T00:00:00+01:00"}, "stripped": 12_345,
         "forgotten": 12_345, "unreadable": 12_345, "undated": 12_345, "sales": money, "refunds": money,
@@ -204,14 +204,14 @@ def test_the_sheet_fits_a_terminal_with_the_largest_numbers():
             "withoutSale": {"count": 12_345, "operations": ["op_01a214672907da89a41e881d728309e6"] * MAX_NAMED},
         },
     }  # fmt: skip
-    lines = list(_sheet(sheet))
+    lines = list(sheet(summary))
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     for said in ("Past its retention", "forgotten", "readable", "business date", "no amount", "worth", "never came"):
         assert said in text
     assert "-1,234,567,890,123.4567" in text
-    stripped = {**sheet, "points": None, "sales": {**money, "notAMember": None, "amounts": None}}
-    assert "points awarded" in "\n".join(_sheet(stripped))
+    stripped = {**summary, "points": None, "sales": {**money, "notAMember": None, "amounts": None}}
+    assert "points awarded" in "\n".join(sheet(stripped))
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(text.json_text(status))
         return 0
-    for line in [*text.table(_rows(status)), *_conditions(status["conditions"])]:
+    for line in [*text.table(rows(status)), *_conditions(status["conditions"])]:
         print(line)
     return 0
 
 
-def _rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
+def rows(status: dict[str, Any]) -> list[tuple[str, Any]]:
     disk = status["disk"]
     skew = status["clockSkewSeconds"]
     return [

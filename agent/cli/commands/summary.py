@@ -36,12 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(text.json_text(summary))
         return 0
-    for line in _sheet(summary):
+    for line in sheet(summary):
         print(line)
     return 0
 
 
-def _sheet(summary: dict[str, Any]) -> Iterator[str]:
+def sheet(summary: dict[str, Any]) -> Iterator[str]:
     yield f"Business date {summary['businessDate']}, as of {text.local(summary['asOf'])}"
     yield text.printable(f"store {text.printable(summary['storeId'])}, till {summary['tillId']}")[:80]
     yield ""
