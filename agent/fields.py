@@ -7,7 +7,7 @@ field's name and repeat nothing of the input. `model.py` makes documents of them
 import functools
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from typing import Annotated, Any
 
@@ -40,7 +40,10 @@ _CLIENT_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _TAKEN_NAMES = {"register", "operator", "anonymous"}
 _NO_DATE = "must be a date, such as 2026-11-22"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_DATE_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+_LEAP_SECOND = re.compile(r"(?<=:59:)60(?=\D)")
 
 FLASH_KEY = re.compile(r"[\x21-\x7e]{8,512}")
 
@@ -78,7 +81,9 @@ def check_id(value: str) -> str:
 
 def check_email(value: str) -> str:
     value = value.strip()
-    if not value or len(value) > MAX_EMAIL_CHARS or _UNPRINTABLE.search(value) or any(map(str.isspace, value)):
+    if any(map(str.isspace, value)):
+        raise ValueError("must be an e-mail address without blanks (in a query a + is written %2B)")
+    if not value or len(value) > MAX_EMAIL_CHARS or _UNPRINTABLE.search(value):
         raise ValueError(f"must be an e-mail address of at most {MAX_EMAIL_CHARS} characters")
     local, at, domain = value.rpartition("@")
     if not (local and at and domain):
@@ -132,12 +137,13 @@ def _read_date_text(value: str) -> str:
 
 def read_moment(value: Any) -> str:
     if isinstance(value, str) and _DATE_TIME.fullmatch(value):
+        plain_time, leaps = _LEAP_SECOND.subn("59", value.upper(), count=1)
         try:
-            datetime.fromisoformat(value.upper())
-        except ValueError:
+            moment = datetime.fromisoformat(plain_time)
+            if not leaps or (moment.astimezone(UTC).hour, moment.astimezone(UTC).minute) == (23, 59):
+                return value
+        except (ValueError, OverflowError):
             pass
-        else:
-            return value
     raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-22T19:04:00+01:00")
 
 

@@ -46,6 +46,10 @@ async def test_bytes_that_are_no_text_are_named(register):
         await refused(register, f"{path}?externalOrderId=%ff", 400, "invalid-utf8")
 
 
+async def test_a_plus_that_became_a_blank_is_explained(register):
+    assert "%2B" in (await refused(register, "/v1/members?email=ada+x@example.com"))["email"]
+
+
 async def test_a_date_that_is_none_is_no_empty_list(register):
     for wrong in ("22.11.2026", "2026-02-30", "20261122", ""):
         assert (await refused(register, f"/v1/operations?businessDate={wrong}")).keys() == {"businessDate"}

@@ -62,3 +62,11 @@ async def test_a_resend_s_own_unknown_fields_are_named_once(register, headers):
     assert "cashierMood" in warning
     other = {**newer, "externalOrderId": "90872"}
     assert len(await sent_again(register, "/v1/sales", other, other)) == 1
+
+
+@pytest.mark.parametrize("more", ["", ', "cashierMood": 1'], ids=["an ordinary sale", "another"])
+async def test_of_a_field_that_stands_twice_the_last_one_counts(register, more):
+    twice = '"totalAmount": 10, "totalAmount": 5'
+    body = f'{{"externalOrderId": "90871", "customer": {{"externalId": "C"}}, {twice}{more}}}'
+    answer = await register.call("POST", "/v1/sales", raw=body.encode())
+    assert (answer.status, answer.json["request"]["totalAmount"]) == (202, 5)
