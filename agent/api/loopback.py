@@ -10,6 +10,8 @@ from agent.errors import PortTakenError
 
 BACKLOG = 256  # fewer than the connections that there may be: who waits here is served before a flood drives it out
 
+_REFUSED = 10013  # Windows: somebody has it for himself alone, or the system does
+
 
 def listen_on_loopback(port: int) -> list[socket.socket]:
     """Sockets on 127.0.0.1 and ::1, exclusively ours; the second may be missing where the system has no IPv6."""
@@ -40,22 +42,26 @@ def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         if _is_taken(error):
-            raise PortTakenError(
-                f"Port {port} is taken{_holder(port)}. Free it, or choose another with [api] port "
-                "(or FLASH_AGENT_API__PORT, or --port) and tell the register."
-            ) from None
+            raise PortTakenError(_taken(port, error)) from None
         raise
     return bound
 
 
 def _is_taken(error: OSError) -> bool:
-    return error.errno in {errno.EADDRINUSE, errno.EACCES} or getattr(error, "winerror", None) in {10013, 10048}
+    return error.errno in {errno.EADDRINUSE, errno.EACCES} or getattr(error, "winerror", None) in {_REFUSED, 10048}
 
 
-def _holder(port: int) -> str:
-    """` by NAME (process PID)` where the system tells, else nothing."""
-    holder = holder_of(port)
-    return f" by {holder.name} (process {holder.pid})" if holder else ""
+def _taken(port: int, error: OSError) -> str:
+    """Who has it, where the system tells, and the mend."""
+    mend = "choose another with [api] port (or FLASH_AGENT_API__PORT, or --port) and tell the register."
+    if holder := holder_of(port):
+        return f"Port {port} is taken by {holder.name} (process {holder.pid}). Free it, or {mend}"
+    if getattr(error, "winerror", None) == _REFUSED:
+        return (
+            f"Windows refuses port {port}, and names no program that has it: it may keep a range for virtual machines "
+            f"(netsh interface ipv4 show excludedportrange protocol=tcp). Restart Windows, or {mend}"
+        )
+    return f"Port {port} is taken. Free it, or {mend}"
 
 
 class Holder(msgspec.Struct, frozen=True):

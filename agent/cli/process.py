@@ -60,9 +60,15 @@ def fill_standard_descriptors() -> None:
 def _leave_no_core() -> None:
     """A core would hold keys and customers' data, and who collects them notes the environment, which may hold a key.
 
-    A limit of one byte: at 0 Linux writes no file, but still starts systemd-coredump or apport; at 1 neither.
+    A limit of one byte: at 0 Linux writes no file, but still starts systemd-coredump or apport; at 1 neither. Windows'
+    error reporting writes its own, and may send them away: it is not called, nor is a window shown that nobody closes.
     """
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        import msvcrt
+
+        no_window = msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOOPENFILEERRORBOX
+        msvcrt.SetErrorMode(msvcrt.SEM_NOGPFAULTERRORBOX | no_window)
+    else:
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_CORE)

@@ -64,6 +64,8 @@ async def _serve(arguments: argparse.Namespace, data_dir: Path, service: "Hosted
         agent = Agent(settings, data_dir)
         await agent.start()
         process.spare_collections()
+    # as `run` says it: what ended an earlier start is no longer the last word
+    print(f"flash-agent listens on http://127.0.0.1:{agent.port}", file=sys.stderr)
     try:
         await service.until_told_to_stop()
     finally:

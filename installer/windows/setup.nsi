@@ -44,6 +44,7 @@ CRCCheck on
 !define E_STAYS 18       ; the new version ended after it was ready; it stays, and was started again
 
 !define E_SERVICE 20     ; (uninstall) the service could not be stopped or removed; nothing was deleted
+!define E_LEFT 21        ; (uninstall) uninstalled, but not all of the data could be deleted
 
 !ifdef SIGN
   !finalize '"${SIGN}" "%1"' = 0
@@ -477,7 +478,16 @@ Section Uninstall
   RMDir "$INSTDIR"
   DeleteRegKey HKLM "${UNINSTALL_KEY}"
   ${If} $Purge != ""
-    RMDir /r "$APPDATA\flash-agent"
+    ${For} $5 1 50 ; a scanner looks at what has just been closed
+      RMDir /r "$APPDATA\flash-agent"
+      ${IfNot} ${FileExists} "$APPDATA\flash-agent\*"
+        ${Break}
+      ${EndIf}
+      Sleep 100
+    ${Next}
+    ${If} ${FileExists} "$APPDATA\flash-agent\*"
+      ${Fail} ${E_LEFT} "Not all of $APPDATA\flash-agent could be deleted: a program has something in it open. Delete what is left by hand: it may be customers' data and keys."
+    ${EndIf}
     DetailPrint "Deleted: $APPDATA\flash-agent, with all that waited to be sent."
   ${ElseIf} ${FileExists} "$APPDATA\flash-agent\*"
     DetailPrint "Kept: $APPDATA\flash-agent, with all that waits to be sent. To delete it: uninstall.exe /PURGE."

@@ -9,7 +9,7 @@ import time
 import win32con  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import win32gui  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-WITHIN_S = 30
+WITHIN_S = 90
 LOOK_EVERY_S = 0.05
 DIALOG = "#32770"
 

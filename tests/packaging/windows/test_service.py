@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from installer.windows import build
+from installer.windows.wine import windows_path
 from tests.packaging.windows.till import Till, timed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -56,27 +57,27 @@ def test_settings_are_checked_with_the_eyes_of_the_service(till: Till, exe) -> N
     till.configure("https://elsewhere.example/api/v2", "fl_live_write_0123456789")
     assert "The configuration can be used" in exe("config", "check").stdout
 
-    ca, spool = till.wine.drive / "ca.pem", till.wine.drive / "spool"
-    ca.write_text("")
+    key, spool = till.wine.drive / "read.key", till.wine.drive / "spool"
+    key.write_text("fl_live_read_0123456789")
     spool.mkdir(mode=0o777)
     spool.chmod(0o777)
     (till.wine.prefix / "dosdevices" / "y:").symlink_to(spool)
     till.wine.run("reg", "add", r"HKLM\Software\Wine\Drives", "/v", "y:", "/d", "network", "/f")
     with (till.data / "agent.toml").open("a") as settings:
         settings.write("[spool.folders]\nposlog = 'C:\\spool'\n")
-    assert "warning:" not in exe("config", "check").stdout
+    assert "a spool folder" not in exe("config", "check").stdout
     spool.chmod(0o755)
     closed = exe("config", "check").stdout
     assert r"cannot use a spool folder: poslog, C:\spool: it may not read, write and delete there" in closed
-    mapped = (till.data / "agent.toml").read_text().replace(r"C:\spool", "Y:")
+    mapped = (till.data / "agent.toml").read_text().replace(r"C:\spool", r"Y:\in")
     (till.data / "agent.toml").write_text(mapped)
-    assert "does not have the drive on which a spool folder lies: poslog, Y:" in exe("config", "check").stdout
+    assert r"does not have the drive on which a spool folder lies: poslog, Y:\in" in exe("config", "check").stdout
 
-    (till.data / "agent.toml").write_text(mapped.replace("[store]", r"ca_file = 'C:\ca.pem'" + "\n[store]"))
-    ca.chmod(0o600)
+    (till.data / "agent.toml").write_text(mapped.replace("[store]", r"read_key_file = 'C:\read.key'" + "\n[store]"))
+    key.chmod(0o600)
     refused = exe("config", "check", check=False)
     assert refused.returncode == 2
-    assert r"account may not read: [flash] ca_file, C:\ca.pem (NT SERVICE\FlashAgent)" in refused.stdout
+    assert r"account may not read: [flash] read_key_file, C:\read.key (NT SERVICE\FlashAgent)" in refused.stdout
 
 
 def test_a_start_that_fails_is_said_with_the_place_of_the_reason(till: Till, exe) -> None:
@@ -108,16 +109,28 @@ def test_a_stop_that_was_asked_for_is_no_failure_whatever_went_wrong(till: Till,
     about.mkdir()
     try:
         exe("service", "stop")
-        assert "Is a directory" in till.log() or "agent.json" in till.log()  # it did go wrong
+        assert f"flash-agent listens on http://127.0.0.1:{till.port}" in till.log()
+        assert "PermissionError" in till.log()  # it did go wrong
     finally:
         about.rmdir()
     python = build.CACHE / "python" / "python.exe"
     assert till.wine.run(python, "-c", _ENDED_WITH).stdout.split() == ["ended", "with", "0"]
 
 
+_DISABLED = """
+import win32service as service
+manager = service.OpenSCManager(None, None, service.SC_MANAGER_CONNECT)
+opened = service.OpenService(manager, "FlashAgent", service.SERVICE_CHANGE_CONFIG)
+keep = service.SERVICE_NO_CHANGE
+service.ChangeServiceConfig(
+    opened, keep, service.SERVICE_DISABLED, keep, None, None, False, None, None, None, None
+)
+"""
+
+
 def test_a_service_that_was_disabled_says_how_it_is_enabled(till: Till, exe) -> None:
     exe("service", "install")
-    till.wine.run("sc", "config", "FlashAgent", "start=", "disabled", check=False)
+    till.wine.run(build.CACHE / "python" / "python.exe", "-c", _DISABLED)
     refused = exe("service", "start", check=False)
     assert refused.returncode == 1
     assert "(error 1058). It was disabled; flash-agent service install enables it." in refused.stdout
@@ -127,6 +140,25 @@ def test_the_demo_comes_out_as_told_in_the_packed_program(exe) -> None:
     with timed("demo --once"):
         told = exe("demo", "--once", check=False)
     assert told.returncode == 0, told.stdout
+
+
+_ERROR_MODE = """
+import asyncio, msvcrt, sys
+sys.path.insert(0, sys.argv[1])
+from agent.cli import process
+
+async def nothing() -> int:
+    return 0
+
+process.run(nothing())
+print("mode", msvcrt.GetErrorMode() & 0x8003)
+"""
+
+
+def test_a_crash_is_not_collected(till: Till) -> None:
+    """What Windows would write down, and may send away, holds keys and customers' data."""
+    python, source = build.CACHE / "python" / "python.exe", windows_path(build.ROOT)
+    assert "mode 32771" in till.wine.run(python, "-c", _ERROR_MODE, source).stdout
 
 
 def test_only_windows_starts_the_host(exe) -> None:

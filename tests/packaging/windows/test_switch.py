@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from installer.windows import wine
+from installer.windows import build, wine
 from tests.packaging.windows.stand_in import Site
 
 pytestmark = pytest.mark.timeout(300)
@@ -169,3 +169,27 @@ def test_a_service_that_cannot_be_removed_keeps_everything(site: Site) -> None:
     assert "0.2.0" in site.command
     assert site.run_here("/UNINSTALL", "/PURGE") == 0
     assert not site.programs.exists()
+
+
+_HELD = (
+    "held = open(r'C:\\ProgramData\\flash-agent\\agent.db'); print('held', flush=True); __import__('time').sleep(600)"
+)
+
+
+def test_data_that_cannot_be_deleted_is_said(program: Path, site: Site) -> None:
+    """Whoever purges a till that is given away must know."""
+    assert site.run() == 0
+    database = site.wine.drive / "ProgramData" / "flash-agent" / "agent.db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.touch()
+    with site.wine.started(build.CACHE / "python" / "python.exe", "-c", _HELD) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == b"held"
+        try:
+            assert site.run_here("/UNINSTALL", "/PURGE") == 21
+        finally:
+            holder.kill()
+    assert database.exists()
+    assert site.run() == 0
+    assert site.run_here("/UNINSTALL", "/PURGE") == 0
+    assert not database.parent.exists()
