@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from agent import __version__
-from agent.api.problems import CONTENT_TYPE
+from agent.api.problems import CONTENT_TYPE, LATER
 from agent.api.routes import ROUTES, Parameter, Route
 from agent.api.views.problems import ProblemView
 from agent.tokens import Scope
@@ -27,6 +27,13 @@ _VIEWS = (  # the modules of `views/`
     "tokens",
 )
 _REF = "#/components/schemas/{model}"
+_REPLAYED = {
+    "Idempotency-Replayed": {
+        "description": "There with a replay alone.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+_RETRY_AFTER = {"Retry-After": {"description": "In whole seconds.", "required": True, "schema": {"type": "integer"}}}
 _GUARD_PROBLEMS = (403, 405, 421)
 _TITLES = {
     200: "Settled, or simply the answer",
@@ -98,10 +105,14 @@ def _operation(route: Route, names: dict[Any, dict[str, Any]]) -> dict[str, Any]
             else {"application/json": {"schema": names[_model(name), "serialization"]}}
         )
         responses[str(status)] = {"description": _TITLES[status], "content": content}
+        if any(parameter.name == "Idempotency-Key" for parameter in route.parameters):
+            responses[str(status)]["headers"] = _REPLAYED
     problems = {*route.problems, *_GUARD_PROBLEMS, *(() if route.scope is Scope.PUBLIC else (401,))}
     for status in sorted(problems):
         schema = names[ProblemView, "serialization"]
         responses[str(status)] = {"description": _TITLES[status], "content": {CONTENT_TYPE: {"schema": schema}}}
+        if status in LATER:
+            responses[str(status)]["headers"] = _RETRY_AFTER
     described: dict[str, Any] = {
         "operationId": route.handler.__name__,
         "summary": summary,

@@ -8,7 +8,7 @@ from agent.errors import Refusal
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5  # where whoever refused says nothing else
-_LATER = {429, 503, 507}  # these always say when
+LATER = {429, 503, 507}  # these always say when
 
 
 def body_of(refusal: Refusal) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def response_to(refusal: Refusal) -> Answer:
     """The answer to a register."""
     headers = {"Content-Type": CONTENT_TYPE}
     retry_after_s = refusal.retry_after_s
-    if retry_after_s is None and refusal.status in _LATER:
+    if retry_after_s is None and refusal.status in LATER:
         retry_after_s = RETRY_AFTER_S
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)

@@ -217,3 +217,19 @@ async def test_the_pages_are_for_people_and_never_cached(register):
         assert all(f"<code>{field}" in page for field in schema["properties"])
     assert "<script" not in page
     assert json.dumps(await served(register)) == json.dumps(await served(register))
+
+
+async def test_headers_that_a_register_reads_are_described_and_sent(register):
+    paths = (await served(register))["paths"]
+    responses = paths["/v1/sales"]["post"]["responses"]
+    first, again = [await register.call("POST", "/v1/sales", SALE) for _ in range(2)]
+    described = responses[str(again.status)]["headers"]["Idempotency-Replayed"]
+    jsonschema.validate(again.headers["Idempotency-Replayed"], described["schema"])
+    assert ("Idempotency-Replayed" in first.headers, described.get("required", False)) == (False, False)
+    nobody = await register.call("GET", "/v1/members?externalId=nobody")
+    described = paths["/v1/members"]["get"]["responses"][str(nobody.status)]["headers"]["Retry-After"]
+    jsonschema.validate(int(nobody.headers["Retry-After"]), described["schema"])
+    for item in paths.values():
+        for operation in item.values():
+            later = operation["responses"].keys() & {"429", "503", "507"}
+            assert all(operation["responses"][status]["headers"].keys() == {"Retry-After"} for status in later)
