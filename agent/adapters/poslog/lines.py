@@ -16,6 +16,7 @@ from agent.adapters.xml_documents import attribute, child, children, content
 SALES = frozenset({"Sale", "SaleForDelivery", "SaleForPickup"})
 RETURNS = frozenset({"Return", "ReturnForDelivery", "ReturnForPickup"})
 _LINKS = frozenset({"TransactionLink", "ReturnTransactionLink"})
+_ITEMS = ("ItemID", "POSIdentity", "ExtendedAmount")
 _VOID_FLAGS = ("VoidFlag", "CancelFlag")
 
 
@@ -51,11 +52,10 @@ def lines_of(basket: Element) -> list[Line]:
 
 def has_items(basket: Element) -> bool:
     """Whether any line has an item, voided ones too, by whatever name the till calls what became of it."""
-    return bool(lines_of(basket)) or any(
-        child(found, name) is not None
+    return any(
+        found.tag in SALES or found.tag in RETURNS or any(child(found, name) is not None for name in _ITEMS)
         for line in children(basket, "LineItem")
         for found in line
-        for name in ("ItemID", "POSIdentity", "ExtendedAmount")
     )
 
 
