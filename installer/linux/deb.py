@@ -44,6 +44,12 @@ Description: Flash loyalty agent of a till
 """
 
 
+def guides() -> list[Path]:
+    """The pages of docs/ that the commands name and that store IT reads; not the records of decisions."""
+    docs = ROOT / "docs"
+    return sorted([*docs.glob("*.md"), *(docs / "adapters").glob("*.md")])
+
+
 def lay_out(tree: Path, program: Path, pages: Path, version: str, epoch: int) -> None:
     """Everything that is installed, under `tree`."""
     shutil.copytree(program, tree / "usr/lib/flash-agent/program", symlinks=True)
@@ -58,6 +64,8 @@ def lay_out(tree: Path, program: Path, pages: Path, version: str, epoch: int) ->
     ):
         put(tree / target, source.read_bytes())
     put(tree / "usr/share/man/man1/flash-agent.1.gz", packed((pages / "flash-agent.1").read_bytes()))
+    for guide in guides():
+        put(tree / documents / guide.relative_to(ROOT), guide.read_bytes())
     put(tree / documents / "changelog.gz", packed((ROOT / "CHANGELOG.md").read_bytes()))
     put(tree / documents / "changelog.Debian.gz", packed(changelog(version, epoch).encode()))
     command = tree / "usr/bin/flash-agent"

@@ -69,6 +69,8 @@ def test_it_installs_where_no_systemd_runs_and_says_what_is_next(machine: Machin
     assert "flash-agent run" in machine.run("bash", "-c", "zcat /usr/share/man/man1/flash-agent.1.gz").stdout.replace(
         "\\", ""
     )
+    page = machine.run("cat", "/usr/share/doc/flash-pos-agent/docs/spool.md").stdout  # that a finding's mend names
+    assert page == (ROOT / "docs/spool.md").read_text()
     complete = "source /usr/share/bash-completion/completions/flash-agent; complete -p flash-agent"
     assert "flash_agent" in machine.run("bash", "-c", complete).stdout
 

@@ -37,6 +37,7 @@ def test_a_till_is_installed_sells_is_killed_upgraded_rolled_back_and_removed(
     till.configure(flash.base_url, WRITE_KEY)
     assert till.setup(setup) == 0, till.setup_log() + till.log()
     assert till.image_path == r"C:\Program Files\Flash POS Agent\0.1.0\flash-agent.exe"
+    assert (till.programs / "0.1.0" / "_internal" / "docs" / "spool.md").is_file()  # a finding's mend names it
     registered = till.registration
     assert registered["ObjectName"] == r"NT SERVICE\FlashAgent"
     assert registered["Start"] == "0x2"
