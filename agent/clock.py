@@ -69,7 +69,8 @@ def rfc3339(milliseconds: int | None) -> str | None:
 def local_text(moment: str) -> str:
     """An RFC 3339 time for people: by the till's own clock, to the second, with its offset; else what was given."""
     try:
-        return datetime.fromisoformat(moment).astimezone().isoformat(" ", "seconds")
+        parsed = datetime.fromisoformat(moment)
+        return moment if parsed.tzinfo is None else parsed.astimezone().isoformat(" ", "seconds")
     except (ValueError, OverflowError, OSError):  # another's words, or a year that the system's calendar has not
         return moment
 

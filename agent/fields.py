@@ -82,7 +82,7 @@ def check_id(value: str) -> str:
 def check_email(value: str) -> str:
     value = value.strip()
     if any(map(str.isspace, value)):
-        raise ValueError("must be an e-mail address without blanks (in a query a + is written %2B)")
+        raise ValueError("must be an e-mail address without blanks")
     if not value or len(value) > MAX_EMAIL_CHARS or _UNPRINTABLE.search(value):
         raise ValueError(f"must be an e-mail address of at most {MAX_EMAIL_CHARS} characters")
     local, at, domain = value.rpartition("@")
@@ -137,11 +137,11 @@ def _read_date_text(value: str) -> str:
 
 def read_moment(value: Any) -> str:
     if isinstance(value, str) and _DATE_TIME.fullmatch(value):
-        plain_time, leaps = _LEAP_SECOND.subn("59", value.upper(), count=1)
+        plain_time, leaps = _LEAP_SECOND.subn("59", value.upper(), count=1)  # few systems take one, so none is sent
         try:
             moment = datetime.fromisoformat(plain_time)
             if not leaps or (moment.astimezone(UTC).hour, moment.astimezone(UTC).minute) == (23, 59):
-                return value
+                return _LEAP_SECOND.sub("59", value, count=1) if leaps else value
         except (ValueError, OverflowError):
             pass
     raise ValueError("must be an RFC 3339 time with an offset, such as 2026-11-22T19:04:00+01:00")

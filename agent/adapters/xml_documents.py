@@ -79,7 +79,7 @@ def _unsound(error: ParseError, measured: "_Measured", encoding: str | None) -> 
     mend = _MENDS.get(error.code, "")
     if line == 1 and column <= 1:
         mend = ANOTHER_SYSTEMS
-    elif error.code == _NOT_WELL_FORMED and encoding != "utf-16" and not measured.may_be_utf8():
+    elif error.code == _NOT_WELL_FORMED and (encoding or "utf-8").lower() == "utf-8" and not measured.may_be_utf8():
         mend = _OTHER_ENCODING
     return UnreadableError(f"It is no sound XML from line {line}, column {column + 1} on.{mend}")
 
@@ -153,6 +153,8 @@ class _Measured:
 
     def may_be_utf8(self) -> bool:
         """Whether the piece that was read last is UTF-8, but for a character that is cut at its ends."""
+        if b"\0" in self._last:
+            return True  # UTF-16 without a mark, which the parser finds by itself
         begun = next((at for at, byte in enumerate(self._last[:4]) if byte & 0xC0 != 0x80), 0)
         try:
             codecs.getincrementaldecoder("utf-8")().decode(self._last[begun:])

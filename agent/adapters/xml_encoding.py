@@ -53,7 +53,7 @@ def readable(source: BinaryIO) -> tuple[str | None, BinaryIO]:
         return "utf-8", rest  # it was read here byte by byte, which UTF-16 is not
     if name in _SEVERAL_BYTES:
         return "utf-8", resumed(b"", _Transcoded(rest, _SEVERAL_BYTES[name]), _PIECE_BYTES)
-    return None, rest
+    return declared[1].decode() if declared else None, rest
 
 
 def _python_name(name: str) -> str:

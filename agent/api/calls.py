@@ -188,7 +188,7 @@ def check_query(request: web.BaseRequest, known: Collection[str]) -> None:
     check_text(request.raw_path)
     query = request.query
     faults = [Fault(name, "is given more than once") for name in known if len(query.getall(name, ())) > 1]
-    if any(name not in known for name in query):
+    if any(name not in known and name != "_" for name in query):  # `_`: what pages add against caches
         faults.append(Fault("query", f"has an unknown parameter; there are: {', '.join(known)}"))
     if faults:
         raise InvalidError("The query has faults.", faults=faults)

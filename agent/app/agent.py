@@ -239,5 +239,6 @@ def _began_s() -> float | None:
     if sys.platform == "win32":
         import psutil  # noqa: PLC0415 - there alone
 
-        return psutil.Process().create_time()
+        with contextlib.suppress(psutil.Error):
+            return psutil.Process().create_time()
     return None

@@ -120,7 +120,7 @@ class Opening:
         if check_value is None:
             await database.fetch("INSERT INTO fact (name, value) VALUES (?, ?)", [CHECK_FACT, keys.check_value])
         if max(keys.sealing) > newest:  # changed, and killed before the database knew
-            with contextlib.suppress(StorageFullError):  # then nothing is sealed either
+            with contextlib.suppress(StorageFullError):  # the next start tries again
                 await remember_newest(database, keys)
         return keys
 

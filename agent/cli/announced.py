@@ -18,7 +18,7 @@ _SAME_S = 0.1  # no agent starts, announces itself and makes room for another in
 @dataclass(frozen=True, slots=True)
 class Announced:
     """An announcement. In seconds since 1970, by the clock of this machine as it was then: `began_s`, when its process
-    began; `at_s`, when it was written. A version up to 0.1.0 does not say the first (None).
+    began; `at_s`, when it was written. The first is None elsewhere than on Windows.
     """
 
     pid: int

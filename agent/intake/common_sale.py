@@ -84,7 +84,7 @@ class CommonSale(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
         if self.transaction_id is not None:
             check_id(self.transaction_id)
         if self.occurred_at is not None:
-            read_moment(self.occurred_at)
+            self.occurred_at = read_moment(self.occurred_at)
         if self.metadata:
             check_metadata(self.metadata)
 

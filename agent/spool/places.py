@@ -99,7 +99,7 @@ class Places:
             flags |= getattr(os, name, 0)
         descriptor = os.open(self.folder / entry.name, flags)
         about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or _stamp(about) != entry.stamp:
+        if not stat.S_ISREG(about.st_mode) or stamp(about) != entry.stamp:
             os.close(descriptor)
             return None
         return io.open(descriptor, "rb")  # noqa: UP020 - a descriptor; whoever takes it closes it
@@ -215,13 +215,17 @@ def _count(folder: Path) -> int:
         return 0
 
 
-def _stamp(about: os.stat_result) -> Stamp:
-    return Stamp(about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+def stamp(about: os.stat_result, system: str = os.name) -> Stamp:
+    """What tells one file from another of the same name."""
+    since_ns = about.st_ctime_ns
+    if system == "nt":  # from Python 3.12 on an open file's is the last change, and a path's still the making
+        since_ns = getattr(about, "st_birthtime_ns", since_ns)
+    return Stamp(about.st_size, about.st_mtime_ns, since_ns)
 
 
 def _stamp_of(path: Path) -> Stamp:
     """Asked of the file itself: what Windows lists of an open file is old."""
-    return _stamp(path.lstat())
+    return stamp(path.lstat())
 
 
 def _free(folder: Path, name: str) -> Path:

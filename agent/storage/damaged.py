@@ -47,10 +47,14 @@ class DamagedDatabase:
             self._connection.close()
 
     def rows(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """All readable rows of a table without a row number of its own; what follows the damage is lost."""
+        """All readable rows of a table whose primary key is its first column; what follows the damage is lost.
+
+        In that order, so that they are read from the table itself: an index may be what is damaged.
+        """
         found: list[tuple[Any, ...]] = []
         with contextlib.suppress(*_UNREADABLE):
-            found.extend(self._connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))  # noqa: S608
+            sql = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[0]}"  # noqa: S608 - names of the schema
+            found.extend(self._connection.execute(sql))
         return found
 
     def numbered_rows(self, table: str, columns: Sequence[str], highest: int) -> Iterator[tuple[Any, ...]]:

@@ -47,10 +47,10 @@ class KeyFile:
 
         `check_value` and `newest` are what the database remembers of its keys: None when it remembers none, and the
         highest id that it knows. A file without that one is older than the database, and would neither open what was
-        sealed since nor keep its ids from being given again. `may_create` is False
-        when there may be rows that another key sealed, in a database that was set aside, say. A file that is protected
-        otherwise than the settings ask for is written anew. A file that is there may have been given its name by an
-        agent that was killed before the name was on the disk: it is, before anything is sealed with these keys.
+        sealed since nor keep its ids from being given again. `may_create` is False when there may be rows that another
+        key sealed, in a database that was set aside, say. A file that is protected otherwise than the settings ask for
+        is written anew. A file that is there may have been given its name by an agent that was killed before the name
+        was on the disk: it is, before anything is sealed with these keys.
         """
         if not self._path.exists():
             if check_value is not None or not may_create:

@@ -49,9 +49,8 @@ class Quarantine:
                 replace_patiently(file, target)
         sync_folder(folder)
         sync_folder(database.parent)
-        replace_patiently(
-            folder, _final(folder)
-        )  # a scanner looks into what was just moved there, and holds the folder
+        # Patiently: a scanner looks into what was just moved there, and holds the folder.
+        replace_patiently(folder, _final(folder))
         sync_folder(self._path)
 
     def finish(self, database: Path) -> bool:

@@ -70,6 +70,12 @@ def test_bytes_that_are_no_utf8_say_how_to_name_their_encoding():
     assert 'its first line must name it: <?xml version="1.0" encoding="windows-1252"?>' in item.reason
 
 
+def test_whoever_names_their_encoding_is_not_told_to():
+    (item,) = read(receipt("windows-1252", "Müller & Söhne").encode("cp1252"))
+    assert isinstance(item, Skipped)
+    assert "first line" not in item.reason
+
+
 @pytest.mark.parametrize(
     ("ending", "mend"),
     [

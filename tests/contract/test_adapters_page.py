@@ -35,7 +35,7 @@ has it.
 **Encodings.** XML is read in UTF-8, UTF-16, and what its first line names: the encodings of one byte (`windows-1252`,
 `iso-8859-15`, …), Shift_JIS, EUC-JP, GB2312, GBK, GB18030, Big5 and EUC-KR. What a byte order mark says counts more
 than the first line, and a file that says UTF-16 and is none is UTF-8. JSON is read in UTF-8, or in UTF-16 with its
-mark; of a CSV the mapping says it. What is compressed must be unpacked first.
+mark; JSON Lines in UTF-8; of a CSV the mapping says it. What is compressed must be unpacked first.
 
 **Stores.** A document that names the store of a sale, as most tills' do, is believed, and never read as the till's own:
 

@@ -34,6 +34,11 @@ async def test_an_unknown_parameter_is_named_by_those_there_are(register):
             assert "canary" not in faults["query"]
 
 
+async def test_what_pages_add_against_caches_is_passed_over(register):
+    for path, sound in OTHERS.items():
+        assert (await register.call("GET", f"{path}?{sound}&_=1763838240", scope="operator")).status != 422
+
+
 async def test_a_parameter_that_is_given_twice_is_named(register):
     for path, sound in OTHERS.items():
         name = sound.partition("=")[0]

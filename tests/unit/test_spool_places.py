@@ -5,10 +5,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from agent.spool.places import Entry, Places, Stamp, UnusableError, is_taken
+from agent.spool.places import Entry, Places, Stamp, UnusableError, is_taken, stamp
 
 TODAY = "2026-11-26"
 NOBODY = 65534
@@ -103,6 +104,15 @@ def test_a_report_that_cannot_be_written_moves_nothing(places: Places) -> None:
         places.put_away(entry, places.failed, b"why")
     assert (places.folder / "a.xml").exists()
     assert [path.name for path in places.failed.iterdir()] == ["a.xml.why.json"]  # and no draft
+
+
+def test_on_windows_an_open_file_is_the_one_that_was_seen() -> None:
+    """There ctime is another one of an open file than of its path, from Python 3.12 on."""
+    seen_by_path = SimpleNamespace(st_size=1, st_mtime_ns=2, st_ctime_ns=3, st_birthtime_ns=3)
+    opened = SimpleNamespace(st_size=1, st_mtime_ns=2, st_ctime_ns=9, st_birthtime_ns=3)
+    another = SimpleNamespace(st_size=1, st_mtime_ns=2, st_ctime_ns=3, st_birthtime_ns=4)
+    assert stamp(opened, "nt") == stamp(seen_by_path, "nt") != stamp(another, "nt")
+    assert stamp(opened, "posix") != stamp(seen_by_path, "posix")
 
 
 def test_drafts_of_a_killed_agent_are_deleted(places: Places) -> None:

@@ -6,6 +6,7 @@ from agent.api import web
 from agent.api.bodies import MemberKeys, MemberQuery
 from agent.api.calls import Call, answer, check_text, read_order, validated, warned, wording_for
 from agent.clock import rfc3339
+from agent.errors import Fault, InvalidError
 from agent.fields import minor_units
 from agent.members.lookup import Look
 from agent.members.snapshot import PARTS, PROFILE, Key
@@ -18,6 +19,8 @@ _FAULTS = "The query has faults."
 async def find_member(call: Call) -> web.Response:
     """A member with points, tier and coupons, by one key."""
     query = call.request.query
+    if " " in query.get("email", "").strip():
+        raise InvalidError(_FAULTS, faults=[Fault("email", "has a blank; a + is written %2B here")])
     return await _look_up(call, {name: query[name] for name in _NAMES if name in query})
 
 

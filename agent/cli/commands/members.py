@@ -100,7 +100,7 @@ def _show(client: "AgentClient", arguments: argparse.Namespace) -> int:
 def _coupon(coupon: dict[str, Any]) -> str:
     """Its id; what it is where it is no longer to be had."""
     status = coupon.get("status")
-    return str(coupon.get("id")) if status in {None, "active"} else f"{coupon.get('id')} ({status})"
+    return str(coupon.get("id")) if status in (None, "active") else f"{coupon.get('id')} ({status})"
 
 
 def _forget(client: "AgentClient", arguments: argparse.Namespace) -> int:
