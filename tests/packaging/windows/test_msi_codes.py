@@ -7,7 +7,7 @@ import pytest
 from installer.windows import installers
 from tests.packaging.windows.stand_in import Site
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.unsteady]
 # Of ERROR_INSTALL_FAILURE, 1603, Linux sees the last eight bits. Wine says ERROR_FUNCTION_FAILED, 1627, for any action
 # that failed; Windows has that for none of them.
 FAILED = {1603 & 0xFF, 1627 & 0xFF}

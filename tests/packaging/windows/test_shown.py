@@ -7,7 +7,7 @@ import pytest
 
 from tests.packaging.windows.stand_in import Site
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.unsteady]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from installer.windows import build, wine
 from tests.packaging.windows.stand_in import Site
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.unsteady]
 # No file grows beyond 16 KiB: the setup's own parts do not need it, the program does.
 NO_ROOM = ("sh", "-c", 'trap "" XFSZ; ulimit -f 32; exec "$@"', "sh")
 BEGUN = ["0.2.0 --version", "0.2.0 service install", "0.2.0 service restart"]
