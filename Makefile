@@ -81,7 +81,7 @@ binary: $(PACKED)/.package build/sqlite/libsqlite3.so.0  ## the program with its
 	PATH="$(CURDIR)/$(PACKED)/bin:$$PATH" $(DATED) PYTHONHASHSEED=1 FLASH_AGENT_SQLITE=build/sqlite/libsqlite3.so.0 \
 	  $(PACKED)/bin/python -m PyInstaller --noconfirm --log-level ERROR --distpath $(OUT) --workpath $(WORK) installer/flash-agent.spec
 
-build/pages/flash-agent.1: $(PACKED)/.package installer/linux/pages.py $(wildcard agent/cli/*.py)
+build/pages/flash-agent.1: $(PACKED)/.package installer/linux/pages.py $(wildcard agent/cli/*.py agent/cli/commands/*.py)
 	mkdir -p build/pages
 	$(DATED) PYTHONPATH=. $(PACKED)/bin/python installer/linux/pages.py bash > build/pages/flash-agent.bash
 	$(DATED) PYTHONPATH=. $(PACKED)/bin/python installer/linux/pages.py man > $@
@@ -98,7 +98,7 @@ packages: deb compiled  ## the packages, built, installed, upgraded and removed 
 	$(BIN)/python -m pytest -p no:randomly tests/packaging/linux $(ARGS)
 	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile tests/packaging/windows -m "not unsteady" $(ARGS)
 
-installers: $(VENV)/.dev  ## what the Windows installers do when something fails, and their windows; unsteady under Wine
+installers: windows  ## what the Windows installers do when something fails, and their windows; unsteady under Wine
 	$(BIN)/python -m pytest -p no:randomly -n 2 --dist loadfile tests/packaging/windows -m unsteady $(ARGS)
 
 audit: $(VENV)/.supply  ## known vulnerabilities of all that is locked; fails where the advisory service cannot be asked
